@@ -1,0 +1,121 @@
+// The nouns of Raft, each a type of its own: no naked integer crosses a public face.
+// Any thread; plain values. Knows no wire bytes and no file formats.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace iris::raft {
+
+// A 64-bit number that mixes with no other.
+template <class Tag>
+struct Number {
+  std::uint64_t value = 0;
+  auto operator<=>(const Number&) const = default;
+  [[nodiscard]] Number next() const { return {value + 1}; }
+};
+
+// Random, made once with the data folder, kept in it: a wiped node is a new node, and an address is
+// not an identity. 0 is "none".
+using NodeId = Number<struct NodeIdTag>;
+// Random, made when a cluster is bootstrapped or restored. 0: this node belongs to none yet.
+using ClusterId = Number<struct ClusterIdTag>;
+using Term = Number<struct TermTag>;
+using Index = Number<struct IndexTag>;    // of a log entry; the first is 1, 0 is "before the log"
+using Ticket = Number<struct TicketTag>;  // of a job for the log lane; increases by one
+using Round = Number<struct RoundTag>;    // of heartbeats that confirm leadership (thesis 6.4)
+using ReadId = Number<struct ReadIdTag>;  // of one read that waits for its round
+
+struct EntryId {
+  Term term;
+  Index index;
+  auto operator<=>(const EntryId&) const = default;
+};
+
+// A log is more up to date by the term of its last entry, then by length (paper 5.4.1).
+[[nodiscard]] inline bool up_to_date(EntryId candidate, EntryId own) {
+  return candidate.term != own.term ? candidate.term > own.term : candidate.index >= own.index;
+}
+
+struct Member {
+  NodeId id;
+  std::string address;  // host:port of the raft port
+  bool operator==(const Member&) const = default;
+};
+
+// A configuration, whole. Joint while `outgoing` is not empty (thesis 4.3): then both majorities
+// are needed. Each list is sorted by id; a learner is in neither voter list.
+struct Members {
+  std::vector<Member> voters;
+  std::vector<Member> outgoing;
+  std::vector<Member> learners;
+  bool operator==(const Members&) const = default;
+};
+
+struct Empty {  // what a new leader appends to commit its predecessors' entries (paper 5.4.2)
+  bool operator==(const Empty&) const = default;
+};
+using Command = std::string;  // opaque to Raft
+using Payload = std::variant<Empty, Command, Members>;
+
+struct Entry {
+  EntryId id;
+  Payload payload;
+  bool operator==(const Entry&) const = default;
+};
+using EntryPtr = std::shared_ptr<const Entry>;
+
+// What an entry counts for against byte limits: its command plus a fixed overhead.
+inline constexpr std::size_t entry_overhead_bytes = 64;
+[[nodiscard]] inline std::size_t entry_bytes(const Entry& entry) {
+  const auto* command = std::get_if<Command>(&entry.payload);
+  return entry_overhead_bytes + (command != nullptr ? command->size() : 0);
+}
+
+// Must be durable before anything that depends on it leaves the node (paper figure 2).
+struct HardState {
+  Term term;
+  NodeId vote;  // 0: none in this term
+  bool operator==(const HardState&) const = default;
+};
+
+// What a snapshot says of itself: the last entry it contains and the configuration in force there.
+struct SnapshotMark {
+  EntryId last;
+  Members members;
+  Index members_index;  // of the entry that made `members`
+  bool operator==(const SnapshotMark&) const = default;
+};
+
+// One job for the log lane. Jobs are done in ticket order; a job is durable as a whole.
+struct LogWrite {
+  Ticket ticket;
+  std::optional<HardState> state;
+  std::optional<SnapshotMark> install;  // staged data becomes the truth; the log restarts after it
+  std::vector<EntryPtr> entries;        // replaces everything from entries.front() on
+};
+
+// What storage found at start. The log is `entries`, contiguous, the first at floor.last.index + 1.
+struct Recovered {
+  NodeId self;
+  HardState state;
+  SnapshotMark floor;  // index 0 and no members: a node that has never had a log
+  std::vector<EntryPtr> entries;
+  Index applied;  // REQUIRES: floor.last.index <= applied <= last index
+};
+
+}  // namespace iris::raft
+
+template <class Tag>
+struct std::hash<iris::raft::Number<Tag>> {
+  std::size_t operator()(const iris::raft::Number<Tag>& number) const noexcept {
+    return std::hash<std::uint64_t>{}(number.value);
+  }
+};
