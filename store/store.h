@@ -124,6 +124,13 @@ class Store {
   // The read lane: `job` sees one consistent state that contains all applied before this call.
   virtual void read(std::function<void(const View&)> job, std::function<void()> done) = 0;
 
+  // One consistent state that contains all applied before this call, for reads in several pieces
+  // (a list paged at one revision). Costs disk space while it lives; release it on the loop.
+  [[nodiscard]] virtual std::shared_ptr<const View> hold() = 0;
+  // The read lane, over a held state.
+  virtual void read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
+                         std::function<void()> done) = 0;
+
   // Syncs the data, then drops the log up to and including floor.last, durably; then `done`.
   // REQUIRES: floor.last is applied (its apply() is done).
   virtual void trim(raft::SnapshotMark floor, std::function<void()> done) = 0;
