@@ -44,8 +44,10 @@ struct Unsubscribe {
   std::string session, source;
   std::optional<std::string> key;
 };
-// Proposed by the leader only, for sessions no node has served for -session-ttl.
+// Proposed by the leader only, for sessions no node has served for -session-ttl. A session that
+// subscribed to something after `up_to` (what the leader had applied when it decided) is spared.
 struct ExpireSessions {
+  std::uint64_t up_to = 0;
   std::vector<std::string> sessions;
 };
 using Operation =
@@ -57,7 +59,12 @@ using Operation =
 
 // What a command did. Travels to the node that asked.
 struct Outcome {
-  enum class Code : std::uint8_t { done = 0, condition_failed = 1, malformed = 2 };
+  enum class Code : std::uint8_t {
+    done = 0,
+    condition_failed = 1,  // if_revision did not hold
+    malformed = 2,         // not a command of this version
+    limit = 3,             // too many sessions, or subscriptions of one session
+  };
   Code code = Code::done;
   bool changed = false;  // something is different now (a removal of what was absent: false)
   std::uint64_t revision =
@@ -68,6 +75,10 @@ struct Outcome {
 struct Value {
   std::string bytes;
   std::uint64_t revision = 0;  // of the last SetValue
+};
+struct ValueView {  // good until the row function returns
+  std::string_view bytes;
+  std::uint64_t revision = 0;
 };
 
 class Machine {
@@ -90,6 +101,6 @@ struct Page {
 void list_sources(const store::View& view, const Page& page,
                   const std::function<bool(std::string_view source)>& row);
 void list_keys(const store::View& view, std::string_view source, const Page& page,
-               const std::function<bool(std::string_view key, const Value& value)>& row);
+               const std::function<bool(std::string_view key, const ValueView& value)>& row);
 
 }  // namespace iris

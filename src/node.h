@@ -37,6 +37,8 @@ struct NodeHooks {
   std::function<void(const raft::EntryPtr& entry, const Outcome& outcome)> on_applied;
   // The state up to `index` came by snapshot: what was between was never seen by on_applied.
   std::function<void(raft::Index index)> on_installed;
+  // A node (maybe this one's peer) told which sessions it serves; expiry is the leader's business.
+  std::function<void(const SessionsServed& served)> on_sessions_served;
   // Stop this process: own disk refused or lies (clean = false), or this node was removed (true).
   std::function<void(bool clean, Error why)> on_halt;
 };

@@ -50,6 +50,9 @@ class Cursor {
 class View {
  public:
   virtual ~View() = default;
+  // The last entry whose effects are in this view: all up to it and none after it. Of a Batch: the
+  // last one applied before the batch. Not of cached(), which is no single state (returns 0).
+  [[nodiscard]] virtual raft::Index applied() const = 0;
   [[nodiscard]] virtual Found get(Table table, std::string_view key, std::string& value) const = 0;
   // Keys of `table` that begin with `prefix`, from the first >= `from` on, in byte order.
   [[nodiscard]] virtual std::unique_ptr<Cursor> scan(Table table, std::string_view prefix,
