@@ -1,0 +1,125 @@
+// ModelDisk: what a node's folder holds, apart from the process that uses it: the durable log, the
+// jobs of the log lane that are not synced yet, and every state of the data since its last sync.
+// One thread. Outlives the ModelStore opened on it; a copy of it is a copy of the folder.
+// crash() decides what of the un-synced part survives; it never invents anything.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "raft/types.h"
+#include "store/store.h"
+#include "tests/sim/persistent_map.h"
+#include "tests/sim/random.h"
+
+namespace iris::sim {
+
+inline constexpr std::size_t table_count = 7;
+
+// One state of the data. Never changes once others can see it.
+struct DataState {
+  std::array<PersistentMap, table_count> tables;
+  raft::EntryId applied;
+  raft::Members members;  // in force at `applied`
+  raft::Index members_index;
+
+  [[nodiscard]] raft::SnapshotMark mark() const { return {applied, members, members_index}; }
+  [[nodiscard]] std::uint64_t digest() const;
+  [[nodiscard]] std::uint64_t bytes() const;
+};
+using DataPtr = std::shared_ptr<const DataState>;
+
+struct LogState {
+  raft::ClusterId cluster;
+  raft::HardState state;
+  raft::SnapshotMark floor;
+  std::deque<raft::EntryPtr> entries;  // the first at floor.last.index + 1
+  std::uint64_t bytes = 0;             // of the entries
+
+  [[nodiscard]] raft::Index last() const { return {floor.last.index.value + entries.size()}; }
+  // The entry, or what the floor says of it, is here under this very id.
+  [[nodiscard]] bool holds(raft::EntryId id) const;
+};
+
+// One job of the log lane: exactly one of the three is there.
+struct LogJob {
+  std::optional<raft::LogWrite> write;
+  std::optional<raft::SnapshotMark> trim;
+  std::optional<raft::ClusterId> adopt;
+  DataPtr staged;                  // with write->install
+  std::uint64_t data_barrier = 0;  // with write->install: data jobs that come before it
+};
+
+// How long work takes and what goes wrong. May be changed at any time.
+struct DiskProfile {
+  std::uint64_t log_sync_us_min = 300;
+  std::uint64_t log_sync_us_max = 600;
+  std::uint64_t data_us_min = 20;
+  std::uint64_t data_us_max = 100;
+  std::uint64_t data_sync_us_min = 500;
+  std::uint64_t data_sync_us_max = 2'000;
+  std::uint64_t read_us_min = 10;
+  std::uint64_t read_us_max = 100;
+  std::uint64_t stall_per_million = 0;  // a job takes stall_us_max at most besides
+  std::uint64_t stall_us_max = 0;
+  std::uint64_t incomplete_per_million = 0;        // cached().get() says "only the disk knows"
+  std::uint64_t background_flush_per_million = 0;  // a data batch becomes durable by itself
+  std::uint64_t capacity_bytes = std::uint64_t{1} << 40;
+  bool fail_writes = false;  // the next write or sync of either lane is refused
+};
+
+class ModelDisk {
+ public:
+  // `self` is what a first start would make; `seed` feeds every choice made here.
+  ModelDisk(raft::NodeId self, std::uint64_t seed);
+
+  enum class Keep { none, some, all };  // of what is not synced; some: a random prefix of each
+  struct Crash {
+    Keep log = Keep::some;
+    Keep data = Keep::some;
+    // An install that was under way may have flipped the data and not yet restarted the log: the
+    // one job that is two steps on a real disk.
+    bool torn_install = true;
+  };
+  // REQUIRES: no store is open on it.
+  void crash(Crash crash);
+
+  DiskProfile profile;
+
+  // What would be there if power failed now and nothing un-synced survived.
+  [[nodiscard]] const LogState& log() const { return log_; }
+  [[nodiscard]] const DataState& durable_data() const { return *durable_data_; }
+  // What the node sees.
+  [[nodiscard]] const DataState& data() const { return *versions_.back(); }
+  [[nodiscard]] raft::NodeId self() const { return self_; }
+  [[nodiscard]] std::uint64_t used_bytes() const;
+  // Counted over all lives.
+  [[nodiscard]] std::uint64_t syncs() const { return syncs_; }
+
+ private:
+  friend class ModelStore;
+
+  void do_log_job(const LogJob& job);
+  void do_install(const LogJob& job);
+  void do_entries(const raft::LogWrite& write);
+  void do_trim(const raft::SnapshotMark& floor);
+  void sync_data();
+  void add_version(DataState state);
+  // The truth rule at start: what the data says it has applied decides where the log begins.
+  raft::Recovered recover();
+
+  raft::NodeId self_;
+  Random random_;
+  LogState log_;
+  std::deque<LogJob> pending_;     // written or queued, not synced; in order
+  DataPtr durable_data_;           // the last one synced
+  std::vector<DataPtr> versions_;  // since then, the newest last; the first is durable_data_
+  std::uint64_t syncs_ = 0;
+  bool open_ = false;
+};
+
+}  // namespace iris::sim

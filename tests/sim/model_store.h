@@ -1,0 +1,121 @@
+// ModelStore: store/store.h over a ModelDisk, with simulated time. For unit tests of what stands on
+// a Store, and for the simulator.
+// One thread. Three lanes as in production (log, data, read), each FIFO; a completion never comes
+// from inside the call. Destroying it is the end of the process: nothing under way completes;
+// ModelDisk::crash() then says what survived.
+//
+// Time comes from the Schedule given, or, without one, from the test: jobs wait until run() or
+// settle().
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "store/store.h"
+#include "tests/sim/model_disk.h"
+
+namespace iris::sim {
+
+enum class Lane : std::uint8_t { log = 0, data = 1, read = 2 };
+
+// Calls `fn` after `delay_us` of simulated time; equal times in the order of the calls.
+using Schedule = std::function<void(std::uint64_t delay_us, std::function<void()> fn)>;
+
+class ModelStore : public store::Store {
+ public:
+  // REQUIRES: no other store is open on `disk`, which outlives this one.
+  explicit ModelStore(ModelDisk& disk, Schedule schedule = nullptr);
+  ~ModelStore() override;
+  ModelStore(const ModelStore&) = delete;
+  ModelStore& operator=(const ModelStore&) = delete;
+
+  // --- Without a Schedule.
+  // The next step of `lane`: the work itself, or the news of it. False: nothing waits there.
+  bool run(Lane lane);
+  // Until nothing waits in any lane.
+  void settle();
+
+  // --- store::Store
+  [[nodiscard]] const store::Recovery& recovered() const override { return recovery_; }
+  void start(store::Events events) override;
+  void adopt(raft::ClusterId cluster, std::function<void()> done) override;
+  void write(raft::LogWrite write) override;
+  void apply(Applied applied, std::function<void(store::Batch&)> job,
+             std::function<void()> done) override;
+  void maintain(std::function<void(store::Batch&)> job, std::function<void()> done) override;
+  [[nodiscard]] const store::View& cached() const override;
+  void read(std::function<void(const store::View&)> job, std::function<void()> done) override;
+  [[nodiscard]] std::shared_ptr<const store::View> hold() override;
+  void read_held(std::shared_ptr<const store::View> view,
+                 std::function<void(const store::View&)> job, std::function<void()> done) override;
+  void trim(raft::SnapshotMark floor, std::function<void()> done) override;
+  [[nodiscard]] std::unique_ptr<store::Export> pin() override;
+  void import_begin(raft::SnapshotMark mark) override;
+  void import_chunk(std::string bytes, std::function<void(Status)> done) override;
+  void import_finish(std::function<void(Status)> done) override;
+  void import_drop() override;
+  [[nodiscard]] store::DiskUse disk_use() const override;
+
+ private:
+  class CachedView;
+  class HeldExport;
+  struct DataJob {
+    std::optional<Applied> applied;
+    std::function<void(store::Batch&)> job;       // of apply and maintain
+    std::function<void()> done;                   // after the job
+    std::optional<raft::SnapshotMark> sync_then;  // of trim: sync, then drop the log up to here
+  };
+  struct ReadJob {
+    std::function<void()> work;
+    std::function<void()> done;
+  };
+  struct Import {
+    raft::SnapshotMark mark;
+    std::string bytes;
+    DataPtr staged;  // once finished and checked
+  };
+
+  // Runs `fn` later on `lane`'s behalf, unless this store is gone by then.
+  void post(Lane lane, std::uint64_t delay_us, std::function<void()> fn);
+  std::uint64_t duration(std::uint64_t min_us, std::uint64_t max_us);
+  [[nodiscard]] bool refused(std::uint64_t added_bytes);
+
+  void queue_log(LogJob job, std::function<void()> done);
+  void begin_log();
+  void finish_log();
+  void queue_data(DataJob job);
+  void begin_data();
+  void finish_data();
+  void queue_read(std::function<void()> work, std::function<void()> done);
+  void begin_read();
+  void finish_read();
+
+  ModelDisk& disk_;
+  Schedule schedule_;
+  store::Recovery recovery_;
+  store::Events events_;
+  bool started_ = false;
+  bool failed_ = false;
+
+  std::deque<std::function<void()>> log_done_;  // one for each of disk_.pending_, may be empty
+  std::size_t log_batch_ = 0;                   // jobs of disk_.pending_ being synced
+  bool log_waits_for_data_ = false;             // an install behind data jobs
+  std::deque<DataJob> data_queue_;
+  std::size_t data_batch_ = 0;
+  std::uint64_t data_queued_ = 0;  // jobs ever
+  std::uint64_t data_finished_ = 0;
+  std::deque<ReadJob> read_queue_;
+  bool reading_ = false;
+
+  std::shared_ptr<Import> import_;  // shared with the steps under way of it
+  std::unique_ptr<CachedView> cached_;
+  std::array<std::deque<std::function<void()>>, 3> steps_;  // without a Schedule
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace iris::sim
