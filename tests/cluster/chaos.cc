@@ -1,0 +1,224 @@
+// iris-chaos: real nodes, real faults, checked while they happen. For CI one short round each, by
+// hand the long ones: iris-chaos kill --rounds 100 | pause --rounds 200 | failover --rounds 100
+// [--tls] [--seed N] Prints what it saw; the last line is "N passed, N failed", a round counting as
+// one.
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "tests/cluster/ledger.h"
+#include "tests/cluster/nodes.h"
+
+namespace iris::test {
+namespace {
+
+struct Arguments {
+  std::string kind;
+  std::size_t rounds = 1;
+  std::uint64_t seed = std::random_device{}();
+  bool tls = false;
+};
+
+struct Tally {
+  std::size_t passed = 0;
+  std::size_t failed = 0;
+};
+
+void report(const Ledger& ledger) {
+  for (const auto& text : ledger.violations()) std::printf("VIOLATION %s\n", text.c_str());
+}
+
+void print_times(const char* what, std::vector<double> times_ms) {
+  if (times_ms.empty()) return;
+  std::sort(times_ms.begin(), times_ms.end());
+  const auto at = [&](double share) {
+    return times_ms[std::min(
+        times_ms.size() - 1,
+        static_cast<std::size_t>(share * static_cast<double>(times_ms.size())))];
+  };
+  std::printf("%s: n %zu, p50 %.0f ms, p90 %.0f ms, p99 %.0f ms, max %.0f ms\n", what,
+              times_ms.size(), at(0.5), at(0.9), at(0.99), times_ms.back());
+}
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// SIGKILL of a random node, or of all, under load; restart; nothing acknowledged is lost.
+Tally kill_rounds(const Arguments& arguments) {
+  std::mt19937_64 random(arguments.seed);
+  Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {}});
+  nodes.start_all();
+  Ledger ledger(nodes, {});
+  Tally tally;
+  for (std::size_t round = 0; round < arguments.rounds; ++round) {
+    ledger.start();
+    bool good = ledger.await_progress(200, Milliseconds(30000));
+    const bool all = random() % 4 == 0;
+    const std::size_t victim = random() % nodes.size();
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (all || i == victim) nodes.kill(i);
+    }
+    // With a majority alive the service must go on without the dead one.
+    if (!all) good = ledger.await_progress(50, Milliseconds(30000)) && good;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (!nodes.running(i)) nodes.start(i);
+    }
+    good = ledger.await_progress(50, Milliseconds(30000)) && good;
+    ledger.stop();
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      ledger.check_final(nodes.api(i), "node " + std::to_string(i) + " at rest");
+    }
+    if (!good) std::printf("round %zu: no progress within 30 s\n", round);
+    good = good && ledger.violations().empty();
+    (good ? tally.passed : tally.failed) += 1;
+    std::printf("round %zu: %s, %s killed; %lu writes acknowledged, %lu unknown, %lu reads\n",
+                round, good ? "good" : "BAD",
+                all ? "all" : ("node " + std::to_string(victim)).c_str(), ledger.acknowledged(),
+                ledger.unknown(), ledger.reads());
+    std::fflush(stdout);
+    if (!good) break;
+  }
+  report(ledger);
+  return tally;
+}
+
+// The leader is stopped, others elect and write, it wakes up: it must not answer a read with the
+// old value.
+Tally pause_rounds(const Arguments& arguments) {
+  Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {}});
+  nodes.start_all();
+  Tally tally;
+  for (std::size_t round = 0; round < arguments.rounds; ++round) {
+    const std::size_t old_leader = nodes.await_leader();
+    const std::size_t other = (old_leader + 1) % nodes.size();
+    const std::string before = "before " + std::to_string(round);
+    const std::string after = "after " + std::to_string(round);
+    bool good = await(Milliseconds(20000), [&] {
+      return nodes.api(old_leader).set("pause", "key", before, Milliseconds(5000)).answer ==
+             Answer::ok;
+    });
+    nodes.signal(old_leader, SIGSTOP);
+    good = await(Milliseconds(20000),
+                 [&] {
+                   return nodes.api(other).set("pause", "key", after, Milliseconds(5000)).answer ==
+                          Answer::ok;
+                 }) &&
+           good;
+    // Reads that wait in the stopped leader's sockets, so that they are the first thing it sees.
+    std::vector<std::thread> readers;
+    std::vector<ReadAnswer> answers(8);
+    for (auto& answer : answers) {
+      readers.emplace_back([&nodes, &answer, old_leader] {
+        answer = nodes.api(old_leader).get("pause", "key", Milliseconds(5000));
+      });
+    }
+    std::this_thread::sleep_for(
+        Milliseconds(20));  // let the requests reach the socket; no state to see
+    nodes.signal(old_leader, SIGCONT);
+    for (auto& reader : readers) reader.join();
+    std::size_t answered = 0;
+    for (const auto& answer : answers) {
+      answered += answer.ok ? 1 : 0;
+      if (answer.ok && answer.value != after) {
+        good = false;
+        std::printf("VIOLATION round %zu: the paused leader answered \"%s\"\n", round,
+                    answer.value.c_str());
+      }
+    }
+    (good ? tally.passed : tally.failed) += 1;
+    if (!good || round % 20 == 0 || round + 1 == arguments.rounds) {
+      std::printf("round %zu: %s, %zu of %zu reads answered\n", round, good ? "good" : "BAD",
+                  answered, answers.size());
+      std::fflush(stdout);
+    }
+    if (!good) break;
+  }
+  return tally;
+}
+
+// From SIGKILL of the leader to the next acknowledged write through another node.
+Tally failover_rounds(const Arguments& arguments) {
+  Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {}});
+  nodes.start_all();
+  Tally tally;
+  std::vector<double> times_ms;
+  for (std::size_t round = 0; round < arguments.rounds; ++round) {
+    const std::size_t leader = nodes.await_leader();
+    const std::size_t other = (leader + 1 + round % 2) % nodes.size();
+    const std::string value = std::to_string(round);
+    bool good = await(Milliseconds(20000), [&] {
+      return nodes.api(other).set("failover", "key", value, Milliseconds(5000)).answer ==
+             Answer::ok;
+    });
+    const auto start = Clock::now();
+    nodes.kill(leader);
+    good =
+        await(Milliseconds(20000),
+              [&] {
+                return nodes.api(other).set("failover", "key", value, Milliseconds(5000)).answer ==
+                       Answer::ok;
+              }) &&
+        good;
+    times_ms.push_back(since(start));
+    nodes.start(leader);
+    good = await(Milliseconds(20000), [&] { return nodes.role(leader) == "follower"; }) && good;
+    (good ? tally.passed : tally.failed) += 1;
+    if (!good) {
+      std::printf("round %zu: BAD\n", round);
+      break;
+    }
+  }
+  print_times("SIGKILL of the leader to the next acknowledged write", times_ms);
+  return tally;
+}
+
+bool parse(int argc, char** argv, Arguments& arguments) {
+  if (argc < 2) return false;
+  arguments.kind = argv[1];
+  for (int i = 2; i < argc; ++i) {
+    const bool has_value = i + 1 < argc;
+    if (std::strcmp(argv[i], "--tls") == 0) {
+      arguments.tls = true;
+    } else if (std::strcmp(argv[i], "--rounds") == 0 && has_value) {
+      arguments.rounds = std::strtoull(argv[++i], nullptr, 10);
+    } else if (std::strcmp(argv[i], "--seed") == 0 && has_value) {
+      arguments.seed = std::strtoull(argv[++i], nullptr, 10);
+    } else {
+      return false;
+    }
+  }
+  return arguments.rounds > 0;
+}
+
+int run(int argc, char** argv) {
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) {
+    std::fprintf(stderr, "usage: iris-chaos kill|pause|failover [--rounds N] [--seed N] [--tls]\n");
+    return 2;
+  }
+  std::printf("seed %lu\n", arguments.seed);
+  Tally tally;
+  if (arguments.kind == "kill") {
+    tally = kill_rounds(arguments);
+  } else if (arguments.kind == "pause") {
+    tally = pause_rounds(arguments);
+  } else if (arguments.kind == "failover") {
+    tally = failover_rounds(arguments);
+  } else {
+    std::fprintf(stderr, "iris-chaos: no such kind of round: %s\n", arguments.kind.c_str());
+    return 2;
+  }
+  std::printf("%zu passed, %zu failed\n", tally.passed, tally.failed);
+  return tally.failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace iris::test
+
+int main(int argc, char** argv) { return iris::test::run(argc, argv); }
