@@ -26,7 +26,18 @@ struct NodeOptions {
   std::size_t waiters_max = 100'000;  // calls that wait for something; more: Errc::limit
   std::size_t snapshot_chunk_bytes = 256u << 10;
   std::size_t snapshot_window_bytes = 2u << 20;
+  // Of commands kept for another try: calls that wait for a leader or were forwarded. More:
+  // Errc::limit.
+  std::size_t waiting_bytes_max = 64u << 20;
+  // Of committed commands the data lane has not applied yet; the leader proposes no more past it.
+  std::size_t unapplied_bytes_max = 128u << 20;
+  // Free bytes of the file system below which growth (SetValue, Subscribe) is refused with
+  // Errc::limit. Removals and reads go on. 0: never.
+  std::uint64_t disk_reserve_bytes = 256u << 20;
   std::uint64_t cluster_seed = 0;  // where bootstrap() takes a cluster id from
+  // Random, new at every start: ids of requests to peers begin there, so that an answer meant for a
+  // former life of this node is never taken for one of this (hazards 74, 108).
+  std::uint64_t life_seed = 0;
 };
 
 // What the host of a Node gives it besides store and transport.
@@ -37,6 +48,8 @@ struct NodeHooks {
   std::function<void(const raft::EntryPtr& entry, const Outcome& outcome)> on_applied;
   // The state up to `index` came by snapshot: what was between was never seen by on_applied.
   std::function<void(raft::Index index)> on_installed;
+  // Entries up to `floor` are no longer in the log: core().entry() does not have them.
+  std::function<void(raft::Index floor)> on_trimmed;
   // A node (maybe this one's peer) told which sessions it serves; expiry is the leader's business.
   std::function<void(const SessionsServed& served)> on_sessions_served;
   // Stop this process: own disk refused or lies (clean = false), or this node was removed (true).
@@ -66,7 +79,7 @@ class Node {
 
   // Takes what the store recovered and begins to take part.
   void start();
-  // First node of a new cluster. REQUIRES: !initialized(). `done` when this node leads.
+  // First node of a new cluster. REQUIRES: !initialized().
   void bootstrap();
   // Belongs to a cluster (has a configuration, or was adopted by one).
   [[nodiscard]] bool initialized() const;
@@ -97,6 +110,7 @@ class Node {
   [[nodiscard]] NodeStatus status() const;
   [[nodiscard]] const raft::Core& core() const;
   [[nodiscard]] raft::Index applied() const;  // on_applied was called up to here
+  [[nodiscard]] raft::Index floor() const;    // core().entry() has what is after it
 
  private:
   struct State;

@@ -1,7 +1,8 @@
 // Transport: how a node reaches its peers. Two implementations: src/peers (TCP, TLS) and the
 // simulator's network. Loop thread. May lose, delay and reorder between connections; what arrives
-// is whole, checked, and from the node it names. Never blocks; queues per peer are bounded in bytes
-// and drop the newest when full (Raft sends again).
+// is whole, checked, and from the node it names; nothing but a raft::Message ever arrives twice.
+// Never blocks; queues per peer are bounded in bytes and drop the newest when full (Raft sends
+// again).
 #pragma once
 
 #include <cstdint>
