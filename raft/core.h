@@ -31,6 +31,8 @@ struct Options {
   std::size_t window_messages_max = 128;    // of unacknowledged AppendRequests to one follower
   std::size_t uncommitted_bytes_max = 64u << 20;  // propose() refuses past it (Errc::limit)
   std::uint64_t promote_lag_entries_max = 1000;   // a learner further behind is not promoted
+  // A leader whose own disk kept a ticket waiting this long hands leadership over (0: never).
+  std::uint32_t disk_stall_ticks = 200;
 };
 
 enum class Role { follower, precandidate, candidate, leader };
@@ -44,14 +46,18 @@ struct ReadGrant {
 // Everything the host must do, in any order the fields' comments allow.
 struct Output {
   std::optional<LogWrite> write;  // to the log lane, before anything of a later output
-  std::vector<Message>
-      release;  // leave once every ticket issued so far is durable (votes, append acks)
-  std::vector<Message> send;     // leave now: append requests, vote requests, heartbeats both ways
+  // Leave once every ticket issued so far is durable: votes, append replies, and vote requests too
+  // (a candidate that forgets its vote and the end of its log could win with answers to a longer
+  // one).
+  std::vector<Message> release;
+  std::vector<Message> send;     // leave now: append requests, heartbeats both ways, pre-votes
   std::vector<EntryPtr> commit;  // to apply, in order; never beyond the stable mark
   std::vector<ReadGrant> reads;
   std::vector<NodeId>
-      snapshots_wanted;          // host starts a transfer, reports its end with snapshot_sent()
-  std::optional<Error> halt;     // own disk lies, or this node was removed: say it and stop
+      snapshots_wanted;  // host starts a transfer, reports its end with snapshot_sent()
+  // Own disk lies, or this node was removed: say it and stop, after the rest of this output is done
+  // (`send` tells the others). The core ignores everything from here on.
+  std::optional<Error> halt;
   bool dismissed = false;        // with halt: it was removed, which is not a fault
   bool role_changed = false;     // role, term or known leader changed
   bool members_changed = false;  // the latest configuration changed (also by truncation)

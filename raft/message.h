@@ -32,22 +32,32 @@ struct AppendRequest {
   Index commit;
   std::vector<EntryPtr> entries;
 };
-// matched: the log equals the leader's up to `index`, durably, as proved by this very request.
-// Not matched: `index` is prev.index of the refused request, and `hint` the last entry of the
-// follower that may match: greatest index <= prev.index whose term <= prev.term.
+// matched: the log equals the leader's up to `index`, durably, as proved by requests of this very
+// term (or by a snapshot from its leader). Not matched: `index` is prev.index of the refused
+// request, and `hint` the last entry of the follower that may match: greatest index <= prev.index
+// whose term <= prev.term.
 struct AppendReply {
   bool matched = false;
   Index index;
   EntryId hint;
 };
 
-// Never waits for a disk. `commit` is at most what this follower is known to match.
+// Never waits for a disk. `match` is how far this follower's log is known to be durable and equal
+// to the leader's: a follower whose log ends before it has lost what it acknowledged. `commit` is
+// at most `match`.
 struct Heartbeat {
   Index commit;
+  Index match;
   Round round;
 };
+// `verified`: how far requests of this term proved the log in memory equal to the leader's, so that
+// the leader tells a lost request from a slow disk. `durable`: how much of that is on disk together
+// with this term (never more than `verified`): an acknowledgement again, should the first be lost.
+// A learner that hears no leader sends it unasked (round 0), to learn whether it still belongs.
 struct HeartbeatReply {
   Round round;
+  Index verified;
+  Index durable;
 };
 
 // Thesis 3.10: "campaign now".
