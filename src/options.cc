@@ -1,0 +1,231 @@
+#include "src/options.h"
+
+#include <arpa/inet.h>
+
+#include <utility>
+
+#include "src/flags.h"
+
+namespace iris {
+namespace {
+
+// Text that an incomplete command line is told, and that stands at the top of the help.
+constexpr std::string_view usage =
+    "Usage: iris [flags]\n"
+    "\n"
+    "A replicated key-value store that tells its clients of every change, over gRPC.\n"
+    "\n"
+    "A node for trying out, without TLS and without the discovery service:\n"
+    "    iris -nostela -insecure\n"
+    "A second one that joins it, on the same host:\n"
+    "    iris -nostela -insecure -port 55000 -raftdir raftDir2 -join :32000\n"
+    "One of three with mutual TLS, started at the same time in any order:\n"
+    "    iris -nostela -bootstrap-expect 3 -join a:32000,b:32000,c:32000\n"
+    "\n"
+    "A node that has data in its folder starts as what it was; -join and discovery are for its\n"
+    "first start only. Flags take one dash or two, and their value after a space or an =.\n"
+    "\n";
+
+unexpected<Error> bad(std::string text) { return fail(Errc::invalid_argument, std::move(text)); }
+
+bool is_ipv6(std::string_view host) {
+  in6_addr address{};
+  return ::inet_pton(AF_INET6, std::string(host).c_str(), &address) == 1;
+}
+
+Status check_host(std::string_view host) {
+  if (host.empty() || host.find_first_of(" \t/[]@") != std::string_view::npos ||
+      (host.find(':') != std::string_view::npos && !is_ipv6(host))) {
+    return bad("a host name or address without a port");
+  }
+  return Unit{};
+}
+
+void declare_host(Flags& flags, std::string name, std::string* target, std::string help) {
+  flags.custom(std::move(name), "HOST", "", std::move(help),
+               [target](std::string_view text) -> Status {
+                 if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+                   text = text.substr(1, text.size() - 2);
+                 }
+                 if (const Status right = check_host(text); !right) return right;
+                 *target = text;
+                 return Unit{};
+               });
+}
+
+void declare_tls(Flags& flags, const std::string& prefix, TlsPaths* paths, std::string_view whose) {
+  const bool own = prefix.empty();
+  const std::string of = " (PEM)" + std::string(whose);
+  flags.text(own ? "cert" : prefix + "Cert", &paths->certificate, "FILE",
+             "certificate of this node" + of);
+  flags.text(own ? "key" : prefix + "Key", &paths->key, "FILE", "its private key" + of);
+  flags.text(own ? "ca" : prefix + "CA", &paths->ca, "FILE",
+             "certificates that others' must be signed by" + of);
+}
+
+void declare_network(Flags& flags, Options& options) {
+  flags.section("Network");
+  flags.number("port", &options.port, 1, 65534, "PORT",
+               "port of the clients (gRPC); the port of the other nodes (raft) is this + 1");
+  declare_host(flags, "listen", &options.listen,
+               "listen on this host's interface only; without it, on all");
+  declare_host(flags, "advertise", &options.advertise,
+               "host by which other nodes reach this one; without it, the -listen host, else the "
+               "local address of the connection to the -join target");
+}
+
+void declare_cluster(Flags& flags, Options& options) {
+  flags.section("Cluster");
+  flags.text("raftdir", &options.raft_dir, "FOLDER", "folder for all data; made where missing");
+  flags.list("join", &options.join, "HOST:PORT,...",
+             "gRPC addresses of members of the cluster to join, tried until one admits this node; "
+             ":PORT is this host");
+  flags.number("bootstrap-expect", &options.bootstrap_expect, 0, 9, "N",
+               "wait until N empty nodes see each other by way of -join, then found one cluster");
+  flags.number("heartbeat-ms", &options.heartbeat_ms, 5, 10'000, "MS",
+               "a leader is heard from this often");
+  flags.number("election-ms", &options.election_ms, 50, 600'000, "MS",
+               "a leader that was not heard for this long up to twice as long is replaced");
+}
+
+void declare_tls_and_stela(Flags& flags, Options& options) {
+  flags.section("TLS (on both ports, mutual)");
+  flags.boolean("insecure", &options.insecure, "no TLS");
+  declare_tls(flags, "", &options.tls, "");
+  flags.text("serverName", &options.server_name, "NAME",
+             "name expected in the certificates of other nodes");
+  flags.section("Discovery by Stela");
+  flags.boolean("nostela", &options.no_stela, "do without the discovery service");
+  flags.text("stela", &options.stela, "HOST:PORT", "address of the Stela service");
+  declare_tls(flags, "stela", &options.stela_tls, " towards Stela");
+  flags.alias("stleaCert", "stelaCert");  // so it was spelt once, and units still say it
+  flags.text("stelaServerName", &options.stela_server_name, "NAME",
+             "name expected in Stela's certificate");
+}
+
+void declare_limits(Flags& flags, Options& options, bool& version) {
+  flags.section("Limits (the same on all nodes)");
+  flags.bytes("max-value-bytes", &options.limits.value_bytes_max, 1, 64u << 20,
+              "greatest value; above 4MiB clients must raise their own message limit");
+  flags.bytes("max-name-bytes", &options.limits.name_bytes_max, 1, 1u << 20,
+              "longest name of a source, key or session");
+  flags.bytes("log-bytes", &options.log_bytes_max, 1u << 20, 16ull << 30,
+              "Raft log kept in memory for nodes and listeners that lag; what is older is dropped");
+  flags.bytes("listener-buffer-bytes", &options.listener_buffer_bytes, 4u << 10, 1u << 30,
+              "queued for one slow listener, before it is served from the log instead");
+  flags.duration("session-ttl", &options.session_ttl, std::chrono::seconds(1),
+                 std::chrono::hours(24 * 365),
+                 "subscriptions of a session that nobody listens to are kept this long");
+  flags.bytes("disk-reserve-bytes", &options.disk_reserve_bytes, 0, 1ull << 40,
+              "with less free space than this, what needs more is refused");
+  flags.section("Else");
+  flags.custom("log-level", "LEVEL", "info", "debug, info, warn or error; the log is on stderr",
+               [&options](std::string_view text) -> Status {
+                 if (parse_log_level(text, options.log_level)) return Unit{};
+                 return bad("debug, info, warn or error");
+               });
+  flags.boolean("version", &version, "print the version and exit");
+  flags.custom("help", "", "", "print this text and exit (also -h)",
+               [](std::string_view) -> Status { return Unit{}; });
+}
+
+void declare(Flags& flags, Options& options, bool& version) {
+  declare_network(flags, options);
+  declare_cluster(flags, options);
+  declare_tls_and_stela(flags, options);
+  declare_limits(flags, options, version);
+}
+
+// What no flag can see alone.
+Status check_together(Options& options) {
+  for (auto& address : options.join) {
+    const auto parsed = parse_address(address);
+    if (!parsed) return bad("bad value \"" + address + "\" for -join: " + parsed.error().text);
+    address = address_text(parsed->host, parsed->port);
+  }
+  if (const auto stela = parse_address(options.stela); !stela) {
+    return bad("bad value \"" + options.stela + "\" for -stela: " + stela.error().text);
+  }
+  if (options.raft_dir.empty()) return bad("-raftdir is empty: it must name a folder");
+  if (options.election_ms < heartbeats_per_election_min * options.heartbeat_ms) {
+    return bad("-election-ms " + std::to_string(options.election_ms) + " must be at least " +
+               std::to_string(heartbeats_per_election_min) + " times -heartbeat-ms " +
+               std::to_string(options.heartbeat_ms));
+  }
+  if (options.bootstrap_expect > 1 && options.join.empty()) {
+    return bad("-bootstrap-expect " + std::to_string(options.bootstrap_expect) +
+               " needs -join with the addresses of the other nodes");
+  }
+  if (options.insecure) return Unit{};
+  const std::pair<const char*, const std::string*> needed[] = {
+      {"-cert", &options.tls.certificate},
+      {"-key", &options.tls.key},
+      {"-ca", &options.tls.ca},
+      {"-serverName", &options.server_name}};
+  for (const auto& [flag, text] : needed) {
+    if (text->empty()) return bad(std::string(flag) + " is empty, and TLS needs it (or -insecure)");
+  }
+  return Unit{};
+}
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(std::span<const std::string> arguments) {
+  CommandLine line;
+  bool version = false;
+  Flags flags;
+  declare(flags, line.options, version);
+  const auto rest = flags.parse(arguments);
+  if (!rest) return bad(rest.error().text);
+  if (rest->help || flags.given("help")) {
+    line.action = CommandLine::Action::print_help;
+    return line;
+  }
+  if (version) {
+    line.action = CommandLine::Action::print_version;
+    return line;
+  }
+  if (!rest->plain.empty()) {
+    return bad("unexpected argument \"" + rest->plain.front() +
+               "\": iris takes flags only (-h lists them)");
+  }
+  if (const Status right = check_together(line.options); !right) return bad(right.error().text);
+  return line;
+}
+
+std::string help_text() {
+  Options options;
+  bool version = false;
+  Flags flags;
+  declare(flags, options, version);
+  return std::string(usage) + flags.help();
+}
+
+Result<Address> parse_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad("it has no port (HOST:PORT)");
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (bracketed != (host.find(':') != std::string_view::npos)) {
+    return bad("an IPv6 address stands in brackets ([::1]:32000)");
+  }
+  if (!host.empty() && !check_host(host)) return bad("it takes HOST:PORT");
+  std::uint32_t number = 0;
+  for (const char digit : port) {
+    if (digit < '0' || digit > '9' || number > 65535) return bad("its port is not a number");
+    number = number * 10 + static_cast<std::uint32_t>(digit - '0');
+  }
+  if (number == 0 || number > 65535) return bad("its port is not a number from 1 to 65535");
+  return Address{host.empty() ? "127.0.0.1" : std::string(host),
+                 static_cast<std::uint16_t>(number)};
+}
+
+std::string address_text(std::string_view host, std::uint32_t port) {
+  const bool bare_ipv6 = host.find(':') != std::string_view::npos && host.front() != '[';
+  return (bare_ipv6 ? "[" + std::string(host) + "]" : std::string(host)) + ":" +
+         std::to_string(port);
+}
+
+}  // namespace iris
