@@ -26,6 +26,7 @@ std::uint64_t bytes_of(const LogJob& job) {
 class ModelStore::CachedView : public store::View {
  public:
   explicit CachedView(ModelDisk& disk) : disk_(disk) {}
+  [[nodiscard]] raft::Index applied() const override { return {0}; }
   [[nodiscard]] store::Found get(store::Table table, std::string_view key,
                                  std::string& value) const override {
     if (disk_.random_.chance(disk_.profile.incomplete_per_million)) return store::Found::incomplete;

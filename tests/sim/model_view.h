@@ -22,6 +22,7 @@ namespace iris::sim {
 class StateView : public store::View {
  public:
   explicit StateView(DataPtr state) : state_(std::move(state)) {}
+  [[nodiscard]] raft::Index applied() const override { return state_->applied.index; }
   [[nodiscard]] store::Found get(store::Table table, std::string_view key,
                                  std::string& value) const override;
   [[nodiscard]] std::unique_ptr<store::Cursor> scan(store::Table table, std::string_view prefix,
@@ -36,7 +37,8 @@ class StateView : public store::View {
 class StateBatch : public store::Batch {
  public:
   // Writes into `state`, which outlives the batch.
-  explicit StateBatch(DataState& state) : state_(state) {}
+  explicit StateBatch(DataState& state) : state_(state), applied_(state.applied.index) {}
+  [[nodiscard]] raft::Index applied() const override { return applied_; }
   [[nodiscard]] store::Found get(store::Table table, std::string_view key,
                                  std::string& value) const override;
   [[nodiscard]] std::unique_ptr<store::Cursor> scan(store::Table table, std::string_view prefix,
@@ -49,6 +51,7 @@ class StateBatch : public store::Batch {
 
  private:
   DataState& state_;
+  raft::Index applied_;
   std::vector<std::pair<store::Table, std::string>> removed_prefixes_;
 };
 
