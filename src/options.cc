@@ -1,7 +1,5 @@
 #include "src/options.h"
 
-#include <arpa/inet.h>
-
 #include <utility>
 
 #include "src/flags.h"
@@ -28,26 +26,13 @@ constexpr std::string_view usage =
 
 unexpected<Error> bad(std::string text) { return fail(Errc::invalid_argument, std::move(text)); }
 
-bool is_ipv6(std::string_view host) {
-  in6_addr address{};
-  return ::inet_pton(AF_INET6, std::string(host).c_str(), &address) == 1;
-}
-
-Status check_host(std::string_view host) {
-  if (host.empty() || host.find_first_of(" \t/[]@") != std::string_view::npos ||
-      (host.find(':') != std::string_view::npos && !is_ipv6(host))) {
-    return bad("a host name or address without a port");
-  }
-  return Unit{};
-}
-
 void declare_host(Flags& flags, std::string name, std::string* target, std::string help) {
   flags.custom(std::move(name), "HOST", "", std::move(help),
                [target](std::string_view text) -> Status {
                  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
                    text = text.substr(1, text.size() - 2);
                  }
-                 if (const Status right = check_host(text); !right) return right;
+                 if (!is_host(text)) return bad("a host name or address without a port");
                  *target = text;
                  return Unit{};
                });
@@ -199,33 +184,6 @@ std::string help_text() {
   Flags flags;
   declare(flags, options, version);
   return std::string(usage) + flags.help();
-}
-
-Result<Address> parse_address(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return bad("it has no port (HOST:PORT)");
-  std::string_view host = text.substr(0, colon);
-  const std::string_view port = text.substr(colon + 1);
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed) host = host.substr(1, host.size() - 2);
-  if (bracketed != (host.find(':') != std::string_view::npos)) {
-    return bad("an IPv6 address stands in brackets ([::1]:32000)");
-  }
-  if (!host.empty() && !check_host(host)) return bad("it takes HOST:PORT");
-  std::uint32_t number = 0;
-  for (const char digit : port) {
-    if (digit < '0' || digit > '9' || number > 65535) return bad("its port is not a number");
-    number = number * 10 + static_cast<std::uint32_t>(digit - '0');
-  }
-  if (number == 0 || number > 65535) return bad("its port is not a number from 1 to 65535");
-  return Address{host.empty() ? "127.0.0.1" : std::string(host),
-                 static_cast<std::uint16_t>(number)};
-}
-
-std::string address_text(std::string_view host, std::uint32_t port) {
-  const bool bare_ipv6 = host.find(':') != std::string_view::npos && host.front() != '[';
-  return (bare_ipv6 ? "[" + std::string(host) + "]" : std::string(host)) + ":" +
-         std::to_string(port);
 }
 
 }  // namespace iris

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "raft/result.h"
+#include "src/address.h"
 #include "src/limits.h"
 #include "src/log.h"
 
@@ -65,14 +66,5 @@ struct CommandLine {
 [[nodiscard]] Result<CommandLine> parse_command_line(std::span<const std::string> arguments);
 
 [[nodiscard]] std::string help_text();
-
-// --- Addresses, as flags and members lists write them.
-struct Address {
-  std::string host;  // without the brackets of an IPv6 address
-  std::uint16_t port = 0;
-};
-// HOST:PORT or [IPV6]:PORT; ":PORT" is this host, 127.0.0.1. Errc::invalid_argument.
-[[nodiscard]] Result<Address> parse_address(std::string_view text);
-[[nodiscard]] std::string address_text(std::string_view host, std::uint32_t port);
 
 }  // namespace iris

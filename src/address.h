@@ -1,0 +1,32 @@
+// Addresses as flags and lists of members write them: "host:port", "192.0.2.1:32001",
+// "[2001:db8::1]:32001".
+// Any thread; pure. Judges the form only: whether a host exists is the resolver's to say.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "raft/result.h"
+
+namespace iris {
+
+inline constexpr std::size_t host_bytes_max = 253;  // of a DNS name
+inline constexpr std::size_t address_bytes_max = host_bytes_max + sizeof("[]:65535") - 1;
+
+struct Address {
+  std::string host;  // without the brackets of an IPv6 address
+  std::uint16_t port = 0;
+};
+
+// HOST:PORT or [IPV6]:PORT; ":PORT" is this host, 127.0.0.1. Errc::invalid_argument.
+[[nodiscard]] Result<Address> parse_address(std::string_view text);
+// Is it one, and one that names its host, as it must where other nodes read it?
+[[nodiscard]] bool is_full_address(std::string_view text);
+// The inverse. Takes an IPv6 host with or without brackets.
+[[nodiscard]] std::string address_text(std::string_view host, std::uint32_t port);
+// A name or an IP address, without port or brackets.
+[[nodiscard]] bool is_host(std::string_view text);
+
+}  // namespace iris
