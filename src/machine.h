@@ -1,8 +1,8 @@
 // The state machine: what the commands in the log mean. A pure function of log order: no clock, no
 // random, no iteration order of a hash, no floating point (hazard 71); and total: no bytes in an
 // entry can make it fail or abort (hazard 81).
-// apply() runs on the data lane, everything else on the thread that calls it. Owns nothing but its
-// batch.
+// apply() and purge() run on the data lane, reads on the thread that calls them. Owns nothing but
+// its batch.
 //
 // Sources are generations: the raft index of the command that made the source. A value's key is
 // generation + key, so RemoveSource costs one record, whatever it holds; its generation goes to the
@@ -14,48 +14,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
-#include <vector>
 
-#include "raft/result.h"
 #include "raft/types.h"
+#include "src/command.h"
 #include "store/store.h"
 
 namespace iris {
 
-// --- Commands. Names are checked at the door (src/limits.h); an over-long one is applied all the
-// same.
-struct SetValue {
-  std::string source, key, value;
-  std::optional<std::uint64_t> if_revision;  // 0: must not exist
-};
-struct RemoveValue {
-  std::string source, key;
-  std::optional<std::uint64_t> if_revision;
-};
-struct RemoveSource {
-  std::string source;
-};
-struct Subscribe {
-  std::string session, source;
-  std::optional<std::string> key;  // none: the whole source
-};
-struct Unsubscribe {
-  std::string session, source;
-  std::optional<std::string> key;
-};
-// Proposed by the leader only, for sessions no node has served for -session-ttl. A session that
-// subscribed to something after `up_to` (what the leader had applied when it decided) is spared.
-struct ExpireSessions {
-  std::uint64_t up_to = 0;
-  std::vector<std::string> sessions;
-};
-using Operation =
-    std::variant<SetValue, RemoveValue, RemoveSource, Subscribe, Unsubscribe, ExpireSessions>;
-
-// The bytes of a command (layout drawn in machine.cc). decode() takes anything.
-[[nodiscard]] std::string encode(const Operation& operation);
-[[nodiscard]] Result<Operation> decode(std::string_view bytes);
+// Part of what the log means, so they are the same on every node and no flags: a Subscribe past one
+// of them is answered Outcome::Code::limit and changes nothing.
+inline constexpr std::uint64_t sessions_max = 1'000'000;
+inline constexpr std::uint64_t subscriptions_per_session_max = 65'536;
 
 // What a command did. Travels to the node that asked.
 struct Outcome {
@@ -84,10 +53,12 @@ struct ValueView {  // good until the row function returns
 class Machine {
  public:
   // One committed entry; Empty and Members change nothing.
+  // Costs two reads and one write for a SetValue of an existing key, two and two for a new key.
   [[nodiscard]] static Outcome apply(const raft::Entry& entry, store::Batch& batch);
 };
 
-// --- Reads, over any view (queries never write).
+// --- Reads, over any view (queries never write). All but get_value need a view that may ask the
+// disk.
 // incomplete where the view may not ask the disk.
 [[nodiscard]] store::Found get_value(const store::View& view, std::string_view source,
                                      std::string_view key, Value& value);
@@ -97,10 +68,49 @@ struct Page {
   std::string start_after;  // exclusive; empty: from the beginning
   std::uint64_t limit = 0;  // 0: no limit
 };
+using KeyRow = std::function<bool(std::string_view key, const ValueView& value)>;
 // Calls `row` in byte order until it returns false.
 void list_sources(const store::View& view, const Page& page,
                   const std::function<bool(std::string_view source)>& row);
 void list_keys(const store::View& view, std::string_view source, const Page& page,
-               const std::function<bool(std::string_view key, const ValueView& value)>& row);
+               const KeyRow& row);
+
+// --- What listeners need to replay the log. A node keeps graves and voids of the commands after
+// purged(), so replay may begin there.
+
+// What an effective RemoveSource took away. Its keys are list_generation's and generation_value's.
+struct Grave {
+  std::uint64_t generation = 0;
+  std::uint64_t keys = 0;
+  std::string source;
+};
+[[nodiscard]] std::optional<Grave> find_grave(const store::View& view, std::uint64_t revision);
+void list_generation(const store::View& view, std::uint64_t generation, const Page& page,
+                     const KeyRow& row);
+[[nodiscard]] bool generation_has(const store::View& view, std::uint64_t generation,
+                                  std::string_view key);
+// Indexes of commands after `after` that changed no value, in order: a failed if_revision, a
+// removal of what was absent, bytes that are no command.
+void list_voids(const store::View& view, std::uint64_t after,
+                const std::function<bool(std::uint64_t revision)>& row);
+[[nodiscard]] std::uint64_t purged(const store::View& view);
+
+// Forgets graves, with their keys, and voids up to `floor`, at most `records_max` records; true
+// when there is more to do. Not a command: each node does it when its own log is trimmed.
+// REQUIRES: floor is applied, records_max > 0.
+[[nodiscard]] bool purge(store::Batch& batch, std::uint64_t floor, std::size_t records_max);
+
+// --- Sessions.
+struct SubscriptionView {  // good until the row function returns
+  std::string_view source;
+  std::optional<std::string_view> key;  // none: the whole source
+  std::uint64_t since = 0;              // revision of the Subscribe; updates after it are due
+};
+[[nodiscard]] bool session_exists(const store::View& view, std::string_view session);
+void list_sessions(const store::View& view, const Page& page,
+                   const std::function<bool(std::string_view session)>& row);
+// Whole sources and keys of one session, sorted by source size, source, key.
+void list_subscriptions(const store::View& view, std::string_view session,
+                        const std::function<bool(const SubscriptionView& subscription)>& row);
 
 }  // namespace iris

@@ -1,0 +1,347 @@
+#include "src/machine.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "raft/check.h"
+#include "src/layout.h"
+
+namespace iris {
+namespace {
+
+using store::Batch;
+using store::Found;
+using store::Table;
+using store::View;
+using Code = Outcome::Code;
+
+// For views that may ask the disk.
+bool get(const View& view, Table table, std::string_view key, std::string& value) {
+  const Found found = view.get(table, key, value);
+  CHECK(found != Found::incomplete);
+  return found == Found::yes;
+}
+
+std::optional<layout::SourceRecord> find_source(const View& view, std::string_view source) {
+  std::string record;
+  if (!get(view, Table::sources, source, record)) return std::nullopt;
+  return layout::parse_source_record(record);
+}
+
+std::optional<layout::SessionRecord> find_session(const View& view, std::string_view session) {
+  std::string record;
+  if (!get(view, Table::sessions, session, record)) return std::nullopt;
+  return layout::parse_session_record(record);
+}
+
+// One command being applied.
+class Application {
+ public:
+  Application(std::uint64_t revision, Batch& batch) : revision_(revision), batch_(batch) {}
+
+  Outcome run(std::string_view bytes) {
+    const auto command = parse(bytes);
+    if (!command) return without_effect(Code::malformed);
+    using Kind = CommandView::Kind;
+    switch (command->kind) {
+      case Kind::set_value:
+        return set_value(*command);
+      case Kind::remove_value:
+        return remove_value(*command);
+      case Kind::remove_source:
+        return remove_source(*command);
+      case Kind::subscribe:
+        return subscribe(*command);
+      case Kind::unsubscribe:
+        return unsubscribe(*command);
+      case Kind::expire_sessions:
+        break;
+    }
+    return expire_sessions(*command);
+  }
+
+ private:
+  [[nodiscard]] Outcome done(bool changed) const { return {Code::done, changed, revision_}; }
+
+  // A replay of the log must know that this command is to be skipped.
+  Outcome without_effect(Code code) {
+    batch_.put(Table::voids, layout::number_key(revision_), {});
+    return {code, false, revision_};
+  }
+
+  Outcome condition_failed(std::uint64_t current) {
+    Outcome outcome = without_effect(Code::condition_failed);
+    outcome.revision = current;
+    return outcome;
+  }
+
+  // 0: absent.
+  [[nodiscard]] std::uint64_t current_revision(std::string_view value_key) const {
+    std::string record;
+    if (!get(batch_, Table::values, value_key, record)) return 0;
+    return layout::parse_value_record(record).revision;
+  }
+
+  Outcome set_value(const CommandView& command) {
+    const auto source = find_source(batch_, command.source);
+    std::string key = layout::value_key(source ? source->generation : revision_, *command.key);
+    const std::uint64_t current = source ? current_revision(key) : 0;
+    if (command.if_revision && *command.if_revision != current) return condition_failed(current);
+    batch_.put(Table::values, key, layout::value_record({revision_, command.value}));
+    if (current == 0) {  // an overwrite leaves the count as it is
+      const auto record = source ? layout::SourceRecord{source->generation, source->keys + 1}
+                                 : layout::SourceRecord{revision_, 1};
+      batch_.put(Table::sources, command.source, layout::source_record(record));
+    }
+    return done(true);
+  }
+
+  Outcome remove_value(const CommandView& command) {
+    auto source = find_source(batch_, command.source);
+    const std::string key = source ? layout::value_key(source->generation, *command.key) : "";
+    const std::uint64_t current = source ? current_revision(key) : 0;
+    if (command.if_revision && *command.if_revision != current) return condition_failed(current);
+    if (current == 0) return without_effect(Code::done);
+    batch_.remove(Table::values, key);
+    if (source->keys == 1) {  // a source vanishes with its last key
+      batch_.remove(Table::sources, command.source);
+    } else {
+      --source->keys;
+      batch_.put(Table::sources, command.source, layout::source_record(*source));
+    }
+    return done(true);
+  }
+
+  Outcome remove_source(const CommandView& command) {
+    const auto source = find_source(batch_, command.source);
+    if (!source) return without_effect(Code::done);
+    batch_.remove(Table::sources, command.source);
+    batch_.put(Table::graves, layout::number_key(revision_),
+               layout::grave_record({source->generation, source->keys, command.source}));
+    return done(true);
+  }
+
+  // Repeated, it changes nothing, not even `since`: a client that retries loses no update. But it
+  // shows that the session is alive.
+  Outcome subscribe(const CommandView& command) {
+    auto session = find_session(batch_, command.session);
+    const std::string key =
+        layout::subscription_key(command.session, {command.source, command.key});
+    std::string record;
+    const bool known = session && get(batch_, Table::subscriptions, key, record);
+    if (!known) {
+      if (session ? session->subscriptions >= subscriptions_per_session_max : !count_sessions(+1)) {
+        return {Code::limit, false, revision_};
+      }
+      batch_.put(Table::subscriptions, key, layout::number_key(revision_));
+    }
+    if (!session) session.emplace();
+    session->subscribed = revision_;
+    if (!known) ++session->subscriptions;
+    batch_.put(Table::sessions, command.session, layout::session_record(*session));
+    return done(!known);
+  }
+
+  Outcome unsubscribe(const CommandView& command) {
+    auto session = find_session(batch_, command.session);
+    if (!session) return done(false);
+    const std::string key =
+        layout::subscription_key(command.session, {command.source, command.key});
+    std::string record;
+    if (!get(batch_, Table::subscriptions, key, record)) return done(false);
+    batch_.remove(Table::subscriptions, key);
+    // The session stays, even empty, until it expires: its client may be about to subscribe again.
+    --session->subscriptions;
+    batch_.put(Table::sessions, command.session, layout::session_record(*session));
+    return done(true);
+  }
+
+  Outcome expire_sessions(const CommandView& command) {
+    bool changed = false;
+    for (const std::string_view name : command.sessions) {
+      const auto session = find_session(batch_, name);
+      if (!session || session->subscribed > command.up_to) continue;
+      remove_session(name);
+      changed = true;
+    }
+    return done(changed);
+  }
+
+  void remove_session(std::string_view session) {
+    const std::string prefix = layout::subscription_prefix(session);
+    // Key by key, not remove_prefix: the session may subscribe again in the same batch. Bounded by
+    // subscriptions_per_session_max.
+    std::vector<std::string> keys;
+    for (auto cursor = batch_.scan(Table::subscriptions, prefix, prefix); cursor->valid();
+         cursor->next()) {
+      keys.emplace_back(cursor->key());
+    }
+    for (const auto& key : keys) batch_.remove(Table::subscriptions, key);
+    batch_.remove(Table::sessions, session);
+    CHECK(count_sessions(-1));
+  }
+
+  // The number of sessions is kept under the empty name. False, and nothing done, at the limit.
+  bool count_sessions(int change) {
+    std::string record;
+    std::uint64_t count = 0;
+    if (get(batch_, Table::sessions, {}, record)) count = layout::number(record);
+    if (change > 0 && count >= sessions_max) return false;
+    CHECK(change > 0 || count > 0);
+    count = change > 0 ? count + 1 : count - 1;
+    batch_.put(Table::sessions, {}, layout::number_key(count));
+    return true;
+  }
+
+  const std::uint64_t revision_;
+  Batch& batch_;
+};
+
+// The first key a page may contain. Appending a zero byte gives the next key in byte order.
+std::string first_key(const Page& page) {
+  if (page.start_after.empty()) return page.prefix;
+  return std::max(page.prefix, page.start_after + '\0');
+}
+
+// Keys of `table` that begin with `bucket`, as a page; row gets the key without the bucket.
+void list(const View& view, Table table, const std::string& bucket, const Page& page,
+          const std::function<bool(std::string_view key, std::string_view value)>& row) {
+  std::uint64_t rows = 0;
+  for (auto cursor = view.scan(table, bucket + page.prefix, bucket + first_key(page));
+       cursor->valid(); cursor->next()) {
+    if (!row(cursor->key().substr(bucket.size()), cursor->value())) return;
+    if (++rows == page.limit) return;
+  }
+}
+
+}  // namespace
+
+Outcome Machine::apply(const raft::Entry& entry, Batch& batch) {
+  const std::uint64_t revision = entry.id.index.value;
+  const auto* command = std::get_if<raft::Command>(&entry.payload);
+  if (command == nullptr) return {Code::done, false, revision};
+  return Application(revision, batch).run(*command);
+}
+
+Found get_value(const View& view, std::string_view source, std::string_view key, Value& value) {
+  std::string record;
+  Found found = view.get(Table::sources, source, record);
+  if (found != Found::yes) return found;
+  const auto parsed = layout::parse_source_record(record);
+  found = view.get(Table::values, layout::value_key(parsed.generation, key), record);
+  if (found != Found::yes) return found;
+  value.revision = layout::parse_value_record(record).revision;
+  value.bytes = std::move(record);
+  value.bytes.erase(0, 8);  // the revision in front of it
+  return Found::yes;
+}
+
+void list_sources(const View& view, const Page& page,
+                  const std::function<bool(std::string_view source)>& row) {
+  list(view, Table::sources, {}, page,
+       [&](std::string_view source, std::string_view) { return row(source); });
+}
+
+void list_keys(const View& view, std::string_view source, const Page& page, const KeyRow& row) {
+  const auto record = find_source(view, source);
+  if (record) list_generation(view, record->generation, page, row);
+}
+
+std::optional<Grave> find_grave(const View& view, std::uint64_t revision) {
+  std::string record;
+  if (!get(view, Table::graves, layout::number_key(revision), record)) return std::nullopt;
+  const auto parsed = layout::parse_grave_record(record);
+  return Grave{parsed.generation, parsed.keys, std::string(parsed.source)};
+}
+
+void list_generation(const View& view, std::uint64_t generation, const Page& page,
+                     const KeyRow& row) {
+  list(view, Table::values, layout::number_key(generation), page,
+       [&](std::string_view key, std::string_view record) {
+         const auto parsed = layout::parse_value_record(record);
+         return row(key, {parsed.value, parsed.revision});
+       });
+}
+
+bool generation_has(const View& view, std::uint64_t generation, std::string_view key) {
+  std::string record;
+  return get(view, Table::values, layout::value_key(generation, key), record);
+}
+
+void list_voids(const View& view, std::uint64_t after,
+                const std::function<bool(std::uint64_t revision)>& row) {
+  // after + 1 is at least 1, so the mark of purged() is never taken for a void.
+  for (auto cursor = view.scan(Table::voids, {}, layout::number_key(after + 1)); cursor->valid();
+       cursor->next()) {
+    if (!row(layout::number(cursor->key()))) return;
+  }
+}
+
+std::uint64_t purged(const View& view) {
+  std::string record;
+  if (!get(view, Table::voids, layout::number_key(0), record)) return 0;
+  return layout::number(record);
+}
+
+bool purge(Batch& batch, std::uint64_t floor, std::size_t records_max) {
+  CHECK(floor <= batch.applied().value);
+  CHECK(records_max > 0);
+  // First of all, and with the first piece, nobody may rely on what is about to go.
+  if (purged(batch) < floor) {
+    batch.put(Table::voids, layout::number_key(0), layout::number_key(floor));
+  }
+  std::size_t left = records_max;
+  std::vector<std::string> keys;
+  const auto remove_all = [&](Table table) {
+    for (const auto& key : keys) batch.remove(table, key);
+    left -= keys.size();
+    keys.clear();
+  };
+
+  list_voids(batch, 0, [&](std::uint64_t revision) {
+    if (revision > floor || keys.size() == left) return false;
+    keys.push_back(layout::number_key(revision));
+    return true;
+  });
+  remove_all(Table::voids);
+
+  while (left > 0) {
+    const auto first = batch.scan(Table::graves, {}, {});
+    if (!first->valid() || layout::number(first->key()) > floor) return false;
+    const std::string grave_key(first->key());
+    const std::string generation =
+        layout::number_key(layout::parse_grave_record(first->value()).generation);
+    auto cursor = batch.scan(Table::values, generation, generation);
+    for (; cursor->valid() && keys.size() < left; cursor->next()) keys.emplace_back(cursor->key());
+    const bool emptied = !cursor->valid();
+    remove_all(Table::values);
+    if (emptied && left > 0) {
+      batch.remove(Table::graves, grave_key);
+      --left;
+    }
+  }
+  return true;
+}
+
+bool session_exists(const View& view, std::string_view session) {
+  return !session.empty() && find_session(view, session).has_value();
+}
+
+void list_sessions(const View& view, const Page& page,
+                   const std::function<bool(std::string_view session)>& row) {
+  list(view, Table::sessions, {}, page, [&](std::string_view session, std::string_view) {
+    return session.empty() || row(session);  // the empty name is the counter
+  });
+}
+
+void list_subscriptions(const View& view, std::string_view session,
+                        const std::function<bool(const SubscriptionView& subscription)>& row) {
+  const std::string prefix = layout::subscription_prefix(session);
+  for (auto cursor = view.scan(Table::subscriptions, prefix, prefix); cursor->valid();
+       cursor->next()) {
+    const auto parsed = layout::parse_subscription_key(cursor->key(), prefix.size());
+    if (!row({parsed.source, parsed.key, layout::number(cursor->value())})) return;
+  }
+}
+
+}  // namespace iris

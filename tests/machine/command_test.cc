@@ -1,0 +1,135 @@
+// The bytes of commands: round trips, and what happens with bytes that are none.
+#include "src/command.h"
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "src/limits.h"
+#include "tests/machine/fixture.h"
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris {
+namespace {
+
+std::vector<Operation> samples() {
+  const std::string zeros(3, '\0');
+  return {SetValue{"s", "k", "v", {}},
+          SetValue{"s", "k", "", 0},
+          SetValue{zeros, "\xff", zeros, 127},
+          SetValue{std::string(300, 's'), std::string(70'000, 'k'), std::string(100'000, 'v'),
+                   UINT64_MAX},
+          RemoveValue{"s", "k", {}},
+          RemoveValue{"s", "k", 1u << 14},
+          RemoveSource{"s"},
+          Subscribe{"session", "s", {}},
+          Subscribe{"session", "s", "k"},
+          Unsubscribe{"session", "s", {}},
+          Unsubscribe{"session", "s", "k"},
+          ExpireSessions{},
+          ExpireSessions{UINT64_MAX, {"a", "b", std::string(200, 'c')}}};
+}
+
+TEST_CASE("every command comes back from its bytes") {
+  for (const auto& operation : samples()) {
+    const auto decoded = decode(encode(operation));
+    REQUIRE(decoded);
+    CHECK(*decoded == operation);
+  }
+}
+
+TEST_CASE("the bytes of a command are what the picture says") {
+  using namespace std::string_literals;
+  CHECK(encode(SetValue{"s", "key", "v", 300}) == "\x01\x01\x01\xac\x02\x01s\x03keyv"s);
+  CHECK(encode(RemoveValue{"s", "k", {}}) == "\x01\x02\x00\x01s\x01k"s);
+  CHECK(encode(RemoveSource{"s"}) == "\x01\x03\x01s"s);
+  CHECK(encode(Subscribe{"x", "s", "k"}) == "\x01\x04\x01x\x01s\x01\x01k"s);
+  CHECK(encode(Unsubscribe{"x", "s", {}}) == "\x01\x05\x01x\x01s\x00"s);
+  CHECK(encode(ExpireSessions{5, {"x", "y"}}) == "\x01\x06\x05\x02\x01x\x01y"s);
+}
+
+TEST_CASE("a cut, longer or bent command is refused, never misread (hazard 81)") {
+  using namespace std::string_literals;
+  for (const auto& operation : samples()) {
+    const std::string bytes = encode(operation);
+    const bool open_ended = std::holds_alternative<SetValue>(operation);
+    // Of the long sample the ends are enough.
+    for (std::size_t size = 0; size < bytes.size(); size += size < 400 ? 1 : 997) {
+      const auto decoded = decode(std::string_view(bytes).substr(0, size));
+      if (decoded) CHECK(open_ended);
+    }
+    if (!open_ended) CHECK_FALSE(decode(bytes + "x"));
+  }
+  CHECK_FALSE(decode(""));
+  CHECK_FALSE(decode("\x02\x03\x01s"s));           // version
+  CHECK_FALSE(decode("\x01\x00\x01s"s));           // kind
+  CHECK_FALSE(decode("\x01\x07\x01s"s));           // kind
+  CHECK_FALSE(decode("\x01\x03\x00"s));            // empty name
+  CHECK_FALSE(decode("\x01\x02\x02\x01s\x01k"s));  // flag
+  CHECK_FALSE(decode("\x01\x03\x81\x00s"s));       // number not in its shortest form
+  CHECK_FALSE(decode("\x01\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01s"s));  // length bomb
+  CHECK_FALSE(decode("\x01\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02s"s));  // past 64 bits
+  CHECK_FALSE(decode("\x01\x06\x00\xff\xff\xff\xff\x0f"s));                   // count bomb
+}
+
+// Valid commands with bytes changed, cut, doubled; and plain noise.
+std::string garbage(std::mt19937_64& random) {
+  static const std::vector<Operation> seeds = samples();
+  std::string bytes;
+  if (random() % 4 == 0) {
+    bytes.resize(random() % 64);
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    if (!bytes.empty() && random() % 2 == 0) bytes[0] = 1;
+    return bytes;
+  }
+  do {
+    bytes = encode(seeds[random() % seeds.size()]);
+  } while (bytes.size() > 1000);
+  for (std::uint64_t changes = random() % 4; changes > 0; --changes) {
+    const std::size_t at = random() % bytes.size();
+    switch (random() % 3) {
+      case 0:
+        bytes[at] = static_cast<char>(random());
+        break;
+      case 1:
+        bytes.insert(at, 1, static_cast<char>(random()));
+        break;
+      default:
+        bytes.resize(at + 1);
+    }
+  }
+  return bytes;
+}
+
+TEST_CASE("any bytes decode or are refused, and apply without harm (hazards 40 and 81)") {
+  std::mt19937_64 random(20170901);
+  MachineFixture machine;
+  int decoded_count = 0;
+  int refused_count = 0;
+  for (int round = 0; round < 200'000; ++round) {
+    std::string bytes = garbage(random);
+    const auto decoded = decode(bytes);
+    if (decoded) {
+      ++decoded_count;
+      REQUIRE(encode(*decoded) == bytes);  // one command, one encoding
+    } else {
+      ++refused_count;
+    }
+    const Outcome outcome = machine.apply_bytes(bytes);
+    REQUIRE((outcome.code == Outcome::Code::malformed) == !decoded);
+    if (!decoded) REQUIRE(machine.voids(machine.last - 1).size() == 1);
+  }
+  CHECK(decoded_count > 10'000);
+  CHECK(refused_count > 10'000);
+}
+
+TEST_CASE("names over the limit are applied all the same: the door is elsewhere") {
+  MachineFixture machine;
+  const std::string name(Limits{}.name_bytes_max + 1, 'n');
+  CHECK(machine.set(name, name, "v").changed);
+  CHECK(machine.get(name, name) == "v");
+}
+
+}  // namespace
+}  // namespace iris
