@@ -8,26 +8,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <random>
 #include <string>
 
+#include "tests/cluster/chaos.h"
 #include "tests/cluster/ledger.h"
 #include "tests/cluster/nodes.h"
 
 namespace iris::test {
-namespace {
-
-struct Arguments {
-  std::string kind;
-  std::size_t rounds = 1;
-  std::uint64_t seed = std::random_device{}();
-  bool tls = false;
-};
-
-struct Tally {
-  std::size_t passed = 0;
-  std::size_t failed = 0;
-};
 
 void report(const Ledger& ledger) {
   for (const auto& text : ledger.violations()) std::printf("VIOLATION %s\n", text.c_str());
@@ -44,6 +33,8 @@ void print_times(const char* what, std::vector<double> times_ms) {
   std::printf("%s: n %zu, p50 %.0f ms, p90 %.0f ms, p99 %.0f ms, max %.0f ms\n", what,
               times_ms.size(), at(0.5), at(0.9), at(0.99), times_ms.back());
 }
+
+namespace {
 
 double since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -199,21 +190,22 @@ bool parse(int argc, char** argv, Arguments& arguments) {
 int run(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
-    std::fprintf(stderr, "usage: iris-chaos kill|pause|failover [--rounds N] [--seed N] [--tls]\n");
+    std::fprintf(
+        stderr,
+        "usage: iris-chaos kill|pause|failover|members|rolling [--rounds N] [--seed N] [--tls]\n");
     return 2;
   }
   std::printf("seed %lu\n", arguments.seed);
-  Tally tally;
-  if (arguments.kind == "kill") {
-    tally = kill_rounds(arguments);
-  } else if (arguments.kind == "pause") {
-    tally = pause_rounds(arguments);
-  } else if (arguments.kind == "failover") {
-    tally = failover_rounds(arguments);
-  } else {
+  const std::map<std::string, Tally (*)(const Arguments&)> kinds = {
+      {"kill", kill_rounds},       {"pause", pause_rounds},     {"failover", failover_rounds},
+      {"members", members_rounds}, {"rolling", rolling_rounds},
+  };
+  const auto kind = kinds.find(arguments.kind);
+  if (kind == kinds.end()) {
     std::fprintf(stderr, "iris-chaos: no such kind of round: %s\n", arguments.kind.c_str());
     return 2;
   }
+  const Tally tally = kind->second(arguments);
   std::printf("%zu passed, %zu failed\n", tally.passed, tally.failed);
   return tally.failed == 0 ? 0 : 1;
 }

@@ -17,6 +17,11 @@ Ledger::~Ledger() { stop(); }
 
 void Ledger::start() {
   stopping_ = false;
+  {
+    const std::lock_guard lock(mutex_);
+    last_acknowledged_ = Clock::now();
+    longest_gap_ = Clock::duration(0);
+  }
   for (std::size_t i = 0; i < options_.writers; ++i) threads_.emplace_back([this, i] { write(i); });
   for (std::size_t i = 0; i < options_.readers; ++i) threads_.emplace_back([this, i] { read(i); });
 }
@@ -51,7 +56,7 @@ void Ledger::write(std::size_t writer) {
       }
       key.last_revision = answer.revision;
       key.acknowledged = number;
-      ++acknowledged_;
+      note_acknowledged();
     } else {
       // A dead node refuses at once: do not burn the machine while it is away. Nothing to wait for.
       if (answer.answer == Answer::unknown) ++unknown_;
@@ -106,6 +111,19 @@ void Ledger::check_final(const Api& api, const std::string& through) {
 bool Ledger::await_progress(std::uint64_t more, Milliseconds limit) const {
   const std::uint64_t goal = acknowledged() + more;
   return await(limit, [&] { return acknowledged() >= goal; });
+}
+
+void Ledger::note_acknowledged() {
+  ++acknowledged_;
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  longest_gap_ = std::max(longest_gap_, now - last_acknowledged_);
+  last_acknowledged_ = now;
+}
+
+double Ledger::longest_gap_ms() const {
+  const std::lock_guard lock(mutex_);
+  return std::chrono::duration<double, std::milli>(longest_gap_).count();
 }
 
 void Ledger::violation(std::string text) {

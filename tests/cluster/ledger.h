@@ -41,6 +41,8 @@ class Ledger {
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_.load(); }
   [[nodiscard]] std::uint64_t reads() const { return reads_.load(); }
   [[nodiscard]] std::uint64_t unknown() const { return unknown_.load(); }
+  // The longest time without an acknowledgement since the last call of start().
+  [[nodiscard]] double longest_gap_ms() const;
   // Violations so far, one sentence each; empty is good.
   [[nodiscard]] std::vector<std::string> violations() const;
   // After stop(): reads every key through `api` and checks it.
@@ -61,6 +63,7 @@ class Ledger {
   void read(std::size_t reader);
   bool check_read(Key& key, const Api& api, const std::string& through);
   void violation(std::string text);
+  void note_acknowledged();
   [[nodiscard]] std::string value_of(std::uint64_t number) const;
 
   LedgerOptions options_;
@@ -71,6 +74,8 @@ class Ledger {
   std::atomic<std::uint64_t> acknowledged_{0}, reads_{0}, unknown_{0};
   mutable std::mutex mutex_;
   std::vector<std::string> violations_;
+  Clock::time_point last_acknowledged_;
+  Clock::duration longest_gap_{0};
 };
 
 }  // namespace iris::test

@@ -39,6 +39,8 @@ class Nodes {
   void wipe(std::size_t i);                  // REQUIRES: not running. Its folder is emptied
   std::size_t add(const std::string& join);  // one more node, started, joining the address `join`
 
+  void set_join(std::size_t i, std::string address) { nodes_[i].join = std::move(address); }
+
   [[nodiscard]] bool running(std::size_t i) { return nodes_[i].process.running(); }
   [[nodiscard]] const Api& api(std::size_t i) const { return *nodes_[i].api; }
   [[nodiscard]] std::string address(std::size_t i) const;
