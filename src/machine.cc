@@ -28,10 +28,9 @@ std::optional<layout::SourceRecord> find_source(const View& view, std::string_vi
   return layout::parse_source_record(record);
 }
 
-std::optional<layout::SessionRecord> find_session(const View& view, std::string_view session) {
-  std::string record;
-  if (!get(view, Table::sessions, session, record)) return std::nullopt;
-  return layout::parse_session_record(record);
+SessionInfo session_info(std::string_view record) {
+  const auto parsed = layout::parse_session_record(record);
+  return {parsed.subscribed, parsed.subscriptions};
 }
 
 // One command being applied.
@@ -138,7 +137,8 @@ class Application {
     if (!session) session.emplace();
     session->subscribed = revision_;
     if (!known) ++session->subscriptions;
-    batch_.put(Table::sessions, command.session, layout::session_record(*session));
+    batch_.put(Table::sessions, command.session,
+               layout::session_record({session->subscribed, session->subscriptions}));
     return done(!known);
   }
 
@@ -152,7 +152,8 @@ class Application {
     batch_.remove(Table::subscriptions, key);
     // The session stays, even empty, until it expires: its client may be about to subscribe again.
     --session->subscriptions;
-    batch_.put(Table::sessions, command.session, layout::session_record(*session));
+    batch_.put(Table::sessions, command.session,
+               layout::session_record({session->subscribed, session->subscriptions}));
     return done(true);
   }
 
@@ -323,14 +324,18 @@ bool purge(Batch& batch, std::uint64_t floor, std::size_t records_max) {
   return true;
 }
 
-bool session_exists(const View& view, std::string_view session) {
-  return !session.empty() && find_session(view, session).has_value();
+std::optional<SessionInfo> find_session(const View& view, std::string_view session) {
+  std::string record;
+  if (session.empty() || !get(view, Table::sessions, session, record)) return std::nullopt;
+  return session_info(record);
 }
 
-void list_sessions(const View& view, const Page& page,
-                   const std::function<bool(std::string_view session)>& row) {
-  list(view, Table::sessions, {}, page, [&](std::string_view session, std::string_view) {
-    return session.empty() || row(session);  // the empty name is the counter
+void list_sessions(
+    const View& view, const Page& page,
+    const std::function<bool(std::string_view session, const SessionInfo& info)>& row) {
+  list(view, Table::sessions, {}, page, [&](std::string_view session, std::string_view record) {
+    if (session.empty()) return true;  // the counter
+    return row(session, session_info(record));
   });
 }
 

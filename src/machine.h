@@ -106,9 +106,15 @@ struct SubscriptionView {  // good until the row function returns
   std::optional<std::string_view> key;  // none: the whole source
   std::uint64_t since = 0;              // revision of the Subscribe; updates after it are due
 };
-[[nodiscard]] bool session_exists(const store::View& view, std::string_view session);
-void list_sessions(const store::View& view, const Page& page,
-                   const std::function<bool(std::string_view session)>& row);
+struct SessionInfo {
+  std::uint64_t subscribed = 0;     // revision of its last Subscribe, also of a repeated one
+  std::uint64_t subscriptions = 0;  // how many it has now
+};
+[[nodiscard]] std::optional<SessionInfo> find_session(const store::View& view,
+                                                      std::string_view session);
+void list_sessions(
+    const store::View& view, const Page& page,
+    const std::function<bool(std::string_view session, const SessionInfo& info)>& row);
 // Whole sources and keys of one session, sorted by source size, source, key.
 void list_subscriptions(const store::View& view, std::string_view session,
                         const std::function<bool(const SubscriptionView& subscription)>& row);

@@ -88,7 +88,7 @@ TEST_CASE("if_revision holds or changes nothing and tells the revision (hazard 7
 
 TEST_CASE("RemoveSource costs one record whatever it holds; its keys are found in the grave") {
   MachineFixture machine;
-  for (int i = 0; i < 100; ++i) machine.set("s", "k" + std::to_string(i), "v");
+  for (int i = 0; i < 100; ++i) machine.set("s", std::string("k").append(std::to_string(i)), "v");
   const std::uint64_t writes = machine.tables.writes;
   CHECK(machine.remove_source("s") == Outcome{Code::done, true, 101});
   CHECK(machine.tables.writes - writes == 2);

@@ -17,7 +17,7 @@ using store::Table;
 
 Names sessions(const MachineFixture& machine, const Page& page = {}) {
   Names rows;
-  list_sessions(machine.view(), page, [&](std::string_view session) {
+  list_sessions(machine.view(), page, [&](std::string_view session, const SessionInfo&) {
     rows.emplace_back(session);
     return true;
   });
@@ -26,15 +26,19 @@ Names sessions(const MachineFixture& machine, const Page& page = {}) {
 
 TEST_CASE("a session becomes replicated at its first Subscribe, whoever made its name up") {
   MachineFixture machine;
-  CHECK_FALSE(session_exists(machine.view(), "mine"));
+  CHECK_FALSE(find_session(machine.view(), "mine"));
   CHECK(machine.subscribe("mine", "colors") == Outcome{Code::done, true, 1});
-  CHECK(session_exists(machine.view(), "mine"));
+  CHECK(find_session(machine.view(), "mine"));
   CHECK(machine.subscribe("mine", "colors", "sky") == Outcome{Code::done, true, 2});
   CHECK(machine.subscribe("another", "colors").changed);
   CHECK(machine.subscriptions("mine") == Names{"colors@1", "colors/sky@2"});
   CHECK(sessions(machine) == Names{"another", "mine"});
   CHECK(sessions(machine, {"", "another", 0}) == Names{"mine"});
-  CHECK_FALSE(session_exists(machine.view(), ""));
+  CHECK_FALSE(find_session(machine.view(), ""));
+  machine.subscribe("mine", "colors");
+  CHECK(find_session(machine.view(), "mine")->subscribed == 4);
+  CHECK(find_session(machine.view(), "mine")->subscriptions == 2);
+  CHECK(find_session(machine.view(), "another")->subscribed == 3);
 }
 
 TEST_CASE("subscribing twice is done, changes nothing and keeps the first revision") {
@@ -49,7 +53,7 @@ TEST_CASE("subscribing twice is done, changes nothing and keeps the first revisi
 TEST_CASE("unsubscribing ends exactly that subscription; of nothing it is done") {
   MachineFixture machine;
   CHECK(machine.unsubscribe("one", "s") == Outcome{Code::done, false, 1});
-  CHECK_FALSE(session_exists(machine.view(), "one"));
+  CHECK_FALSE(find_session(machine.view(), "one"));
   machine.subscribe("one", "s");
   machine.subscribe("one", "s", "k");
   CHECK(machine.unsubscribe("one", "s", "other") == Outcome{Code::done, false, 4});
@@ -57,7 +61,7 @@ TEST_CASE("unsubscribing ends exactly that subscription; of nothing it is done")
   CHECK(machine.subscriptions("one") == Names{"s/k@3"});
   CHECK(machine.unsubscribe("one", "s", "k").changed);
   CHECK(machine.subscriptions("one").empty());
-  CHECK(session_exists(machine.view(), "one"));
+  CHECK(find_session(machine.view(), "one"));
   machine.subscribe("one", "s");
   CHECK(machine.subscriptions("one") == Names{"s@7"});  // a new subscription, a new revision
 }
@@ -82,7 +86,7 @@ TEST_CASE("expiry removes a session with all it subscribed to, and spares the li
   machine.subscribe("alive", "s");  // revision 4: changes nothing but shows life
   CHECK(machine.apply(ExpireSessions{3, {"idle", "alive", "unknown", "idle"}}) ==
         Outcome{Code::done, true, 5});
-  CHECK_FALSE(session_exists(machine.view(), "idle"));
+  CHECK_FALSE(find_session(machine.view(), "idle"));
   CHECK(machine.subscriptions("idle").empty());
   CHECK(machine.subscriptions("alive") == Names{"s@3"});
   CHECK(machine.apply(ExpireSessions{3, {"idle"}}) == Outcome{Code::done, false, 6});
@@ -114,7 +118,7 @@ TEST_CASE("sessions are limited: at the limit one may, one over may not") {
   }
   CHECK(machine.subscribe("last", "s") == Outcome{Code::done, true, 2});
   CHECK(machine.subscribe("over", "s") == Outcome{Code::limit, false, 3});
-  CHECK_FALSE(session_exists(machine.view(), "over"));
+  CHECK_FALSE(find_session(machine.view(), "over"));
   CHECK(machine.subscriptions("over").empty());
   CHECK(machine.subscribe("first", "t").changed);  // who is in goes on
   machine.apply(ExpireSessions{9, {"last"}});
