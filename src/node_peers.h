@@ -1,0 +1,57 @@
+// PeerBook: whom this node talks to, and how it comes to belong to a cluster. Keeps the transport's
+// list of peers: the members, those who were members a moment ago (they must hear of it), and those
+// who said who they are and need an answer.
+// Loop thread. A node of no cluster joins the one that sends it Raft messages: nobody does that
+// before a leader has admitted it under its id. It takes part once that is on disk, not before.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "src/node_host.h"
+
+namespace iris {
+
+class PeerBook {
+ public:
+  explicit PeerBook(NodeHost& host) : host_(host) {}
+
+  // The core exists now.
+  void start();
+  // REQUIRES: of no cluster, and not about to be of one.
+  void bootstrap();
+  [[nodiscard]] bool initialized() const;
+
+  Status greet(const PeerIdentity& peer);
+  // A Raft message from `peer` while this node takes no part.
+  void invited(raft::NodeId peer);
+
+  // --- From the turn.
+  void durable();  // what was written is on disk
+  void members_changed() { update(); }
+  void tick();
+
+ private:
+  struct Acquaintance {
+    raft::ClusterId cluster;
+    std::string address;  // as it calls itself
+    std::uint64_t until = 0;
+  };
+
+  void adopt(raft::ClusterId cluster);
+  void update();
+  void collect(std::vector<raft::Member>& wanted);
+  [[nodiscard]] bool is_member(raft::NodeId id) const;
+
+  NodeHost& host_;
+  raft::ClusterId adopting_;    // 0: nothing under way
+  bool bootstrapping_ = false;  // the first entry is being written
+  std::map<raft::NodeId, Acquaintance> greeted_;
+  std::map<raft::NodeId, Acquaintance> former_;  // members that are none any more
+  std::vector<raft::Member> members_;            // at the last update
+  std::vector<raft::Member> told_;               // what the transport knows
+};
+
+}  // namespace iris

@@ -1,0 +1,99 @@
+#include "src/node_trim.h"
+
+#include <algorithm>
+
+#include "src/log.h"
+
+namespace iris {
+namespace {
+
+// A trim goes to three quarters of the limit, so that the next one is some way off.
+constexpr std::size_t keep_quarters = 3;
+// A look at the log is due after a sixteenth of the limit was written.
+constexpr std::size_t checks_per_limit = 16;
+constexpr std::uint64_t disk_check_ms = 1'000;
+
+}  // namespace
+
+void Trimmer::written(const raft::LogWrite& write) {
+  for (const raft::EntryPtr& entry : write.entries) written_bytes_ += raft::entry_bytes(*entry);
+  written_entries_ += write.entries.size();
+}
+
+void Trimmer::check_if_due() {
+  if (written_bytes_ >= host_.options.log_bytes_max / checks_per_limit ||
+      written_entries_ >= host_.options.log_entries_max / checks_per_limit) {
+    check();
+  }
+}
+
+void Trimmer::tick() {
+  const std::uint64_t disk_ticks =
+      std::max<std::uint64_t>(1, disk_check_ms / host_.options.tick_ms);
+  if (host_.now % disk_ticks == 1 % disk_ticks) {
+    const bool low = host_.store.disk_use().free_bytes < host_.options.disk_reserve_bytes;
+    if (low != host_.disk_low) {
+      log(low ? LogLevel::warn : LogLevel::info,
+          low ? "the disk is nearly full: growth is refused" : "the disk has room again",
+          {{"reserve_bytes", std::uint64_t{host_.options.disk_reserve_bytes}}});
+    }
+    host_.disk_low = low;
+  }
+  if (host_.now % host_.retry_ticks() == 0) check();
+}
+
+void Trimmer::check() {
+  written_bytes_ = 0;
+  written_entries_ = 0;
+  if (trimming_ || held_ || host_.stopped || !host_.core) return;
+  const raft::CoreStatus status = host_.core->status();
+  raft::Index floor = std::min(wanted_floor(status), host_.applied);
+  floor = held_back(status, floor);
+  if (floor > host_.floor) trim(floor);
+}
+
+// How far the log must be cut to keep within its limits; the present floor if it does.
+raft::Index Trimmer::wanted_floor(const raft::CoreStatus& status) const {
+  const NodeOptions& options = host_.options;
+  std::uint64_t entries = status.last.value + 1 - status.first.value;
+  std::size_t bytes = status.log_bytes;
+  raft::Index floor = host_.floor;
+  if (bytes <= options.log_bytes_max && entries <= options.log_entries_max) return floor;
+  const std::size_t bytes_kept = options.log_bytes_max / 4 * keep_quarters;
+  const std::uint64_t entries_kept = options.log_entries_max / 4 * keep_quarters;
+  while ((bytes > bytes_kept || entries > entries_kept) && floor < host_.applied) {
+    floor = floor.next();
+    bytes -= raft::entry_bytes(*host_.core->entry(floor));
+    --entries;
+  }
+  return floor;
+}
+
+raft::Index Trimmer::held_back(const raft::CoreStatus& status, raft::Index floor) const {
+  const std::uint64_t entries = status.last.value + 1 - status.first.value;
+  const bool too_long = status.log_bytes > 2 * host_.options.log_bytes_max ||
+                        entries > 2 * host_.options.log_entries_max;
+  if (too_long) return floor;
+  for (const raft::PeerStatus& peer : status.peers) {
+    // One below the floor already needs a snapshot; one that is silent may stay so.
+    if (peer.active && !peer.snapshot && peer.match >= host_.floor) {
+      floor = std::min(floor, peer.match);
+    }
+  }
+  const std::optional<raft::Index> sending = sender_.oldest();
+  return sending ? std::min(floor, *sending) : floor;
+}
+
+void Trimmer::trim(raft::Index floor) {
+  trimming_ = true;
+  host_.store.trim(host_.core->mark_at(floor), [this, floor, gone = host_.guard()] {
+    if (gone.expired()) return;
+    trimming_ = false;
+    host_.core->trim(floor);
+    host_.floor = floor;
+    if (host_.hooks.on_trimmed) host_.hooks.on_trimmed(floor);
+    host_.touch();
+  });
+}
+
+}  // namespace iris
