@@ -175,8 +175,9 @@ struct Api::State : ApiContext {
   }
 };
 
-Api::Api(asio::io_context& loop, Node& node, store::Store& store, ApiOptions options)
-    : state_(std::make_unique<State>(loop, node, store, std::move(options))) {}
+Api::Api(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
+         ApiOptions options)
+    : state_(std::make_unique<State>(loop, node, store, listeners, std::move(options))) {}
 
 Api::~Api() { CHECK(state_->server == nullptr); }
 
@@ -218,6 +219,7 @@ Status Api::start() {
   add_value_calls(api);
   add_list_calls(api);
   add_session_calls(api);
+  add_listen_calls(api);
   add_cluster_calls(api);
   for (const auto& method : api.methods) method->start();
   api.completions->start();

@@ -1,8 +1,8 @@
 // Api: the gRPC services on the clients' port: iris.pb.Iris, iris.pb.Cluster, health, reflection.
 // Checks what clients send (limits.h), turns it into commands and reads of the node, and what comes
 // of it into answers; decides nothing else. Which call means what: api_*.cc.
-// Loop thread; gRPC's own thread hands over what is done (completion.h). Borrows loop, node and
-// store. Never blocks, but in start().
+// Loop thread; gRPC's own thread hands over what is done (completion.h). Borrows loop, node,
+// store and listeners. Never blocks, but in start().
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -13,6 +13,7 @@
 
 #include "raft/result.h"
 #include "src/limits.h"
+#include "src/listeners.h"
 #include "src/node.h"
 #include "store/store.h"
 
@@ -35,7 +36,8 @@ struct ApiOptions {
 
 class Api {
  public:
-  Api(asio::io_context& loop, Node& node, store::Store& store, ApiOptions options);
+  Api(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
+      ApiOptions options);
   // REQUIRES: never started, or stop() is done.
   ~Api();
   Api(const Api&) = delete;

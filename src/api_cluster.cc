@@ -237,7 +237,7 @@ void add_cluster_calls(ApiContext& api) {
   using RemoveCall = UnaryCall<pb::RemoveMemberRequest, pb::RemoveMemberResponse>;
   using PromoteCall = UnaryCall<pb::PromoteMemberRequest, pb::PromoteMemberResponse>;
   using TransferCall = UnaryCall<pb::TransferLeaderRequest, pb::TransferLeaderResponse>;
-  add_unary(api, api.iris, &pb::Iris::AsyncService::RequestJoin, call_limits, join);
+  add_unary(api, api.iris, &IrisService::RequestJoin, call_limits, join);
   add_unary(api, api.cluster, &Service::RequestStatus, call_limits, status);
   add_unary(api, api.cluster, &Service::RequestMembers, call_limits, members);
   add_unary(api, api.cluster, &Service::RequestRemoveMember, call_limits,

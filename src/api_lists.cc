@@ -178,15 +178,14 @@ class List final : public StreamHandler<Request, Row>, private Stallable {
 }  // namespace
 
 void add_list_calls(ApiContext& api) {
-  using Service = pb::Iris::AsyncService;
   using Sources = List<pb::GetSourcesRequest, pb::GetSourcesResponse>;
   using Keys = List<pb::GetKeysRequest, pb::GetKeysResponse>;
-  add_stream(api, api.iris, &Service::RequestGetSources, call_limits,
+  add_stream(api, api.iris, &IrisService::RequestGetSources, call_limits,
              [](ApiContext& context, Sources::Call& call) {
                return std::make_unique<Sources>(context, call);
              });
   add_stream(
-      api, api.iris, &Service::RequestGetKeys, call_limits,
+      api, api.iris, &IrisService::RequestGetKeys, call_limits,
       [](ApiContext& context, Keys::Call& call) { return std::make_unique<Keys>(context, call); });
 }
 

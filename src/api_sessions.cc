@@ -1,4 +1,4 @@
-// Sessions: Connect, Listen, and the four calls that change what a session hears of.
+// Sessions: Connect, and the four calls that change what a session hears of.
 #include <sys/random.h>
 
 #include <array>
@@ -66,8 +66,7 @@ void change_key(ApiContext& api, Call& call) {
 }  // namespace
 
 void add_session_calls(ApiContext& api) {
-  using Service = pb::Iris::AsyncService;
-  add_unary(api, api.iris, &Service::RequestConnect, call_limits,
+  add_unary(api, api.iris, &IrisService::RequestConnect, call_limits,
             [](ApiContext&, UnaryCall<pb::ConnectRequest, pb::ConnectResponse>& call) {
               call.response.set_session(new_session());
               call.finish();
@@ -76,13 +75,13 @@ void add_session_calls(ApiContext& api) {
   using SubscribeKeyCall = UnaryCall<pb::SubscribeKeyRequest, pb::SubscribeKeyResponse>;
   using UnsubscribeCall = UnaryCall<pb::UnsubscribeRequest, pb::UnsubscribeResponse>;
   using UnsubscribeKeyCall = UnaryCall<pb::UnsubscribeKeyRequest, pb::UnsubscribeKeyResponse>;
-  add_unary(api, api.iris, &Service::RequestSubscribe, call_limits,
+  add_unary(api, api.iris, &IrisService::RequestSubscribe, call_limits,
             change_source<Subscribe, SubscribeCall>);
-  add_unary(api, api.iris, &Service::RequestSubscribeKey, call_limits,
+  add_unary(api, api.iris, &IrisService::RequestSubscribeKey, call_limits,
             change_key<Subscribe, SubscribeKeyCall>);
-  add_unary(api, api.iris, &Service::RequestUnsubscribe, call_limits,
+  add_unary(api, api.iris, &IrisService::RequestUnsubscribe, call_limits,
             change_source<Unsubscribe, UnsubscribeCall>);
-  add_unary(api, api.iris, &Service::RequestUnsubscribeKey, call_limits,
+  add_unary(api, api.iris, &IrisService::RequestUnsubscribeKey, call_limits,
             change_key<Unsubscribe, UnsubscribeKeyCall>);
 }
 

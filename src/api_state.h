@@ -14,6 +14,7 @@
 #include "src/api.h"
 #include "src/call.h"
 #include "src/completion.h"
+#include "src/listeners.h"
 #include "src/trailers.h"
 
 namespace iris {
@@ -28,17 +29,37 @@ class Stallable {
   ~Stallable() = default;
 };
 
+// Every method of pb::Iris on the completion queue; Listen with its messages as bytes.
+template <class Base>
+using ValueMethods = pb::Iris::WithAsyncMethod_SetValue<pb::Iris::WithAsyncMethod_GetValue<
+    pb::Iris::WithAsyncMethod_RemoveValue<pb::Iris::WithAsyncMethod_RemoveSource<Base>>>>;
+template <class Base>
+using ListMethods = pb::Iris::WithAsyncMethod_GetSources<pb::Iris::WithAsyncMethod_GetKeys<Base>>;
+template <class Base>
+using SessionMethods = pb::Iris::WithAsyncMethod_Connect<pb::Iris::WithRawMethod_Listen<
+    pb::Iris::WithAsyncMethod_Subscribe<pb::Iris::WithAsyncMethod_SubscribeKey<
+        pb::Iris::WithAsyncMethod_Unsubscribe<pb::Iris::WithAsyncMethod_UnsubscribeKey<Base>>>>>>;
+using IrisService =
+    ValueMethods<ListMethods<SessionMethods<pb::Iris::WithAsyncMethod_Join<pb::Iris::Service>>>>;
+
 struct ApiContext {
-  ApiContext(asio::io_context& loop, Node& node, store::Store& store, ApiOptions options)
-      : loop(loop), node(node), store(store), options(std::move(options)), gate(loop) {}
+  ApiContext(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
+             ApiOptions options)
+      : loop(loop),
+        node(node),
+        store(store),
+        listeners(listeners),
+        options(std::move(options)),
+        gate(loop) {}
 
   asio::io_context& loop;
   Node& node;
   store::Store& store;
+  Listeners& listeners;
   const ApiOptions options;
 
   CallGate gate;
-  pb::Iris::AsyncService iris;
+  IrisService iris;
   pb::Cluster::AsyncService cluster;
   std::unique_ptr<CompletionThread> completions;
   std::vector<std::unique_ptr<Method>> methods;
@@ -79,6 +100,7 @@ void add_stream(ApiContext& api, Service& service,
 void add_value_calls(ApiContext& api);    // api_values.cc
 void add_list_calls(ApiContext& api);     // api_lists.cc
 void add_session_calls(ApiContext& api);  // api_sessions.cc
+void add_listen_calls(ApiContext& api);   // api_listen.cc
 void add_cluster_calls(ApiContext& api);  // api_cluster.cc
 
 // The gRPC address of the leader, where this node knows one; else empty.

@@ -124,11 +124,10 @@ void remove_source(ApiContext& api, RemoveSourceCall& call) {
 }  // namespace
 
 void add_value_calls(ApiContext& api) {
-  using Service = pb::Iris::AsyncService;
-  add_unary(api, api.iris, &Service::RequestSetValue, busy, set_value);
-  add_unary(api, api.iris, &Service::RequestGetValue, busy, get_value_call);
-  add_unary(api, api.iris, &Service::RequestRemoveValue, rare, remove_value);
-  add_unary(api, api.iris, &Service::RequestRemoveSource, rare, remove_source);
+  add_unary(api, api.iris, &IrisService::RequestSetValue, busy, set_value);
+  add_unary(api, api.iris, &IrisService::RequestGetValue, busy, get_value_call);
+  add_unary(api, api.iris, &IrisService::RequestRemoveValue, rare, remove_value);
+  add_unary(api, api.iris, &IrisService::RequestRemoveSource, rare, remove_source);
 }
 
 }  // namespace iris

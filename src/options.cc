@@ -98,6 +98,8 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
               "Raft log kept in memory for nodes and listeners that lag; what is older is dropped");
   flags.bytes("listener-buffer-bytes", &options.listener_buffer_bytes, 4u << 10, 1u << 30,
               "queued for one slow listener, before it is served from the log instead");
+  flags.number("max-listeners", &options.listeners_max, 1, 10'000'000, "N",
+               "streams of Listen on this node at once");
   flags.duration("session-ttl", &options.session_ttl, std::chrono::seconds(1),
                  std::chrono::hours(24 * 365),
                  "subscriptions of a session that nobody listens to are kept this long");

@@ -48,7 +48,8 @@ struct Options {
   std::uint64_t log_bytes_max = 64u << 20;        // of the Raft log in memory, before it is trimmed
   std::uint64_t disk_reserve_bytes = 128u << 20;  // below it nothing that grows is taken
   std::chrono::milliseconds session_ttl = std::chrono::minutes(10);
-  std::uint64_t listener_buffer_bytes = 1u << 20;  // queued for one slow listener
+  std::uint64_t listener_buffer_bytes = 4u << 20;  // queued for one slow listener
+  std::uint32_t listeners_max = 100'000;           // streams of Listen on this node
 
   LogLevel log_level = LogLevel::info;
 };
