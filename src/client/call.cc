@@ -1,0 +1,126 @@
+#include "src/client/call.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+
+#include "src/trailers.h"
+
+namespace iris::client {
+namespace {
+
+using std::chrono::milliseconds;
+
+// With several nodes, an attempt that may be repeated gets half of the time that is left, so that a
+// node that says nothing does not use it up.
+constexpr milliseconds attempt_min{250};
+// A write is not tried again so late that its answer could not come in time: its outcome would be
+// unknown for nothing.
+constexpr milliseconds write_again_min{50};
+
+milliseconds attempt_time(const CallPlan& plan, milliseconds left, bool others) {
+  if (plan.repeat == Repeat::unless_unknown || !others) return left;
+  return std::min(left, std::max(left / 2, attempt_min));
+}
+
+std::string seconds_text(milliseconds time) {
+  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s"
+                                  : std::to_string(time.count()) + " ms";
+}
+
+}  // namespace
+
+void Abort::set() {
+  set_.store(true, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+bool Abort::begin(grpc::ClientContext& context) {
+  const std::lock_guard lock(mutex_);
+  if (set_.load(std::memory_order_relaxed)) return false;
+  context_ = &context;
+  return true;
+}
+
+void Abort::end() {
+  const std::lock_guard lock(mutex_);
+  context_ = nullptr;
+}
+
+Verdict judge(const grpc::Status& status, bool said_not_done) {
+  using Kind = Verdict::Kind;
+  switch (status.error_code()) {
+    case grpc::StatusCode::OK:
+      return {Kind::done};
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::OUT_OF_RANGE:
+      return {Kind::final, Code::invalid_argument};
+    case grpc::StatusCode::NOT_FOUND:
+      return {Kind::final, Code::not_found};
+    case grpc::StatusCode::ABORTED:
+    case grpc::StatusCode::ALREADY_EXISTS:
+      return {Kind::final, Code::conflict};
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return {Kind::final, Code::limit};
+    case grpc::StatusCode::FAILED_PRECONDITION:
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return {Kind::final, Code::refused};
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return {Kind::final, Code::unsupported};
+    // UNAVAILABLE without the trailer is a connection that broke with the call on it. The rest says
+    // nothing of what was done before it went wrong.
+    default:
+      return {said_not_done ? Kind::not_done : Kind::unknown};
+  }
+}
+
+std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attempt) {
+  const auto deadline = Clock::now() + plan.timeout;
+  const bool others = plan.only == nullptr && pool.size() > 1;
+  std::string last;  // what the last node that was asked said
+  while (true) {
+    const auto* stop = plan.abort != nullptr ? &plan.abort->flag() : nullptr;
+    const bool again = !last.empty() && plan.repeat == Repeat::unless_unknown;
+    Node* node = pool.pick(again ? deadline - write_again_min : deadline, stop, plan.only);
+    if (node == nullptr) {
+      if (stop != nullptr && stop->load()) return Error{Code::not_done, "stopped"};
+      Error error = pool.why(plan.only);
+      if (!last.empty()) error = {Code::not_done, last};
+      if (error.code == Code::not_done) {
+        error.text =
+            "no node took the call within " + seconds_text(plan.timeout) + ": " + error.text;
+      }
+      return error;
+    }
+    const auto left =
+        std::max(std::chrono::ceil<milliseconds>(deadline - Clock::now()), milliseconds(1));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + attempt_time(plan, left, others));
+    if (plan.abort != nullptr && !plan.abort->begin(context)) {
+      return Error{Code::not_done, "stopped"};
+    }
+    const grpc::Status status = attempt(*node, context);
+    if (plan.abort != nullptr) plan.abort->end();
+
+    const auto& trailers = context.GetServerTrailingMetadata();
+    const Verdict verdict = judge(status, trailers.find(trailer_not_done) != trailers.end());
+    if (verdict.kind == Verdict::Kind::done) {
+      pool.answered(*node);
+      return std::nullopt;
+    }
+    const bool late = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+    last = (late ? "no answer in time" : status.error_message()) + " (" + node->address + ")";
+    if (verdict.kind == Verdict::Kind::final) {
+      pool.answered(*node);
+      return Error{verdict.code, last};
+    }
+    pool.failed(*node);
+    if (verdict.kind == Verdict::Kind::unknown && plan.repeat == Repeat::unless_unknown) {
+      return Error{Code::unknown, "the outcome is unknown, it may have been done: " + last};
+    }
+  }
+}
+
+}  // namespace iris::client

@@ -1,0 +1,63 @@
+// One call to the cluster: which node, how often again, and what its end means. Any thread; blocks
+// its caller. Borrows the pool. Never repeats a write that may have happened.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "src/client.h"
+#include "src/client/pool.h"
+
+namespace grpc {
+class ClientContext;
+class Status;
+}  // namespace grpc
+
+namespace iris::client {
+
+// May it be sent again when nobody knows whether it was done? Reads may, and what has the same
+// effect twice as once; writes may not.
+enum class Repeat { always, unless_unknown };
+
+// Lets another thread end the call that is under way and all that follow.
+class Abort {
+ public:
+  void set();
+  [[nodiscard]] const std::atomic<bool>& flag() const { return set_; }
+  // From now on, `context` is the call to end. False: do not begin it.
+  bool begin(grpc::ClientContext& context);
+  void end();
+
+ private:
+  std::atomic<bool> set_ = false;
+  std::mutex mutex_;
+  grpc::ClientContext* context_ = nullptr;
+};
+
+struct CallPlan {
+  Repeat repeat = Repeat::always;
+  std::chrono::milliseconds timeout{};
+  Node* only = nullptr;    // that node or none
+  Abort* abort = nullptr;  // outlives the call
+};
+
+// Sends one attempt to a node. Called again for the next attempt: it must begin afresh.
+using Attempt = std::function<grpc::Status(Node& node, grpc::ClientContext& context)>;
+
+// nullopt: it was done and `attempt` has the answer.
+[[nodiscard]] std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attempt);
+
+// What the end of an attempt means.
+struct Verdict {
+  enum class Kind { done, final, not_done, unknown };
+  Kind kind = Kind::done;
+  Code code = Code::unknown;  // where final
+};
+// `said_not_done`: the node sent the trailer that says so (src/trailers.h).
+[[nodiscard]] Verdict judge(const grpc::Status& status, bool said_not_done);
+
+}  // namespace iris::client

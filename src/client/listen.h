@@ -1,0 +1,72 @@
+// The engine of a Listener: one thread that subscribes, opens the stream, runs the callbacks, and
+// does so again at another node when the stream breaks. Owns that thread and its completion queue;
+// shares the pool with the client that made it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "src/client.h"
+#include "src/client/call.h"
+#include "src/client/cursor.h"
+#include "src/client/pool.h"
+
+namespace iris::client {
+
+// One Subscribe or SubscribeKey.
+[[nodiscard]] grpc::Status send_subscribe(Node& node, grpc::ClientContext& context,
+                                          const std::string& session, const Topic& topic);
+
+struct Listener::State {
+ public:
+  // invalid_argument: no topic, an empty name, a heartbeat out of range, no on_update.
+  [[nodiscard]] static Result<std::unique_ptr<State>> start(std::shared_ptr<Pool> pool,
+                                                            ListenOptions options,
+                                                            ListenHandlers handlers);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void stop();
+  [[nodiscard]] Position position() const;
+  [[nodiscard]] bool wait(std::chrono::milliseconds timeout) const;
+
+ private:
+  State(std::shared_ptr<Pool> pool, ListenOptions options, ListenHandlers handlers);
+  void run();
+  // One session at one node, from subscribing to the end of its stream. Done: stopped. An error:
+  // why it ended; final(error) says whether to go on.
+  [[nodiscard]] Result<Done> serve();
+  [[nodiscard]] Result<Done> prepare();
+  [[nodiscard]] Result<Done> read_stream(Node& node);
+  void deliver(Update update);
+  void pause();
+  [[nodiscard]] bool stopped() const { return abort_.flag().load(std::memory_order_relaxed); }
+
+  const std::shared_ptr<Pool> pool_;
+  const ListenOptions options_;
+  const ListenHandlers handlers_;
+  Abort abort_;
+
+  // Of the thread.
+  std::string session_;
+  Cursor cursor_;
+  Clock::time_point heard_ = {};  // when the stream last said anything
+  std::uint32_t fruitless_ = 0;   // attempts since
+  std::minstd_rand jitter_{std::random_device{}()};
+
+  mutable std::mutex mutex_;  // of what is below
+  mutable std::condition_variable changed_;
+  Position position_;
+  bool ended_ = false;
+
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace iris::client
