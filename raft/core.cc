@@ -1,0 +1,305 @@
+// The public face, the rules on terms (paper 5.1), and how inputs become an output.
+#include "raft/core.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "raft/state.h"
+
+namespace iris::raft {
+namespace {
+
+// No honest cluster gets here; a later term in a message would only exhaust the numbers.
+constexpr Term term_max{std::uint64_t{1} << 62};
+
+void count_up(std::uint32_t& ticks) {
+  if (ticks < std::numeric_limits<std::uint32_t>::max()) ++ticks;
+}
+
+}  // namespace
+
+std::uint64_t Jitter::next() {
+  state_ += 0x9e3779b97f4a7c15u;
+  std::uint64_t mixed = state_;
+  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
+  return mixed ^ (mixed >> 31);
+}
+
+Core::State::State(Options given, Recovered recovered)
+    : options(given),
+      self(recovered.self),
+      hard(recovered.state),
+      hard_written(recovered.state),
+      log(recovered.floor.last, std::move(recovered.entries), recovered.state),
+      members(recovered.floor.members, recovered.floor.members_index),
+      commit(recovered.applied),
+      handed(recovered.applied),
+      applied(recovered.applied),
+      jitter(given.seed ^ (recovered.self.value * 0xff51afd7ed558ccdu)) {
+  CHECK(options.heartbeat_ticks > 0 && options.election_ticks > options.heartbeat_ticks);
+  CHECK(options.append_bytes_max > 0 && options.window_bytes_max > 0);
+  CHECK(options.window_messages_max > 0 && options.uncommitted_bytes_max > 0);
+  CHECK(self != NodeId{});
+  CHECK(applied >= log.floor().index && applied <= log.last());
+  CHECK(log.last_id().term <= hard.term);
+  for (Index index = log.first(); index <= log.last(); index = index.next()) {
+    const auto* configuration = std::get_if<Members>(&log.at(index)->payload);
+    if (configuration != nullptr) members.append(index, *configuration);
+  }
+  told = now();
+  restart_timer();
+  for (const MembersHistory::Version& version : members.versions()) {
+    if (version.index <= commit) on_configuration_committed(version);
+  }
+}
+
+NodeId Core::State::leader_id() const {
+  if (role() == Role::leader) return self;
+  const auto* follower = std::get_if<Follower>(&role_data);
+  return follower != nullptr ? follower->leader : NodeId{};
+}
+
+void Core::State::restart_timer() {
+  elapsed_ticks = 0;
+  // Paper 5.2: from [election_ticks, 2 * election_ticks).
+  timeout_ticks =
+      options.election_ticks + static_cast<std::uint32_t>(jitter.next() % options.election_ticks);
+}
+
+void Core::State::become_follower(NodeId leader) {
+  if (Leader* led = as_leader()) led->reads.refuse_all(out.reads);
+  role_data = Follower{leader};
+  restart_timer();
+}
+
+void Core::State::enter_term(Term term) {
+  CHECK(term > hard.term);
+  hard = {term, NodeId{}};
+  verified = {};
+  // What was to be said in an earlier term and is not on its way yet is void by now: the vote or
+  // the entries it speaks of may never reach the disk as such.
+  std::erase_if(out.release, [term](const Message& message) { return message.term < term; });
+  if (auto* follower = std::get_if<Follower>(&role_data)) {
+    follower->leader = {};  // its timer runs on: only a granted vote restarts it (paper 5.2)
+  } else {
+    become_follower({});
+  }
+}
+
+void Core::State::halt(Errc code, std::string text, bool dismissed) {
+  if (halted) return;
+  become_follower({});
+  halted = true;
+  out.release.clear();  // nothing more is written, so nothing more is proved
+  out.halt = Error{code, std::move(text)};
+  out.dismissed = dismissed;
+}
+
+// Paper 5.1: a later term is entered on sight, with two exceptions. Whoever hears its leader does
+// not even look at a vote request (thesis 4.2.3), and a reply can only come from a member.
+// Returns false where the message is to be ignored.
+bool Core::State::enter_later_term(const Message& message) {
+  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+    if (!request->transfer && hears_leader()) return false;
+  } else if (std::holds_alternative<VoteReply>(message.body) ||
+             std::holds_alternative<AppendReply>(message.body) ||
+             std::holds_alternative<HeartbeatReply>(message.body)) {
+    if (!is_member(configuration(), message.from)) return false;
+  }
+  enter_term(message.term);
+  return true;
+}
+
+// Requests of an earlier term are answered with ours: a leader that lags behind must step down,
+// or a node that went ahead alone would never be heard by it again (hazard 11).
+void Core::State::answer_earlier_term(const Message& message) {
+  if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+    release(message.from, AppendReply{false, append->prev.index, {}});
+  } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message.body)) {
+    send(message.from, HeartbeatReply{heartbeat->round, {}, {}});
+  } else if (std::holds_alternative<VoteRequest>(message.body)) {
+    send(message.from, VoteReply{false});
+  }
+}
+
+void Core::State::step(Message message) {
+  if (halted || message.to != self || message.from == self || message.from == NodeId{} ||
+      message.term > term_max) {
+    return;
+  }
+  // Neither trial votes nor a dismissal move or obey terms.
+  if (const auto* dismissed = std::get_if<Dismissed>(&message.body))
+    return on_dismissed(*dismissed);
+  if (const auto* request = std::get_if<PreVoteRequest>(&message.body)) {
+    return on_pre_vote_request(message, *request);
+  }
+  if (const auto* reply = std::get_if<PreVoteReply>(&message.body)) {
+    return on_pre_vote_reply(message, *reply);
+  }
+  if (std::holds_alternative<VoteRequest>(message.body) ||
+      std::holds_alternative<HeartbeatReply>(message.body)) {
+    dismiss_stranger(message.from);
+  }
+  if (message.term > hard.term && !enter_later_term(message)) return;
+  if (message.term < hard.term) return answer_earlier_term(message);
+
+  struct Dispatch {
+    State& state;
+    Message& message;
+    void operator()(PreVoteRequest&) const {}
+    void operator()(PreVoteReply&) const {}
+    void operator()(Dismissed&) const {}
+    void operator()(VoteRequest& body) const { state.on_vote_request(message, body); }
+    void operator()(VoteReply& body) const { state.on_vote_reply(message, body); }
+    void operator()(AppendRequest& body) const {
+      state.on_append_request(message, std::move(body));
+    }
+    void operator()(Heartbeat& body) const { state.on_heartbeat(message, body); }
+    void operator()(TimeoutNow&) const { state.on_timeout_now(message); }
+    void operator()(AppendReply& body) const {
+      if (Leader* leader = state.as_leader()) state.on_append_reply(*leader, message, body);
+    }
+    void operator()(HeartbeatReply& body) const {
+      if (Leader* leader = state.as_leader()) state.on_heartbeat_reply(*leader, message, body);
+    }
+  };
+  std::visit(Dispatch{*this, message}, message.body);
+}
+
+void Core::State::tick() {
+  if (halted) return;
+  if (log.has_open_tickets()) {
+    count_up(stalled_ticks);
+  } else {
+    stalled_ticks = 0;
+  }
+  if (Leader* leader = as_leader()) {
+    tick_leader(*leader);
+  } else {
+    tick_follower();
+  }
+}
+
+void Core::State::tick_follower() {
+  count_up(elapsed_ticks);
+  if (elapsed_ticks < timeout_ticks) return;
+  if (!is_voter(configuration(), self)) {
+    // Neither a learner nor a removed node ever campaigns (hazard 7).
+    become_follower({});
+    ask_whether_member();
+  } else if (options.disk_stall_ticks != 0 && stalled_ticks >= options.disk_stall_ticks) {
+    become_follower({});  // its vote could not become durable
+  } else {
+    campaign();
+  }
+}
+
+void Core::State::persisted(Ticket ticket) {
+  CHECK(ticket <= last_ticket);
+  if (halted) return;
+  const Index installed = log.floor().index;
+  stalled_ticks = 0;
+  log.persisted(ticket);
+  if (log.stable() >= installed) applied = std::max(applied, installed);
+  if (std::holds_alternative<Candidate>(role_data)) count_votes();
+  if (Leader* leader = as_leader()) advance_commit(*leader);
+}
+
+bool Core::State::has_write() const {
+  if (halted) return false;
+  return hard != hard_written || install.has_value() || log.has_unwritten();
+}
+
+bool Core::State::has_output() const {
+  if (out.halt) return true;
+  if (halted) return false;
+  if (const Leader* leader = as_leader()) {
+    if (leader->work || (leader->reads.has_unsent() && committed_own_term())) return true;
+  }
+  return has_write() || handed < applicable() || !out.release.empty() || !out.send.empty() ||
+         !out.reads.empty() || !out.snapshots_wanted.empty() || out.members_changed ||
+         told != now();
+}
+
+Output Core::State::take_output() {
+  if (Leader* leader = as_leader()) {
+    start_reads(*leader);
+    replicate_all(*leader);
+    if (is_removed()) resign_removed(*leader);
+  }
+  if (has_write()) {
+    last_ticket = last_ticket.next();
+    LogWrite write;
+    write.ticket = last_ticket;
+    if (hard != hard_written) write.state = hard;
+    write.install = std::exchange(install, std::nullopt);
+    write.entries = log.take_unwritten();
+    hard_written = hard;
+    log.open(last_ticket, hard);
+    out.write = std::move(write);
+  }
+  while (!halted && handed < applicable()) {
+    handed = handed.next();
+    out.commit.push_back(log.at(handed));
+  }
+  out.role_changed = told != now();
+  told = now();
+  return std::exchange(out, Output{});
+}
+
+// --- The face.
+
+Core::Core(Options options, Recovered recovered)
+    : state_(std::make_unique<State>(options, std::move(recovered))) {}
+Core::~Core() = default;
+Core::Core(Core&&) noexcept = default;
+
+void Core::bootstrap(Members members) { state_->bootstrap(std::move(members)); }
+void Core::tick() { state_->tick(); }
+void Core::step(Message message) { state_->step(std::move(message)); }
+Result<EntryId> Core::propose(Command command) { return state_->propose(std::move(command)); }
+Result<EntryId> Core::change(const MemberChange& change, bool force) {
+  return state_->change(change, force);
+}
+Result<ReadId> Core::read() { return state_->read(); }
+Result<NodeId> Core::transfer(NodeId target) { return state_->transfer(target); }
+void Core::campaign() {
+  if (!state_->halted) state_->campaign();
+}
+void Core::persisted(Ticket ticket) { state_->persisted(ticket); }
+void Core::applied(Index index) {
+  CHECK(index <= state_->handed);
+  state_->applied = std::max(state_->applied, index);
+}
+bool Core::snapshot_received(SnapshotMark mark, NodeId from) {
+  return state_->snapshot_received(mark, from);
+}
+void Core::snapshot_sent(NodeId id, bool ok, EntryId mark) { state_->snapshot_sent(id, ok, mark); }
+void Core::trim(Index floor) {
+  CHECK(floor <= state_->applied);
+  if (floor <= state_->log.floor().index) return;
+  state_->log.trim(floor);
+  state_->members.trim(floor);
+}
+bool Core::has_output() const { return state_->has_output(); }
+Output Core::take_output() { return state_->take_output(); }
+CoreStatus Core::status() const { return state_->status(); }
+NodeId Core::leader() const { return state_->leader_id(); }
+Role Core::role() const { return state_->role(); }
+Term Core::term() const { return state_->hard.term; }
+Index Core::commit_index() const { return state_->commit; }
+const Members& Core::members() const { return state_->configuration(); }
+SnapshotMark Core::mark_at(Index index) const {
+  const EntryId id = state_->log.id_at(index);
+  const MembersHistory::Version& version = state_->members.at(index);
+  return {id, version.members, version.index};
+}
+EntryPtr Core::entry(Index index) const {
+  const Log& log = state_->log;
+  return index >= log.first() && index <= log.last() ? log.at(index) : nullptr;
+}
+void Core::check_invariants() const { state_->check_invariants(); }
+
+}  // namespace iris::raft

@@ -1,0 +1,144 @@
+// Campaigns and votes: trial votes first (thesis 9.6), leader stickiness (thesis 4.2.3), leadership
+// transfer as its target sees it (thesis 3.10).
+#include <utility>
+
+#include "raft/state.h"
+
+namespace iris::raft {
+
+void Core::State::campaign() {
+  if (role() == Role::leader || !is_voter(configuration(), self)) return;
+  ask_for_trial_votes();
+}
+
+// Thesis 9.6: find out whether an election could be won before moving any term.
+void Core::State::ask_for_trial_votes() {
+  role_data = Precandidate{{{self, true}}};
+  restart_timer();
+  for (const Member& member : all_members(configuration())) {
+    if (member.id == self || !is_voter(configuration(), member.id)) continue;
+    out.send.push_back({self, member.id, hard.term.next(), PreVoteRequest{log.last_id()}});
+  }
+  count_trial_votes();  // a lone voter has won already
+}
+
+void Core::State::ask_for_votes(bool transfer) {
+  enter_term(hard.term.next());
+  hard.vote = self;
+  role_data = Candidate{};
+  for (const Member& member : all_members(configuration())) {
+    if (member.id == self || !is_voter(configuration(), member.id)) continue;
+    // Not before the disk has this vote and the log this request speaks of: answers that arrive
+    // after a crash would otherwise elect a node with a shorter log in the same term.
+    release(member.id, VoteRequest{log.last_id(), transfer});
+  }
+  count_votes();
+}
+
+Tally Core::State::tally(const Ballot& ballot) const {
+  return quorum_tally(configuration(), [&ballot](NodeId id) -> std::optional<bool> {
+    const auto answer = ballot.find(id);
+    if (answer == ballot.end()) return std::nullopt;
+    return answer->second;
+  });
+}
+
+void Core::State::count_trial_votes() {
+  switch (tally(std::get<Precandidate>(role_data).ballot)) {
+    case Tally::pending:
+      return;
+    case Tally::won:
+      return ask_for_votes(false);
+    case Tally::lost:
+      return become_follower({});
+  }
+}
+
+void Core::State::count_votes() {
+  Ballot& ballot = std::get<Candidate>(role_data).ballot;
+  // A candidate's own vote counts once it is on disk, like everybody else's.
+  if (log.durable_state() == hard) ballot.emplace(self, true);
+  switch (tally(ballot)) {
+    case Tally::pending:
+      return;
+    case Tally::won:
+      return become_leader();
+    case Tally::lost:
+      return become_follower({});
+  }
+}
+
+void Core::State::become_leader() {
+  CHECK(hard.vote == self && log.durable_state() == hard);
+  role_data = Leader{};
+  Leader& leader = std::get<Leader>(role_data);
+  for (Index index = commit.next(); index <= log.last(); index = index.next()) {
+    leader.uncommitted_bytes += entry_bytes(*log.at(index));
+  }
+  align_peers(leader);
+  // Paper 5.4.2, 8: an entry of the new term commits those before it and opens the way for reads.
+  append_own(Empty{});
+}
+
+// Has itself, or hears, a leader that may well be alive (thesis 4.2.3). A leader that lost its
+// quorum has stepped down within election_ticks, so it needs no check of its own.
+bool Core::State::hears_leader() const {
+  return role() == Role::leader ||
+         (leader_id() != NodeId{} && elapsed_ticks < options.election_ticks);
+}
+
+void Core::State::on_pre_vote_request(const Message& message, const PreVoteRequest& request) {
+  dismiss_stranger(message.from);
+  // "Would you vote for me in message.term?" The answer binds nobody and touches no timer.
+  const bool term_is_open =
+      message.term > hard.term ||
+      (message.term == hard.term && (hard.vote == NodeId{} || hard.vote == message.from) &&
+       leader_id() == NodeId{});
+  const bool granted = term_is_open && !hears_leader() && up_to_date(request.last, log.last_id());
+  out.send.push_back(
+      {self, message.from, granted ? message.term : hard.term, PreVoteReply{granted}});
+}
+
+void Core::State::on_pre_vote_reply(const Message& message, const PreVoteReply& reply) {
+  if (!reply.granted && message.term > hard.term) {
+    if (is_member(configuration(), message.from)) enter_term(message.term);
+    return;
+  }
+  auto* precandidate = std::get_if<Precandidate>(&role_data);
+  if (precandidate == nullptr) return;
+  if (reply.granted && message.term != hard.term.next()) return;  // of an earlier campaign
+  precandidate->ballot.insert_or_assign(message.from, reply.granted);
+  count_trial_votes();
+}
+
+void Core::State::on_vote_request(const Message& message, const VoteRequest& request) {
+  // Paper 5.2, 5.4.1: one vote a term, first come first served, only to a log at least as good.
+  // Its own vote, a leader it knows, or a vote for another: all say that this term is decided.
+  const bool vote_is_free =
+      hard.vote == message.from || (hard.vote == NodeId{} && leader_id() == NodeId{});
+  if (!vote_is_free || !up_to_date(request.last, log.last_id())) {
+    return send(message.from, VoteReply{false});
+  }
+  hard.vote = message.from;
+  if (std::holds_alternative<Precandidate>(role_data)) become_follower({});
+  restart_timer();
+  release(message.from, VoteReply{true});
+}
+
+void Core::State::on_vote_reply(const Message& message, const VoteReply& reply) {
+  auto* candidate = std::get_if<Candidate>(&role_data);
+  if (candidate == nullptr) return;
+  candidate->ballot.emplace(message.from, reply.granted);
+  count_votes();
+}
+
+// Thesis 3.10: no trial vote, and the voters are told why they need not wait for their timeouts.
+void Core::State::on_timeout_now(const Message& message) {
+  const auto* follower = std::get_if<Follower>(&role_data);
+  if (follower == nullptr) return;
+  if (follower->leader != message.from && follower->leader != NodeId{}) return;
+  if (find_member(configuration().voters, self) == nullptr) return;
+  ask_for_votes(true);
+}
+
+}  // namespace iris::raft

@@ -1,0 +1,171 @@
+// A follower's side of replication: entries, heartbeats and snapshots from its leader (paper 5.3,
+// 7), and the signs by which it sees that its own disk forgot what it acknowledged.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "raft/state.h"
+
+namespace iris::raft {
+namespace {
+
+std::string text_of(NodeId id) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text(16, '0');
+  for (int nibble = 0; nibble < 16; ++nibble) {
+    text[static_cast<std::size_t>(15 - nibble)] = digits[(id.value >> (4 * nibble)) & 0xf];
+  }
+  return text;
+}
+
+// No gap, no term that falls, none later than the sender's (hazard 34).
+bool is_contiguous(const AppendRequest& request, Term term) {
+  EntryId before = request.prev;
+  if (before.index == Index{} && before.term != Term{}) return false;
+  for (const EntryPtr& entry : request.entries) {
+    if (entry->id.index != before.index.next() || entry->id.term < before.term) return false;
+    before = entry->id;
+  }
+  return before.term <= term;
+}
+
+}  // namespace
+
+// The sender leads this term. False where another one is known to: one of the two lies, and there
+// is nothing to be gained by choosing.
+bool Core::State::follow(NodeId leader) {
+  if (role() == Role::leader) return false;
+  const auto* follower = std::get_if<Follower>(&role_data);
+  if (follower == nullptr || follower->leader == NodeId{}) {
+    become_follower(leader);
+    return true;
+  }
+  if (follower->leader != leader) return false;
+  elapsed_ticks = 0;
+  return true;
+}
+
+void Core::State::on_append_request(const Message& message, AppendRequest request) {
+  if (!is_contiguous(request, message.term) || !follow(message.from)) return;
+  const Index end{request.prev.index.value + request.entries.size()};
+  const EntryId floor = log.floor();
+  if (end <= floor.index) {
+    // All of it is committed here, hence in the leader's log as well (paper 5.4).
+    verified = std::max(verified, end);
+    return acknowledge(message.from, end);
+  }
+  if (request.prev.index < floor.index) {
+    // What the log no longer holds is skipped, not compared and not a conflict (hazard 24).
+    const std::size_t known = floor.index.value - request.prev.index.value;
+    request.prev = request.entries[known - 1]->id;
+    request.entries.erase(request.entries.begin(),
+                          request.entries.begin() + static_cast<std::ptrdiff_t>(known));
+  }
+  if (!log.holds(request.prev)) {
+    if (request.prev.index <= std::max(commit, verified))
+      return halt_contradicted(request.prev.index);
+    return release(message.from,
+                   AppendReply{false, request.prev.index, log.last_not_after(request.prev)});
+  }
+  if (!accept_entries(request.entries)) return;
+  verified = std::max(verified, end);
+  // No further than this very message proved, whatever lies behind it in this log (hazard 25).
+  commit_to(std::min(request.commit, end));
+  if (!halted) acknowledge(message.from, end);
+}
+
+// Entries known already stay, and what follows them too: a late or repeated request must not cut a
+// longer log that matches (paper 5.3, hazard 22).
+bool Core::State::accept_entries(std::vector<EntryPtr>& entries) {
+  auto entry = entries.begin();
+  while (entry != entries.end() && log.holds((*entry)->id)) ++entry;
+  if (entry == entries.end()) return true;
+  const Index from = (*entry)->id.index;
+  if (from <= log.last()) {
+    if (from <= std::max(commit, verified)) {
+      halt_contradicted(from);
+      return false;
+    }
+    log.truncate_from(from);
+    if (members.truncate_from(from)) out.members_changed = true;
+  }
+  for (; entry != entries.end(); ++entry) {
+    log.append(*entry);
+    if (const auto* next = std::get_if<Members>(&(*entry)->payload)) {
+      members_appended((*entry)->id.index, *next);
+    }
+  }
+  return true;
+}
+
+// What a leader says contradicts what was committed here: somewhere acknowledged entries were lost.
+void Core::State::halt_contradicted(Index index) {
+  halt(Errc::corrupt,
+       "the leader's log contradicts entry " + std::to_string(index.value) +
+           ", which was committed here: a disk of this cluster lost synced writes, or an old copy "
+           "of a raft folder was started",
+       false);
+}
+
+// Proved by requests of one leader in one term, so the furthest claim covers the others.
+void Core::State::acknowledge(NodeId leader, Index index) {
+  if (!out.release.empty()) {
+    Message& last = out.release.back();
+    auto* reply = std::get_if<AppendReply>(&last.body);
+    if (reply != nullptr && reply->matched && last.to == leader && last.term == hard.term) {
+      reply->index = std::max(reply->index, index);
+      return;
+    }
+  }
+  release(leader, AppendReply{true, index, {}});
+}
+
+void Core::State::on_heartbeat(const Message& message, const Heartbeat& heartbeat) {
+  if (!follow(message.from)) return;
+  if (heartbeat.match > log.last()) {
+    // Nothing that was acknowledged in a term is ever cut in that term, so it was forgotten.
+    return halt(Errc::corrupt,
+                "this node's log ends at entry " + std::to_string(log.last().value) +
+                    ", but it acknowledged entry " + std::to_string(heartbeat.match.value) +
+                    " to leader " + text_of(message.from) +
+                    ": its disk lost synced writes, or an old copy of its raft folder was started",
+                false);
+  }
+  // Only as far as this life has seen its log proved equal to the leader's (hazard 35).
+  commit_to(std::min(heartbeat.commit, verified));
+  if (!halted) send(message.from, heartbeat_reply(heartbeat.round));
+}
+
+HeartbeatReply Core::State::heartbeat_reply(Round round) const {
+  // An acknowledgement in a term that is not on disk would be void after a crash.
+  const bool term_is_durable = log.durable_state().term == hard.term;
+  return {round, verified, term_is_durable ? std::min(verified, log.stable()) : Index{}};
+}
+
+bool Core::State::snapshot_received(const SnapshotMark& mark, NodeId from) {
+  if (halted || role() == Role::leader) return false;
+  if (mark.last.term > hard.term) enter_term(mark.last.term);
+  bool installs = false;
+  if (log.holds(mark.last)) {
+    // Paper 7: what follows it stays. It may have been acknowledged.
+    commit_to(mark.last.index);
+  } else if (mark.last.index > commit) {
+    become_follower(leader_id());  // a candidate asked for votes with another log
+    log.restart(mark.last, commit);
+    members.restart(mark.members, mark.members_index);
+    commit = handed = mark.last.index;
+    verified = {};
+    install = mark;
+    installs = true;
+    out.members_changed = true;
+    on_configuration_committed(members.latest());
+  }
+  // Its leader holds what it sent and what it sent is committed, so the logs are equal up to it.
+  if (!halted && from == leader_id()) {
+    verified = std::max(verified, mark.last.index);
+    acknowledge(from, mark.last.index);
+  }
+  return installs;
+}
+
+}  // namespace iris::raft

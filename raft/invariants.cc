@@ -1,0 +1,95 @@
+// What must hold of one core at any moment, and what it says of itself.
+#include <algorithm>
+
+#include "raft/state.h"
+
+namespace iris::raft {
+namespace {
+
+void check_members(const Log& log, const MembersHistory& members) {
+  const auto& versions = members.versions();
+  CHECK(versions.front().index <= log.floor().index);
+  auto version = versions.begin();
+  for (Index index = log.first(); index <= log.last(); index = index.next()) {
+    const auto* configuration = std::get_if<Members>(&log.at(index)->payload);
+    if (configuration == nullptr) continue;
+    ++version;
+    CHECK(version != versions.end() && version->index == index);
+    CHECK(version->members == *configuration && well_formed(*configuration));
+  }
+  CHECK(std::next(version) == versions.end());
+}
+
+}  // namespace
+
+void Core::State::check_invariants() const {
+  log.check_invariants();
+  check_members(log, members);
+  CHECK(log.last_id().term <= hard.term);
+  CHECK(log.durable_state().term <= hard.term);
+  CHECK(log.floor().index <= handed && handed <= commit && commit <= log.last());
+  CHECK(applied <= handed);
+  CHECK(handed <= std::max(log.stable(), log.floor().index));
+  CHECK(verified <= log.last());
+  CHECK(hard.term >= hard_written.term);
+  CHECK(hard.term != hard_written.term || hard_written.vote == NodeId{} ||
+        hard.vote == hard_written.vote);
+  CHECK(role() == Role::leader || leader_id() != self);
+  CHECK(halted || elapsed_ticks <= timeout_ticks);
+  if (const Leader* leader = as_leader()) check_leader(*leader);
+}
+
+void Core::State::check_leader(const Leader& leader) const {
+  CHECK(hard.vote == self && log.durable_state() == hard);
+  CHECK(!install);
+  // At most one configuration is not committed (thesis 4.1).
+  const auto& versions = members.versions();
+  CHECK(std::count_if(versions.begin(), versions.end(),
+                      [this](const auto& version) { return version.index > commit; }) <= 1);
+  std::size_t uncommitted_bytes = 0;
+  for (Index index = commit.next(); index <= log.last(); index = index.next()) {
+    uncommitted_bytes += entry_bytes(*log.at(index));
+  }
+  CHECK(uncommitted_bytes == leader.uncommitted_bytes);
+  CHECK(leader.peers.count(self) == 0);
+  for (const Member& member : all_members(configuration())) {
+    CHECK(member.id == self || !leader.peers.at(member.id).leaving);
+  }
+  for (const auto& [id, peer] : leader.peers) {
+    peer.check_invariants();
+    CHECK(peer.leaving != is_member(configuration(), id));
+    CHECK(peer.match <= log.last() && peer.next <= log.last().next());
+    CHECK(peer.round_acked <= leader.round);
+    CHECK(peer.window.messages() <= options.window_messages_max);
+    CHECK(peer.window.bytes() <= options.window_bytes_max || peer.window.messages() == 1);
+  }
+}
+
+CoreStatus Core::State::status() const {
+  CoreStatus status;
+  status.self = self;
+  status.leader = leader_id();
+  status.role = role();
+  status.term = hard.term;
+  status.first = log.first();
+  status.last = log.last();
+  status.stable = log.stable();
+  status.commit = commit;
+  status.applied = applied;
+  status.log_bytes = log.bytes();
+  status.members = configuration();
+  status.members_index = members.latest().index;
+  status.members_committed_index = members.at(commit).index;
+  const Leader* leader = as_leader();
+  if (leader == nullptr) return status;
+  for (const auto& [id, peer] : leader->peers) {
+    if (peer.leaving) continue;
+    status.peers.push_back({id, peer.match, peer.next, peer.silent_ticks < options.election_ticks,
+                            peer.pace == Pace::snapshot,
+                            is_learner(configuration(), id) && caught_up(peer)});
+  }
+  if (leader->transfer) status.transfer_target = leader->transfer->target;
+  return status;
+}
+
+}  // namespace iris::raft

@@ -1,0 +1,230 @@
+// Who belongs: changes by joint consensus (thesis 4.3), what becomes of those who leave, and the
+// handing over of leadership (thesis 3.10).
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "raft/state.h"
+
+namespace iris::raft {
+
+void Core::State::bootstrap(Members first) {
+  CHECK(log.last() == Index{} && hard == HardState{} && members.latest().members == Members{});
+  CHECK(well_formed(first) && !is_joint(first) && find_member(first.voters, self) != nullptr);
+  hard.term = Term{1};  // nobody ever leads it: the first election is of term 2
+  log.append(std::make_shared<const Entry>(Entry{{Term{1}, Index{1}}, first}));
+  members_appended(Index{1}, first);
+}
+
+Result<EntryId> Core::State::change(const MemberChange& change, bool force) {
+  Leader* leader = as_leader();
+  if (leader == nullptr) return fail(Errc::not_leader, "this node does not lead");
+  if (leader->transfer) return fail(Errc::busy, "leadership is being handed over");
+  if (members.latest().index > commit || is_joint(configuration())) {
+    return fail(Errc::busy, "a membership change is under way");
+  }
+  // Thesis 4.1 (erratum): before it, two leaders could change from different configurations.
+  if (!committed_own_term()) {
+    return fail(Errc::busy, "this leader has not committed an entry of its term yet");
+  }
+  Result<Members> next = changed(configuration(), change);
+  if (!next) return fail(next.error().code, next.error().text);
+  if (const auto* promote = std::get_if<Promote>(&change)) {
+    if (Status allowed = may_promote(*leader, promote->id); !allowed) {
+      return fail(allowed.error().code, allowed.error().text);
+    }
+  }
+  if (!force && is_joint(next.value()) && !hears_quorum(*leader, without_outgoing(next.value()))) {
+    return fail(Errc::refused,
+                "after it no majority of the voters would be alive: too many of them were not "
+                "heard within an election timeout");
+  }
+  return append_own(std::move(next.value()));
+}
+
+// Thesis 4.2.1: a newcomer that lags would hold up commitment as soon as its vote counts.
+Status Core::State::may_promote(const Leader& leader, NodeId id) const {
+  const Progress& peer = leader.peers.at(id);
+  if (caught_up(peer)) return Unit{};
+  if (peer.silent_ticks >= options.election_ticks) {
+    return fail(Errc::refused, "it was not heard within an election timeout");
+  }
+  return fail(Errc::refused, "it has not caught up: it is " +
+                                 std::to_string(log.last().value - peer.match.value) +
+                                 " entries behind");
+}
+
+bool Core::State::caught_up(const Progress& peer) const {
+  const bool in_time =
+      peer.match >= peer.catch_up_target || peer.catch_up_ticks < options.election_ticks;
+  return peer.pace == Pace::replicate && peer.silent_ticks < options.election_ticks &&
+         peer.keeps_up && in_time &&
+         log.last().value - peer.match.value <= options.promote_lag_entries_max;
+}
+
+// Thesis 4.1: a configuration is in force from the moment it is in the log, committed or not.
+void Core::State::members_appended(Index index, const Members& next) {
+  members.append(index, next);
+  out.members_changed = true;
+  if (Leader* leader = as_leader()) align_peers(*leader);
+}
+
+// One Progress for each member but this node; those who are none any more leave.
+void Core::State::align_peers(Leader& leader) {
+  for (auto& [id, peer] : leader.peers) {
+    if (!is_member(configuration(), id)) peer.leaving = true;
+  }
+  for (const Member& member : all_members(configuration())) {
+    if (member.id == self) continue;
+    Progress& peer = leader.peers[member.id];
+    if (peer.next == Index{} || peer.leaving) {
+      peer = Progress{};
+      peer.next = log.last().next();
+      peer.catch_up_target = log.last();
+    }
+  }
+  leader.work = true;
+}
+
+void Core::State::on_configuration_committed(const MembersHistory::Version& version) {
+  if (version.members.voters.empty()) return;  // there has never been one
+  if (is_member(version.members, self)) {
+    was_member = true;
+  } else if (was_member && role() != Role::leader && version.index == members.latest().index) {
+    // A newcomer also reads of configurations without it, from before its time.
+    halt(Errc::refused,
+         "this node was removed from the cluster (configuration of entry " +
+             std::to_string(version.index.value) + ")",
+         true);
+  }
+  auto* follower = std::get_if<Follower>(&role_data);
+  if (follower != nullptr && !is_member(version.members, follower->leader)) {
+    follower->leader = {};  // it leads no longer, whether or not it has heard so (hazard 18)
+  }
+}
+
+// Thesis 4.3: once the joint configuration is committed, the leader proposes to leave it.
+void Core::State::continue_change() {
+  if (role() != Role::leader || !is_joint(configuration())) return;
+  if (members.latest().index <= commit) append_own(without_outgoing(configuration()));
+}
+
+// Thesis 4.2.2: a leader outside the configuration leads until that configuration is committed.
+bool Core::State::is_removed() const {
+  return role() == Role::leader && members.latest().index <= commit &&
+         !is_member(configuration(), self);
+}
+
+void Core::State::resign_removed(Leader& leader) {
+  broadcast_heartbeats(leader);
+  const NodeId successor = best_successor(leader);
+  if (successor != NodeId{}) send(successor, TimeoutNow{});
+  halt(Errc::refused,
+       "this node was removed from the cluster (configuration of entry " +
+           std::to_string(members.latest().index.value) + ")",
+       true);
+}
+
+// Who left gets the log until it had time to learn of it; after that only an answer to its asking.
+void Core::State::tick_leaving(Leader& leader) {
+  const bool committed = members.latest().index <= commit;
+  for (auto peer = leader.peers.begin(); peer != leader.peers.end();) {
+    if (!peer->second.leaving || !committed) {
+      ++peer;
+    } else if (++peer->second.leaving_ticks >= 2 * options.election_ticks) {
+      send(peer->first, Dismissed{members.latest().index});
+      peer = leader.peers.erase(peer);
+    } else {
+      ++peer;
+    }
+  }
+}
+
+// Somebody of no configuration asks: tell it, and it will not ask again (hazard 54).
+void Core::State::dismiss_stranger(NodeId from) {
+  const MembersHistory::Version& committed = members.at(commit);
+  if (committed.members.voters.empty() || is_member(committed.members, from) ||
+      is_member(configuration(), from)) {
+    return;
+  }
+  send(from, Dismissed{committed.index});
+}
+
+void Core::State::on_dismissed(const Dismissed& dismissed) {
+  if (members.latest().index == Index{} || dismissed.members_index <= members.latest().index)
+    return;
+  halt(Errc::refused,
+       "this node was removed from the cluster (a member says so, by its configuration of entry " +
+           std::to_string(dismissed.members_index.value) + ")",
+       true);
+}
+
+// A learner never campaigns, so nobody would notice that it still waits for a leader.
+void Core::State::ask_whether_member() {
+  if (!is_learner(configuration(), self)) return;
+  for (const Member& voter : configuration().voters) send(voter.id, HeartbeatReply{});
+}
+
+Result<NodeId> Core::State::transfer(NodeId target) {
+  Leader* leader = as_leader();
+  if (leader == nullptr) return fail(Errc::not_leader, "this node does not lead");
+  if (leader->transfer) {
+    if (target == NodeId{} || target == leader->transfer->target) return leader->transfer->target;
+    return fail(Errc::busy, "leadership is being handed over to another node already");
+  }
+  if (target == self) return fail(Errc::refused, "it leads already");
+  if (target == NodeId{}) {
+    target = best_successor(*leader);
+    if (target == NodeId{}) {
+      return fail(Errc::refused, "no other voter was heard within an election timeout");
+    }
+  }
+  if (is_learner(configuration(), target)) {
+    return fail(Errc::refused, "it is a learner, and only a voter can lead");
+  }
+  if (find_member(configuration().voters, target) == nullptr) {
+    return fail(Errc::not_found, "it is not a voter of this cluster");
+  }
+  if (leader->peers.at(target).silent_ticks >= options.election_ticks) {
+    return fail(Errc::refused, "it was not heard within an election timeout");
+  }
+  leader->transfer = Leader::Transfer{target};
+  push_transfer(*leader);
+  return target;
+}
+
+// The most up-to-date voter that is alive; 0 where there is none.
+NodeId Core::State::best_successor(const Leader& leader) const {
+  NodeId best;
+  Index furthest;
+  for (const Member& voter : configuration().voters) {
+    const auto peer = leader.peers.find(voter.id);
+    if (peer == leader.peers.end() || peer->second.silent_ticks >= options.election_ticks) continue;
+    if (best == NodeId{} || peer->second.match > furthest) {
+      best = voter.id;
+      furthest = peer->second.match;
+    }
+  }
+  return best;
+}
+
+void Core::State::tick_transfer(Leader& leader) {
+  if (leader.transfer) {
+    // Thesis 3.10: a target that does not take over in time is given up.
+    if (++leader.transfer->ticks >= options.election_ticks) leader.transfer.reset();
+    return;
+  }
+  // A leader whose disk hangs can neither apply nor be replaced by those who hear it (hazard 104).
+  if (options.disk_stall_ticks == 0 || stalled_ticks < options.disk_stall_ticks) return;
+  const NodeId successor = best_successor(leader);
+  if (successor != NodeId{}) leader.transfer = Leader::Transfer{successor};
+}
+
+// Thesis 3.10: the target is told once it has the whole log; and again, should that get lost.
+void Core::State::push_transfer(Leader& leader) {
+  if (!leader.transfer || leader.peers.at(leader.transfer->target).match != log.last()) return;
+  send(leader.transfer->target, TimeoutNow{});
+}
+
+}  // namespace iris::raft

@@ -1,0 +1,288 @@
+// The leader's side of replication: what to send to whom (paper 5.3, thesis 10.2), what answers
+// prove, when the commit index advances (paper 5.3, 5.4.2), and linearizable reads (thesis 6.4).
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "raft/state.h"
+
+namespace iris::raft {
+
+Result<EntryId> Core::State::propose(Command command) {
+  Leader* leader = as_leader();
+  if (leader == nullptr) return fail(Errc::not_leader, "this node does not lead");
+  // Thesis 3.10: what is accepted while leadership moves would only delay the target.
+  if (leader->transfer) return fail(Errc::not_leader, "leadership is being handed over");
+  if (command.size() > options.entry_bytes_max) {
+    return fail(Errc::limit, "a command of " + std::to_string(command.size()) +
+                                 " bytes is over entry_bytes_max, " +
+                                 std::to_string(options.entry_bytes_max));
+  }
+  const std::size_t bytes = entry_overhead_bytes + command.size();
+  if (leader->uncommitted_bytes + bytes > options.uncommitted_bytes_max) {
+    return fail(Errc::limit, "uncommitted entries would be over uncommitted_bytes_max, " +
+                                 std::to_string(options.uncommitted_bytes_max) + " bytes");
+  }
+  return append_own(std::move(command));
+}
+
+// REQUIRES: this node leads.
+EntryId Core::State::append_own(Payload payload) {
+  Leader* leader = as_leader();
+  CHECK(leader != nullptr);
+  auto entry =
+      std::make_shared<const Entry>(Entry{{hard.term, log.last().next()}, std::move(payload)});
+  const EntryId id = entry->id;
+  log.append(entry);
+  leader->uncommitted_bytes += entry_bytes(*entry);
+  leader->work = true;
+  if (const auto* next = std::get_if<Members>(&entry->payload)) members_appended(id.index, *next);
+  return id;
+}
+
+void Core::State::tick_leader(Leader& leader) {
+  for (auto& [id, peer] : leader.peers) {
+    peer.count_tick();
+    if (peer.silent_ticks == options.election_ticks && peer.pace == Pace::replicate) {
+      // What is on its way is lost; nothing more until it is heard again.
+      peer.probe(peer.match.next());
+      peer.paused = true;
+    }
+  }
+  // Thesis 6.2: a leader that cannot hear a quorum makes room for one that can.
+  if (!hears_quorum(leader, configuration())) return become_follower({});
+  tick_transfer(leader);
+  tick_leaving(leader);
+  if (++leader.heartbeat_ticks >= options.heartbeat_ticks) {
+    leader.heartbeat_ticks = 0;
+    broadcast_heartbeats(leader);
+    push_transfer(leader);
+  }
+}
+
+bool Core::State::hears_quorum(const Leader& leader, const Members& among) const {
+  return quorum_tally(among, [&](NodeId id) -> std::optional<bool> {
+           if (id == self) return true;
+           const auto peer = leader.peers.find(id);
+           return peer != leader.peers.end() && peer->second.silent_ticks < options.election_ticks;
+         }) == Tally::won;
+}
+
+// Each is a round of its own: an answer proves that the follower saw nothing later when it
+// answered.
+void Core::State::broadcast_heartbeats(Leader& leader) {
+  leader.round = leader.round.next();
+  for (auto& [id, peer] : leader.peers) {
+    if (!peer.mark_round) {
+      peer.mark_round = leader.round;
+      peer.mark_sent = peer.sent_to;
+    }
+    const Index committed_there = std::min(commit, peer.match);
+    peer.commit_told = std::max(peer.commit_told, committed_there);
+    send(id, Heartbeat{committed_there, peer.match, leader.round});
+  }
+}
+
+void Core::State::replicate_all(Leader& leader) {
+  if (!std::exchange(leader.work, false)) return;
+  for (auto& [id, peer] : leader.peers) replicate_to(id, peer);
+}
+
+void Core::State::replicate_to(NodeId id, Progress& peer) {
+  if (peer.paused) return;
+  if (peer.next <= log.floor().index) {
+    // The log does not reach back to it (hazard 36). A node that is not heard, or that leaves,
+    // is not worth a transfer.
+    if (peer.leaving || peer.silent_ticks >= options.election_ticks) {
+      peer.probe(peer.next);
+      peer.paused = true;
+      return;
+    }
+    peer.wait_for_snapshot();
+    out.snapshots_wanted.push_back(id);
+    return;
+  }
+  if (peer.pace == Pace::probe) {
+    send_append(id, peer, batch_end(peer.next, options.append_bytes_max));
+    peer.paused = true;
+    return;
+  }
+  bool sent = false;
+  while (peer.next <= log.last() && peer.window.messages() < options.window_messages_max) {
+    const std::size_t room =
+        options.window_bytes_max - std::min(options.window_bytes_max, peer.window.bytes());
+    // An entry larger than the whole window travels alone (hazard 40).
+    if (!peer.window.empty() && entry_bytes(*log.at(peer.next)) > room) break;
+    send_append(id, peer, batch_end(peer.next, std::min(options.append_bytes_max, room)));
+    sent = true;
+  }
+  const Index provable{peer.next.value - 1};
+  if (!sent && peer.commit_told < std::min(commit, provable)) send_append(id, peer, peer.next);
+}
+
+// The end of a batch that begins at `from`: at least one entry, if there is one.
+Index Core::State::batch_end(Index from, std::size_t bytes_max) const {
+  std::size_t bytes = 0;
+  Index end = from;
+  while (end <= log.last()) {
+    bytes += entry_bytes(*log.at(end));
+    if (bytes > bytes_max && end != from) break;
+    end = end.next();
+  }
+  return end;
+}
+
+// Sends the entries from peer.next on, up to but not including `end`.
+void Core::State::send_append(NodeId id, Progress& peer, Index end) {
+  AppendRequest request{log.id_at({peer.next.value - 1}), commit, {}};
+  request.entries.reserve(end.value - peer.next.value);
+  std::size_t bytes = 0;
+  for (Index index = peer.next; index < end; index = index.next()) {
+    request.entries.push_back(log.at(index));
+    bytes += entry_bytes(*request.entries.back());
+  }
+  const Index last{end.value - 1};
+  peer.commit_told = std::max(peer.commit_told, std::min(commit, last));
+  peer.sent_to = std::max(peer.sent_to, last);
+  if (peer.pace == Pace::replicate && !request.entries.empty()) {
+    peer.next = end;
+    peer.window.push(last, bytes);
+  }
+  send(id, std::move(request));
+}
+
+void Core::State::on_append_reply(Leader& leader, const Message& message,
+                                  const AppendReply& reply) {
+  const auto found = leader.peers.find(message.from);
+  if (found == leader.peers.end()) return;
+  Progress& peer = found->second;
+  peer.silent_ticks = 0;
+  if (reply.matched) return acked(leader, peer, reply.index);
+  // A refusal is late news unless it is of the one probe under way, or of an unproved request.
+  if (peer.pace == Pace::snapshot || reply.index <= peer.match) return;
+  if (peer.pace == Pace::probe && reply.index.next() != peer.next) return;
+  // Skips a whole term of either log at a time, so one round a term is enough (paper 5.3).
+  const Index common = reply.hint.index < log.floor().index ? reply.hint.index
+                                                            : log.last_not_after(reply.hint).index;
+  peer.probe(std::min(reply.index, common.next()));
+  leader.work = true;
+}
+
+void Core::State::on_heartbeat_reply(Leader& leader, const Message& message,
+                                     const HeartbeatReply& reply) {
+  const auto found = leader.peers.find(message.from);
+  if (found == leader.peers.end() || reply.round > leader.round) return;
+  Progress& peer = found->second;
+  peer.silent_ticks = 0;
+  peer.round_acked = std::max(peer.round_acked, reply.round);
+  grant_reads(leader);
+
+  const Index verified_there = std::min(reply.verified, log.last());
+  const bool is_marked = peer.mark_round && reply.round >= *peer.mark_round;
+  if (is_marked) peer.mark_round.reset();
+  const bool lost = is_marked && verified_there < peer.mark_sent;
+  if (peer.pace == Pace::replicate && lost) {
+    peer.probe(verified_there.next());
+    leader.work = true;
+  } else if (peer.pace == Pace::probe && peer.paused && (lost || peer.sent_to == Index{})) {
+    peer.probe(std::max(peer.next, verified_there.next()));
+    leader.work = true;
+  }
+  if (reply.durable > Index{}) acked(leader, peer, reply.durable);
+}
+
+// Everything up to `index` is durable there and equal to this log, proved in this term.
+void Core::State::acked(Leader& leader, Progress& peer, Index index) {
+  if (index > log.last()) return;
+  const bool advances = index > peer.match;
+  if (advances) {
+    peer.match = index;
+    peer.window.acked(index);
+    peer.next = std::max(peer.next, index.next());
+  }
+  if (peer.pace == Pace::probe && peer.match.next() >= peer.next) {
+    peer.replicate();
+    leader.work = true;
+  } else if (peer.pace == Pace::snapshot && peer.match >= log.floor().index) {
+    peer.replicate();
+    leader.work = true;
+  }
+  if (!advances) return;
+  leader.work = true;
+  if (peer.match >= peer.catch_up_target) {
+    peer.keeps_up = peer.catch_up_ticks < options.election_ticks || peer.match == log.last();
+    peer.catch_up_target = log.last();
+    peer.catch_up_ticks = 0;
+  }
+  advance_commit(leader);
+  push_transfer(leader);
+}
+
+void Core::State::advance_commit(Leader& leader) {
+  const Index reached = quorum_value<Index>(configuration(), [&](NodeId id) -> Index {
+    if (id == self) return log.stable();  // its own disk is one among the others
+    const auto peer = leader.peers.find(id);
+    return peer != leader.peers.end() ? peer->second.match : Index{};
+  });
+  // Paper 5.4.2: only entries of its own term are committed by counting.
+  if (reached > commit && log.id_at(reached).term == hard.term) commit_to(reached);
+}
+
+void Core::State::commit_to(Index index) {
+  if (index <= commit) return;
+  CHECK(index <= log.last());
+  const Index before = std::exchange(commit, index);
+  if (Leader* leader = as_leader()) {
+    for (Index done = before.next(); done <= index; done = done.next()) {
+      leader->uncommitted_bytes -= entry_bytes(*log.at(done));
+    }
+    leader->work = true;
+  }
+  for (const MembersHistory::Version& version : members.versions()) {
+    if (version.index > before && version.index <= index) on_configuration_committed(version);
+  }
+  continue_change();
+}
+
+bool Core::State::committed_own_term() const { return log.id_at(commit).term == hard.term; }
+
+void Core::State::snapshot_sent(NodeId id, bool ok, EntryId mark) {
+  Leader* leader = as_leader();
+  if (leader == nullptr) return;
+  const auto found = leader->peers.find(id);
+  if (found == leader->peers.end() || found->second.pace != Pace::snapshot) return;
+  // Only an answer proves anything, so `match` stays; but that is where to look for one.
+  found->second.probe(ok ? mark.index.next() : found->second.next);
+  // After a failure, not before it is heard again: its next heartbeat reply sets the pace.
+  found->second.paused = !ok;
+  leader->work = true;
+}
+
+Result<ReadId> Core::State::read() {
+  Leader* leader = as_leader();
+  if (leader == nullptr) return fail(Errc::not_leader, "this node does not lead");
+  last_read = last_read.next();
+  leader->reads.add(last_read);
+  return last_read;
+}
+
+void Core::State::start_reads(Leader& leader) {
+  // Thesis 6.4: until then it does not know what its predecessors committed (hazard 73).
+  if (!leader.reads.has_unsent() || !committed_own_term()) return;
+  broadcast_heartbeats(leader);
+  leader.reads.send(leader.round, commit);
+  grant_reads(leader);  // a lone voter is a quorum
+}
+
+void Core::State::grant_reads(Leader& leader) {
+  if (leader.reads.empty()) return;
+  const Round proved = quorum_value<Round>(configuration(), [&](NodeId id) -> Round {
+    if (id == self) return leader.round;
+    const auto peer = leader.peers.find(id);
+    return peer != leader.peers.end() ? peer->second.round_acked : Round{};
+  });
+  leader.reads.grant(proved, out.reads);
+}
+
+}  // namespace iris::raft

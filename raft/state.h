@@ -1,0 +1,191 @@
+// The inside of a core: what it knows, and the functions of its parts. Internal to raft/.
+// One thread. Owns everything; effects gather in `out` and leave with take_output().
+// Leader-only data lives in Leader, so that no other role can see it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "raft/core.h"
+#include "raft/log.h"
+#include "raft/members.h"
+#include "raft/progress.h"
+#include "raft/quorum.h"
+#include "raft/reads.h"
+
+namespace iris::raft {
+
+using Ballot = std::map<NodeId, bool>;  // who answered, and whether they grant
+
+// Also a learner, a newcomer and whoever was removed.
+struct Follower {
+  NodeId leader;  // 0: unknown
+};
+struct Precandidate {
+  Ballot ballot;
+};
+struct Candidate {
+  Ballot ballot;
+};
+struct Leader {
+  struct Transfer {
+    NodeId target;
+    std::uint32_t ticks = 0;
+  };
+
+  std::map<NodeId, Progress> peers;  // all members but this node, and those who are leaving
+  Round round;                       // of the latest heartbeats
+  Reads reads;
+  std::uint32_t heartbeat_ticks = 0;
+  std::size_t uncommitted_bytes = 0;
+  std::optional<Transfer> transfer;
+  bool work = true;  // something changed that may let a request leave
+};
+
+// The only source of chance: splitmix64, the same on every platform.
+class Jitter {
+ public:
+  explicit Jitter(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next();
+
+ private:
+  std::uint64_t state_;
+};
+
+struct Core::State {
+  State(Options given, Recovered recovered);
+
+  Options options;
+  NodeId self;
+  HardState hard;          // as it is; what is on disk is log.durable_state()
+  HardState hard_written;  // as the latest ticket has it
+  Log log;
+  MembersHistory members;
+  Index commit;
+  Index handed;   // given out in Output.commit (or contained in a snapshot)
+  Index applied;  // as the host says
+  // How far requests of this term proved the log equal to the leader's. Never survives a term.
+  Index verified;
+  bool was_member = false;  // a committed configuration contained this node
+
+  std::variant<Follower, Precandidate, Candidate, Leader> role_data;
+  std::uint32_t elapsed_ticks = 0;  // since the leader was heard, a vote granted, a campaign begun
+  std::uint32_t timeout_ticks = 0;  // drawn anew for each of these
+  std::uint32_t stalled_ticks = 0;  // since a ticket came back, while any is open
+  Jitter jitter;
+
+  Ticket last_ticket;
+  ReadId last_read;
+  std::optional<SnapshotMark> install;  // for the next LogWrite
+  Output out;
+  bool halted = false;
+  struct Told {  // what the host knows, for Output.role_changed
+    Role role = Role::follower;
+    Term term;
+    NodeId leader;
+    bool operator==(const Told&) const = default;
+  } told;
+
+  // --- core.cc: roles, terms, dispatch.
+  [[nodiscard]] Role role() const { return static_cast<Role>(role_data.index()); }
+  [[nodiscard]] NodeId leader_id() const;
+  [[nodiscard]] Leader* as_leader() { return std::get_if<Leader>(&role_data); }
+  [[nodiscard]] const Leader* as_leader() const { return std::get_if<Leader>(&role_data); }
+  [[nodiscard]] const Members& configuration() const { return members.latest().members; }
+  [[nodiscard]] Told now() const { return {role(), hard.term, leader_id()}; }
+  void step(Message message);
+  bool enter_later_term(const Message& message);
+  void answer_earlier_term(const Message& message);
+  void tick();
+  void tick_follower();
+  void become_follower(NodeId leader);
+  void enter_term(Term term);
+  void restart_timer();
+  void halt(Errc code, std::string text, bool dismissed);
+  void send(NodeId to, Body body) { out.send.push_back({self, to, hard.term, std::move(body)}); }
+  void release(NodeId to, Body body) {
+    out.release.push_back({self, to, hard.term, std::move(body)});
+  }
+  void persisted(Ticket ticket);
+  [[nodiscard]] bool has_write() const;
+  [[nodiscard]] bool has_output() const;
+  Output take_output();
+  [[nodiscard]] Index applicable() const { return std::min(commit, log.stable()); }
+
+  // --- election.cc
+  void campaign();
+  void ask_for_trial_votes();
+  void ask_for_votes(bool transfer);
+  void become_leader();
+  [[nodiscard]] bool hears_leader() const;
+  [[nodiscard]] Tally tally(const Ballot& ballot) const;
+  void count_trial_votes();
+  void count_votes();
+  void on_pre_vote_request(const Message& message, const PreVoteRequest& request);
+  void on_pre_vote_reply(const Message& message, const PreVoteReply& reply);
+  void on_vote_request(const Message& message, const VoteRequest& request);
+  void on_vote_reply(const Message& message, const VoteReply& reply);
+  void on_timeout_now(const Message& message);
+
+  // --- follower.cc
+  bool follow(NodeId leader);
+  void on_append_request(const Message& message, AppendRequest request);
+  void on_heartbeat(const Message& message, const Heartbeat& heartbeat);
+  bool accept_entries(std::vector<EntryPtr>& entries);
+  void halt_contradicted(Index index);
+  void acknowledge(NodeId leader, Index index);
+  [[nodiscard]] HeartbeatReply heartbeat_reply(Round round) const;
+  bool snapshot_received(const SnapshotMark& mark, NodeId from);
+
+  // --- replication.cc: the leader's side.
+  Result<EntryId> propose(Command command);
+  EntryId append_own(Payload payload);
+  void tick_leader(Leader& leader);
+  [[nodiscard]] bool hears_quorum(const Leader& leader, const Members& among) const;
+  void broadcast_heartbeats(Leader& leader);
+  void replicate_all(Leader& leader);
+  void replicate_to(NodeId id, Progress& peer);
+  void send_append(NodeId id, Progress& peer, Index end);
+  [[nodiscard]] Index batch_end(Index from, std::size_t bytes_max) const;
+  void on_append_reply(Leader& leader, const Message& message, const AppendReply& reply);
+  void on_heartbeat_reply(Leader& leader, const Message& message, const HeartbeatReply& reply);
+  void acked(Leader& leader, Progress& peer, Index index);
+  void advance_commit(Leader& leader);
+  void commit_to(Index index);
+  [[nodiscard]] bool committed_own_term() const;
+  void snapshot_sent(NodeId id, bool ok, EntryId mark);
+  Result<ReadId> read();
+  void start_reads(Leader& leader);
+  void grant_reads(Leader& leader);
+
+  // --- membership.cc
+  void bootstrap(Members first);
+  Result<EntryId> change(const MemberChange& change, bool force);
+  [[nodiscard]] Status may_promote(const Leader& leader, NodeId id) const;
+  [[nodiscard]] bool caught_up(const Progress& peer) const;
+  void members_appended(Index index, const Members& next);
+  void align_peers(Leader& leader);
+  void on_configuration_committed(const MembersHistory::Version& version);
+  void continue_change();
+  [[nodiscard]] bool is_removed() const;
+  void resign_removed(Leader& leader);
+  void tick_leaving(Leader& leader);
+  void dismiss_stranger(NodeId from);
+  void on_dismissed(const Dismissed& dismissed);
+  void ask_whether_member();
+  Result<NodeId> transfer(NodeId target);
+  [[nodiscard]] NodeId best_successor(const Leader& leader) const;
+  void tick_transfer(Leader& leader);
+  void push_transfer(Leader& leader);
+
+  // --- invariants.cc
+  void check_invariants() const;
+  void check_leader(const Leader& leader) const;
+  [[nodiscard]] CoreStatus status() const;
+};
+
+}  // namespace iris::raft

@@ -1,0 +1,117 @@
+// Bare cores, each with a disk in memory, and a wire between them that the test works by hand.
+// One thread. Owns cores, disks and the messages on their way; nothing moves but by a call.
+// check_invariants() runs after every input to a core.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "raft/core.h"
+
+namespace iris::raft::test {
+
+inline constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+
+// What survives a crash.
+struct Disk {
+  HardState state;
+  SnapshotMark floor;
+  std::vector<EntryPtr> entries;
+  Index applied;
+};
+
+[[nodiscard]] Member member(std::uint64_t id);
+[[nodiscard]] Members voters(const std::vector<std::uint64_t>& ids,
+                             const std::vector<std::uint64_t>& learners = {});
+[[nodiscard]] EntryPtr entry(std::uint64_t term, std::uint64_t index, Payload payload = Empty{});
+// A disk whose log is the configuration as entry (1, 1), then an entry of each of `terms`.
+[[nodiscard]] Disk disk_with(const Members& members, const std::vector<std::uint64_t>& terms = {});
+
+class Host {
+ public:
+  Host(NodeId id, Options options, Disk disk);
+
+  [[nodiscard]] NodeId id() const { return id_; }
+  [[nodiscard]] bool is_up() const { return core_ != nullptr; }
+  [[nodiscard]] Core& core() { return *core_; }  // REQUIRES: is_up()
+  [[nodiscard]] const Core& core() const { return *core_; }
+  [[nodiscard]] CoreStatus status() const { return core_->status(); }
+  [[nodiscard]] const Disk& disk() const { return disk_; }
+  [[nodiscard]] const std::vector<EntryPtr>& applied() const { return applied_; }
+
+  // Takes all output. Log jobs queue up; messages go to `wire`, or wait for the jobs before them.
+  void flush(std::deque<Message>& wire);
+  // Does the first `jobs` of the queue and lets go what waited for them.
+  void persist(std::deque<Message>& wire, std::size_t jobs = all);
+  [[nodiscard]] std::size_t queued_jobs() const { return jobs_.size(); }
+  // Tells the core that all it handed out up to `limit` is applied.
+  void apply(Index limit = {std::numeric_limits<std::uint64_t>::max()});
+  // Loses what is not on disk; the first `kept` queued jobs were done, but nobody heard of it.
+  void crash(std::size_t kept = 0);
+  void restart();                               // REQUIRES: !is_up()
+  void trim(Index floor);                       // as a host: memory and disk
+  [[nodiscard]] SnapshotMark snapshot() const;  // of what is applied
+
+  std::vector<ReadGrant> reads;          // granted or refused so far
+  std::vector<NodeId> snapshots_wanted;  // and not sent yet
+  std::optional<Error> halted;
+  bool dismissed = false;
+  bool auto_apply = true;
+  Output last_output;  // of the latest take_output(), without what moved on
+
+ private:
+  struct Job {
+    LogWrite write;
+    std::vector<Message> waiting;  // leave once it is done
+  };
+  void do_job(const LogWrite& write);
+
+  NodeId id_;
+  Options options_;
+  Disk disk_;
+  std::unique_ptr<Core> core_;
+  std::deque<Job> jobs_;
+  std::vector<EntryPtr> handed_;   // by the core, not applied yet
+  std::vector<EntryPtr> applied_;  // in this life; empty again after a snapshot
+  Index applied_index_;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(Options options = {}) : options_(options) {}
+  // Voters 1..count, each with the same first configuration on disk.
+  explicit Cluster(std::uint64_t count, Options options = {});
+
+  Host& add(std::uint64_t id, Disk disk = {});
+  [[nodiscard]] Host& operator[](std::uint64_t id) { return *hosts_.at(id); }
+  [[nodiscard]] std::map<std::uint64_t, std::unique_ptr<Host>>& hosts() { return hosts_; }
+  [[nodiscard]] Core& core(std::uint64_t id) { return hosts_.at(id)->core(); }
+
+  // Messages leave and disks finish, until nothing moves. A message that `lost` holds for is lost.
+  void settle();
+  void settle(const std::function<bool(const Message&)>& lost);
+  void flush(std::uint64_t id);
+  void deliver(Message message);  // to its addressee, if it is up, and flushes that
+  void tick(std::uint64_t id, std::uint32_t ticks = 1);
+  void tick_all(std::uint32_t ticks = 1);  // with settle() after each
+  void elect(std::uint64_t id);            // campaign and settle; CHECKs that it leads
+  EntryId propose(std::uint64_t id, std::string command = "x");  // and settles
+  // Hosts' part of a snapshot: every wanted one is taken and arrives.
+  void send_snapshots(std::uint64_t leader);
+  [[nodiscard]] std::uint64_t leader();  // of the latest term; 0: none
+
+  std::deque<Message> wire;
+
+ private:
+  Options options_;
+  std::map<std::uint64_t, std::unique_ptr<Host>> hosts_;
+};
+
+}  // namespace iris::raft::test
