@@ -1,0 +1,38 @@
+// Family: one state of the data as RocksDB keeps it: a column family with all tables in it. An
+// installed snapshot makes a new one and the old one is dropped; who still reads it keeps it alive.
+// Any thread; shared by std::shared_ptr. Owns the handle; the last owner gives it back to DataDb,
+// since releasing a dropped family deletes its files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+namespace rocksdb {
+class ColumnFamilyHandle;
+class DB;
+}  // namespace rocksdb
+
+namespace iris::store {
+
+class Family {
+ public:
+  using Retire = std::function<void(rocksdb::ColumnFamilyHandle*)>;
+  Family(std::uint64_t number, rocksdb::DB* db, rocksdb::ColumnFamilyHandle* handle, Retire retire)
+      : number_(number), db_(db), handle_(handle), retire_(std::move(retire)) {}
+  ~Family() { retire_(handle_); }
+  Family(const Family&) = delete;
+  Family& operator=(const Family&) = delete;
+
+  [[nodiscard]] std::uint64_t number() const { return number_; }
+  [[nodiscard]] rocksdb::DB& db() const { return *db_; }
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* handle() const { return handle_; }
+
+ private:
+  const std::uint64_t number_;
+  rocksdb::DB* const db_;
+  rocksdb::ColumnFamilyHandle* const handle_;
+  const Retire retire_;
+};
+
+}  // namespace iris::store

@@ -1,0 +1,135 @@
+#include "store/folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <string_view>
+
+#include "raft/check.h"
+#include "store/crc32c.h"
+
+namespace iris::store {
+
+namespace {
+
+constexpr std::size_t small_file_bytes_max = 4096;
+constexpr std::string_view title = "iris raft folder\n";
+constexpr std::size_t id_digits = 16;
+constexpr std::size_t sum_digits = 8;
+
+std::string hex(std::uint64_t value, std::size_t digits) {
+  std::string text(digits, '0');
+  for (std::size_t i = digits; i > 0; --i, value >>= 4)
+    text[i - 1] = "0123456789abcdef"[value & 15];
+  return text;
+}
+
+// Takes "NAME VALUE\n" from the front of `text`.
+bool take_line(std::string_view& text, std::string_view name, int base, std::uint64_t& value) {
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos || !text.starts_with(name)) return false;
+  const char* last = text.data() + end;
+  const auto [stop, error] = std::from_chars(text.data() + name.size(), last, value, base);
+  text.remove_prefix(end + 1);
+  return error == std::errc{} && stop == last;
+}
+
+std::string identity_text(raft::NodeId self) {
+  std::string text(title);
+  text += "format " + std::to_string(folder_format) + "\n";
+  text += "node " + hex(self.value, id_digits) + "\n";
+  return text + "check " + hex(crc32c(text), sum_digits) + "\n";
+}
+
+}  // namespace
+
+Result<std::uint64_t> random_id() {
+  std::uint64_t id = 0;
+  while (id == 0) {
+    const ssize_t got = ::getrandom(&id, sizeof id, 0);
+    if (got < 0 && errno != EINTR) return errno_failure("take random bytes from", "the system");
+    if (got != sizeof id) id = 0;
+  }
+  return id;
+}
+
+Result<Folder> Folder::open(const std::string& path) {
+  CHECK(!path.empty());
+  Folder folder(path);
+  if (Status made = make_folder(path); !made) return fail(made.error().code, made.error().text);
+  if (Status locked = folder.lock(); !locked) {
+    return fail(locked.error().code, locked.error().text);
+  }
+  Status read = exists(folder.identity_path()) ? folder.read_identity() : folder.begin();
+  if (!read) return fail(read.error().code, read.error().text);
+  return folder;
+}
+
+Status Folder::lock() {
+  const std::string path = path_ + "/lock";
+  lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_.open()) return errno_failure("write to raft folder", path_);
+  if (::flock(lock_.number(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return errno_failure("lock", path);
+    const Result<std::string> pid = read_file(path, small_file_bytes_max);
+    const bool known = pid && !pid->empty();
+    return fail(Errc::busy, "raft folder " + path_ + " is in use by process " +
+                                (known ? pid->substr(0, pid->find('\n')) : "(unknown)"));
+  }
+  if (::ftruncate(lock_.number(), 0) != 0) return errno_failure("write to", path);
+  return write_at(lock_, path, std::to_string(::getpid()) + "\n", 0);
+}
+
+Status Folder::read_identity() {
+  const Result<std::string> bytes = read_file(identity_path(), small_file_bytes_max);
+  if (!bytes) return fail(bytes.error().code, bytes.error().text);
+  std::string_view text = *bytes;
+  std::uint64_t format = 0;
+  const bool titled = text.starts_with(title);
+  if (titled) text.remove_prefix(title.size());
+  if (titled && take_line(text, "format ", 10, format) && format > folder_format) {
+    return fail(Errc::refused, "raft folder " + path_ + " was written by a newer version (format " +
+                                   std::to_string(format) + ", this binary knows " +
+                                   std::to_string(folder_format) + "): start that version");
+  }
+  std::uint64_t sum = 0;
+  if (!titled || !take_line(text, "node ", 16, self_.value) ||
+      !take_line(text, "check ", 16, sum) || *bytes != identity_text(self_)) {
+    return fail(Errc::corrupt,
+                identity_path() + " is damaged: whose folder this is cannot be told");
+  }
+  for (const std::string& part : {log_path(), data_path(), mark_path()}) {
+    if (!exists(part)) return fail(Errc::corrupt, part + " is missing from the raft folder");
+  }
+  return remove_tree(staging_path());
+}
+
+Status Folder::begin() {
+  if (exists(unfinished_path())) {  // nothing of that attempt was ever acknowledged to anybody
+    for (const std::string& part : {log_path(), data_path(), mark_path(), staging_path()}) {
+      if (Status removed = remove_tree(part); !removed) return removed;
+    }
+  }
+  for (const std::string& part : {log_path(), data_path(), mark_path()}) {
+    if (exists(part)) {
+      return fail(Errc::corrupt, identity_path() + " is missing, though " + part + " is there");
+    }
+  }
+  const Result<std::uint64_t> id = random_id();
+  if (!id) return fail(id.error().code, id.error().text);
+  self_ = raft::NodeId{*id};
+  is_new_ = true;
+  return replace_file(unfinished_path(), identity_text(self_));
+}
+
+Status Folder::complete() {
+  CHECK(is_new_);
+  is_new_ = false;
+  return rename_file(unfinished_path(), identity_path());
+}
+
+}  // namespace iris::store

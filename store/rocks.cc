@@ -1,0 +1,262 @@
+#include "store/rocks.h"
+
+#include <rocksdb/options.h>
+
+#include <utility>
+
+#include "raft/check.h"
+#include "store/alarm.h"
+#include "store/data_db.h"
+#include "store/data_work.h"
+#include "store/disk_gauge.h"
+#include "store/folder.h"
+#include "store/lane.h"
+#include "store/log_db.h"
+#include "store/log_work.h"
+#include "store/recovery.h"
+#include "store/views.h"
+
+namespace iris::store {
+
+namespace {
+
+constexpr std::size_t lane_jobs_max = 1024;
+constexpr int data_files_open_min = 32;
+
+struct ReadJob {
+  std::shared_ptr<Family> family;          // read the newest state of this ..
+  std::shared_ptr<const PinnedView> held;  // .. or this state
+  std::function<void(const View&)> job;
+  std::function<void()> done;
+};
+
+class RocksStore final : public Store {
+ public:
+  using Done = std::function<void()>;
+
+  RocksStore(RocksOptions options, Folder folder)
+      : options_(std::move(options)), folder_(std::move(folder)), gauge_(folder_.path()) {}
+  ~RocksStore() override;
+  RocksStore(const RocksStore&) = delete;
+  RocksStore& operator=(const RocksStore&) = delete;
+
+  Status open();
+
+  [[nodiscard]] const Recovery& recovered() const override { return recovery_; }
+  void start(Events events) override;
+  void adopt(raft::ClusterId cluster, Done done) override;
+  void write(raft::LogWrite write) override;
+  void apply(Applied applied, std::function<void(Batch&)> job, Done done) override;
+  void maintain(std::function<void(Batch&)> job, Done done) override;
+  [[nodiscard]] const View& cached() const override { return *cached_; }
+  void read(std::function<void(const View&)> job, Done done) override;
+  [[nodiscard]] std::shared_ptr<const View> hold() override;
+  void read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
+                 Done done) override;
+  void trim(raft::SnapshotMark floor, Done done) override;
+  [[nodiscard]] std::unique_ptr<Export> pin() override;
+  void import_begin(raft::SnapshotMark mark) override;
+  void import_chunk(std::string bytes, std::function<void(Status)> done) override;
+  void import_finish(std::function<void(Status)> done) override;
+  void import_drop() override;
+  [[nodiscard]] DiskUse disk_use() const override { return gauge_.use(); }
+
+ private:
+  template <class Job>
+  std::unique_ptr<Lane<Job>> make_lane(const char* name,
+                                       std::function<void(std::vector<Job>&, Answers&)> run);
+  void post(Answers answers);
+  Result<Done> flip(std::shared_ptr<const Staged> staged);
+  void run_reads(std::vector<ReadJob>& jobs, Answers& answers);
+
+  const RocksOptions options_;
+  Folder folder_;
+  DiskGauge gauge_;
+  Alarm alarm_;
+  Recovery recovery_;
+  Events events_;
+  bool adopted_ = false;
+  // Loop only. Gone first: a post that comes later finds nobody and does nothing.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<LogWork> log_;
+  std::unique_ptr<DataWork> data_;
+  std::unique_ptr<CachedView> cached_;
+  std::unique_ptr<Lane<LogJob>> log_lane_;
+  std::unique_ptr<Lane<DataJob>> data_lane_;
+  std::unique_ptr<Lane<ReadJob>> read_lane_;
+};
+
+// --- Open, start, stop.
+
+Status RocksStore::open() {
+  if (folder_.is_new()) {
+    if (Status made = LogDb::create(options_, folder_, {folder_.self(), {}}, {}, {}); !made) {
+      return made;
+    }
+    if (Status made = DataDb::create(options_, folder_, {}); !made) return made;
+    if (Status made = folder_.complete(); !made) return made;
+  }
+  LogFound found;
+  Result<std::unique_ptr<LogDb>> log = LogDb::open(options_, folder_, alarm_, found);
+  if (!log) return fail(log.error().code, log.error().text);
+  raft::SnapshotMark mark;
+  Result<std::unique_ptr<DataDb>> data = DataDb::open(options_, folder_, alarm_, mark);
+  if (!data) return fail(data.error().code, data.error().text);
+  if (Status settled = settle(**log, found, mark); !settled) {
+    return fail(settled.error().code,
+                "raft folder " + folder_.path() + ": " + settled.error().text);
+  }
+  recovery_.cluster = found.identity.cluster;
+  recovery_.raft = {folder_.self(), found.state, std::move(found.floor), std::move(found.entries),
+                    mark.last.index};
+  adopted_ = recovery_.cluster != raft::ClusterId{};
+  cached_ = std::make_unique<CachedView>((*data)->family());
+  data_ = std::make_unique<DataWork>(std::move(*data), alarm_, mark.last);
+  log_ = std::make_unique<LogWork>(
+      std::move(*log), alarm_, [this](raft::Ticket ticket) { events_.durable(ticket); },
+      [this](std::shared_ptr<const Staged> staged) { return flip(std::move(staged)); },
+      options_.on_step);
+  return Unit{};
+}
+
+template <class Job>
+std::unique_ptr<Lane<Job>> RocksStore::make_lane(
+    const char* name, std::function<void(std::vector<Job>&, Answers&)> run) {
+  return std::make_unique<Lane<Job>>(
+      name, lane_jobs_max, typename Lane<Job>::Hooks{std::move(run), [this](Answers answers) {
+                                                       post(std::move(answers));
+                                                     }});
+}
+
+void RocksStore::start(Events events) {
+  CHECK(log_lane_ == nullptr);
+  events_ = std::move(events);
+  alarm_.listen([this](const Error& error) { post({[this, error] { events_.failed(error); }}); });
+  log_lane_ = make_lane<LogJob>("iris-log", [this](std::vector<LogJob>& jobs, Answers& answers) {
+    log_->run(jobs, answers);
+  });
+  data_lane_ =
+      make_lane<DataJob>("iris-data", [this](std::vector<DataJob>& jobs, Answers& answers) {
+        data_->run(jobs, answers);
+        gauge_.refresh();
+      });
+  read_lane_ = make_lane<ReadJob>(
+      "iris-read",
+      [this](std::vector<ReadJob>& jobs, Answers& answers) { run_reads(jobs, answers); });
+}
+
+// The log lane waits for the data lane when it flips, and the data lane feeds the log lane when it
+// trims: so the data lane stops last of the two, and what it would still feed is dropped.
+RocksStore::~RocksStore() {
+  alive_.reset();
+  if (log_lane_) log_lane_->stop();
+  if (data_lane_) data_lane_->stop();
+  if (read_lane_) read_lane_->stop();
+  alarm_.listen(nullptr);
+}
+
+void RocksStore::post(Answers answers) {
+  options_.post([alive = std::weak_ptr<bool>(alive_), answers = std::move(answers)] {
+    for (const Done& answer : answers) {
+      if (!alive.expired()) answer();
+    }
+  });
+}
+
+// --- Writes.
+
+void RocksStore::adopt(raft::ClusterId cluster, Done done) {
+  CHECK(cluster != raft::ClusterId{});
+  CHECK(!std::exchange(adopted_, true));
+  CHECK(log_lane_->push(AdoptJob{cluster, std::move(done)}));
+}
+
+void RocksStore::write(raft::LogWrite write) {
+  CHECK(!write.install);
+  CHECK(log_lane_->push(WriteJob{std::move(write), nullptr}));
+}
+
+void RocksStore::apply(Applied applied, std::function<void(Batch&)> job, Done done) {
+  CHECK(data_lane_->push(BatchJob{std::move(applied), std::move(job), std::move(done)}));
+}
+
+void RocksStore::maintain(std::function<void(Batch&)> job, Done done) {
+  CHECK(data_lane_->push(BatchJob{std::nullopt, std::move(job), std::move(done)}));
+}
+
+void RocksStore::trim(raft::SnapshotMark floor, Done done) {
+  const raft::Index index = floor.last.index;
+  auto then = [this, floor = std::move(floor), done = std::move(done)] {
+    static_cast<void>(log_lane_->push(TrimJob{floor, done}));  // stopped: the next start trims
+  };
+  CHECK(data_lane_->push(SyncJob{index, std::move(then)}));
+}
+
+// On the log lane.
+Result<RocksStore::Done> RocksStore::flip(std::shared_ptr<const Staged> staged) {
+  FlipJob job{std::move(staged), {}};
+  std::future<Result<std::shared_ptr<Family>>> flipped = job.flipped.get_future();
+  CHECK(data_lane_->push(std::move(job)));  // it stops after this lane
+  Result<std::shared_ptr<Family>> family = flipped.get();
+  if (!family) return fail(family.error().code, family.error().text);
+  // Weak: an answer that is never run must not keep the family. Gone already: a later one follows.
+  return Done([this, shown = std::weak_ptr<Family>(*family)] {
+    if (std::shared_ptr<Family> still = shown.lock()) cached_->show(std::move(still));
+  });
+}
+
+// --- Reads.
+
+void RocksStore::read(std::function<void(const View&)> job, Done done) {
+  CHECK(read_lane_->push({cached_->family(), nullptr, std::move(job), std::move(done)}));
+}
+
+std::shared_ptr<const View> RocksStore::hold() {
+  return std::make_shared<PinnedView>(std::make_shared<const Pinned>(cached_->family()), alarm_);
+}
+
+void RocksStore::read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
+                           Done done) {
+  auto held = std::dynamic_pointer_cast<const PinnedView>(std::move(view));
+  CHECK(held != nullptr);
+  CHECK(read_lane_->push({nullptr, std::move(held), std::move(job), std::move(done)}));
+}
+
+// One pinned state serves all that asked together.
+void RocksStore::run_reads(std::vector<ReadJob>& jobs, Answers& answers) {
+  std::shared_ptr<Family> family;
+  std::unique_ptr<PinnedView> shared;
+  for (ReadJob& job : jobs) {
+    if (alarm_.raised()) break;
+    if (job.family != nullptr && job.family != family) {
+      family = job.family;
+      shared = std::make_unique<PinnedView>(std::make_shared<const Pinned>(family), alarm_);
+    }
+    job.job(job.held != nullptr ? *job.held : *shared);
+    answers.push_back(std::move(job.done));
+  }
+  if (alarm_.raised()) answers.clear();
+}
+
+// --- Snapshots: not there yet.
+std::unique_ptr<Export> RocksStore::pin() { std::abort(); }
+void RocksStore::import_begin(raft::SnapshotMark) { std::abort(); }
+void RocksStore::import_chunk(std::string, std::function<void(Status)>) { std::abort(); }
+void RocksStore::import_finish(std::function<void(Status)>) { std::abort(); }
+void RocksStore::import_drop() { std::abort(); }
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_rocks(RocksOptions options) {
+  CHECK(options.post != nullptr);
+  CHECK(options.data_files_open_max >= data_files_open_min);
+  Result<Folder> folder = Folder::open(options.path);
+  if (!folder) return fail(folder.error().code, folder.error().text);
+  auto store = std::make_unique<RocksStore>(std::move(options), std::move(*folder));
+  if (Status opened = store->open(); !opened) {
+    return fail(opened.error().code, opened.error().text);
+  }
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace iris::store

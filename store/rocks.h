@@ -1,0 +1,48 @@
+// The Store on RocksDB: log/ and data/ under one raft folder, each an instance of its own, so that
+// no unsynced write of the data waits for a sync of the log.
+// open_rocks() blocks and is called before the loop runs; the Store is used on the loop thread.
+// Owns four threads (log, data, read and bulk lanes) and what RocksDB starts. Never calls back from
+// inside a call: everything comes through `post`.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "raft/result.h"
+#include "store/store.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace iris::store {
+
+struct RocksOptions {
+  // The raft folder. Made (mode 0700) where there is none.
+  std::string path;
+  // Runs what it is given on the loop, later, in order. Called from any thread.
+  std::function<void(std::function<void()>)> post;
+
+  // Memory. Blocks of the data read last, and what of them cached() can answer from.
+  std::size_t block_cache_bytes = 64u << 20;
+  std::size_t data_memtable_bytes = 32u << 20;  // up to memtables_max of them
+  std::size_t log_memtable_bytes = 32u << 20;
+  int memtables_max = 3;          // of each instance; more than two full ones hold writes up
+  int data_files_open_max = 512;  // file descriptors; REQUIRES: >= 32
+  int log_files_open_max = 64;
+  std::size_t import_file_bytes = 64u << 20;  // a received snapshot becomes files of this size
+
+  // For tests only. Another file system beneath both instances; nullptr: the real one.
+  rocksdb::Env* env = nullptr;
+  // Called on a lane when a step of an installation is reached (names in rocks.cc).
+  std::function<void(std::string_view step)> on_step;
+};
+
+// Errc::busy: another process has the folder (names its pid). Errc::refused: written by a newer
+// version. Errc::io: the system said no. Errc::corrupt: damage, which is named, never repaired.
+Result<std::unique_ptr<Store>> open_rocks(RocksOptions options);
+
+}  // namespace iris::store

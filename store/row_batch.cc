@@ -1,0 +1,161 @@
+#include "store/row_batch.h"
+
+#include <rocksdb/db.h>
+#include <rocksdb/iterator.h>
+#include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/check.h"
+#include "store/keys.h"
+#include "store/views.h"
+
+namespace iris::store {
+
+// The rows of the family with the overlay laid over them. Rows written behind the cursor's place
+// while it moves are seen; the overlay never loses an element, so its iterator stays good.
+class RowBatch::Merged final : public Cursor {
+ public:
+  Merged(const RowBatch& batch, const std::string& from, const std::string& end)
+      : batch_(batch),
+        end_(end),
+        below_(*batch.family_, *batch.read_, from, end, batch.alarm_),
+        above_(batch.overlay_.lower_bound(from)) {
+    settle();
+  }
+
+  [[nodiscard]] bool valid() const override { return below_.valid() || above_here(); }
+  [[nodiscard]] std::string_view key() const override {
+    CHECK(valid());
+    return on_above() ? std::string_view(above_->first).substr(1) : below_.key();
+  }
+  [[nodiscard]] std::string_view value() const override {
+    CHECK(valid());
+    return on_above() ? std::string_view(*above_->second) : below_.value();
+  }
+  void next() override {
+    CHECK(valid());
+    const bool above = on_above();
+    const bool below = !above || (below_.valid() && order() == 0);
+    if (above) ++above_;
+    if (below) below_.next();
+    settle();
+  }
+
+ private:
+  [[nodiscard]] bool above_here() const {
+    return above_ != batch_.overlay_.end() && above_->first < end_;
+  }
+  // How the overlay's row compares with the family's. REQUIRES: both are here.
+  [[nodiscard]] int order() const { return std::string_view(above_->first).compare(below_.row()); }
+  [[nodiscard]] bool on_above() const { return above_here() && (!below_.valid() || order() <= 0); }
+
+  // Moves past what is removed.
+  void settle() {
+    while (true) {
+      if (on_above()) {
+        if (above_->second) return;
+        if (below_.valid() && order() == 0) below_.next();
+        ++above_;
+      } else if (below_.valid() && batch_.removed(below_.row())) {
+        below_.next();
+      } else {
+        return;
+      }
+    }
+  }
+
+  const RowBatch& batch_;
+  const std::string end_;
+  RowCursor below_;
+  Overlay::const_iterator above_;
+};
+
+RowBatch::RowBatch(Alarm& alarm)
+    : alarm_(alarm),
+      rows_(std::make_unique<rocksdb::WriteBatch>()),
+      read_(std::make_unique<rocksdb::ReadOptions>()) {}
+
+RowBatch::~RowBatch() = default;
+
+void RowBatch::begin(std::shared_ptr<Family> family) {
+  family_ = std::move(family);
+  rows_->Clear();
+  overlay_.clear();
+  removed_prefixes_.clear();
+}
+
+bool RowBatch::removed(std::string_view row) const {
+  return std::any_of(removed_prefixes_.begin(), removed_prefixes_.end(),
+                     [row](const std::string& prefix) { return row.starts_with(prefix); });
+}
+
+Found RowBatch::get(Table table, std::string_view key, std::string& value) const {
+  row_key(key_, table, key);
+  if (const auto found = overlay_.find(key_); found != overlay_.end()) {
+    if (!found->second) return Found::no;
+    value = *found->second;
+    return Found::yes;
+  }
+  if (removed(key_)) return Found::no;
+  return get_row(*family_, *read_, key_, value, alarm_);
+}
+
+std::unique_ptr<Cursor> RowBatch::scan(Table table, std::string_view prefix,
+                                       std::string_view from) const {
+  row_key(key_, table, prefix);
+  const std::string end = prefix_end(key_);
+  row_key(key_, table, std::max(prefix, from));
+  return std::make_unique<Merged>(*this, std::string(key_), end);
+}
+
+void RowBatch::write(std::string_view row, std::optional<std::string_view> value) {
+  if (value) {
+    CHECK(rows_->Put(family_->handle(), rocksdb::Slice(row), rocksdb::Slice(*value)).ok());
+  } else {
+    CHECK(rows_->Delete(family_->handle(), rocksdb::Slice(row)).ok());
+  }
+  auto place = overlay_.find(row);
+  if (place == overlay_.end()) place = overlay_.emplace(std::string(row), std::nullopt).first;
+  if (value) {
+    place->second.emplace(*value);
+  } else {
+    place->second.reset();
+  }
+}
+
+void RowBatch::put(Table table, std::string_view key, std::string_view value) {
+  row_key(key_, table, key);
+  write(key_, value);
+}
+
+void RowBatch::remove(Table table, std::string_view key) {
+  row_key(key_, table, key);
+  write(key_, std::nullopt);
+}
+
+void RowBatch::remove_prefix(Table table, std::string_view prefix) {
+  std::string begin;
+  row_key(begin, table, prefix);
+  const std::string end = prefix_end(begin);
+  std::vector<std::string> rows;
+  for (Merged at(*this, begin, end); at.valid() && rows.size() <= removed_singly_max; at.next()) {
+    rows.push_back(begin.front() + std::string(at.key()));
+  }
+  if (rows.size() <= removed_singly_max) {
+    for (const std::string& row : rows) write(row, std::nullopt);
+    return;
+  }
+  CHECK(rows_->DeleteRange(family_->handle(), begin, end).ok());
+  for (auto at = overlay_.lower_bound(begin); at != overlay_.end() && at->first < end; ++at) {
+    at->second.reset();
+  }
+  removed_prefixes_.push_back(std::move(begin));
+}
+
+std::size_t RowBatch::bytes() const { return rows_->GetDataSize(); }
+bool RowBatch::empty() const { return rows_->Count() == 0; }
+
+}  // namespace iris::store

@@ -1,0 +1,105 @@
+// Views: the ways to look at one family: a pinned state, or what memory alone can answer.
+// One thread at a time each (they reuse a key buffer). A view keeps its family alive.
+// A read that the disk refuses raises the alarm and answers `no`; the lane then throws away what
+// was made of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "store/alarm.h"
+#include "store/family.h"
+#include "store/store.h"
+
+namespace rocksdb {
+class Iterator;
+class Slice;
+class Snapshot;
+struct ReadOptions;
+}  // namespace rocksdb
+
+namespace iris::store {
+
+// A pinned state of a family; released with its last owner. Any thread.
+class Pinned {
+ public:
+  explicit Pinned(std::shared_ptr<Family> family);
+  ~Pinned();
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  [[nodiscard]] const Family& family() const { return *family_; }
+  [[nodiscard]] const rocksdb::Snapshot* snapshot() const { return snapshot_; }
+
+ private:
+  std::shared_ptr<Family> family_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+// Never answers incomplete.
+class PinnedView final : public View {
+ public:
+  PinnedView(std::shared_ptr<const Pinned> pinned, Alarm& alarm);
+  ~PinnedView() override;
+  [[nodiscard]] raft::Index applied() const override;
+  [[nodiscard]] Found get(Table table, std::string_view key, std::string& value) const override;
+  [[nodiscard]] std::unique_ptr<Cursor> scan(Table table, std::string_view prefix,
+                                             std::string_view from) const override;
+
+ private:
+  std::shared_ptr<const Pinned> pinned_;
+  Alarm& alarm_;
+  std::unique_ptr<rocksdb::ReadOptions> read_;
+  mutable std::string key_;
+  mutable std::optional<raft::Index> applied_;  // once it was asked for
+};
+
+// The newest state, from memtables and block cache only.
+class CachedView final : public View {
+ public:
+  explicit CachedView(std::shared_ptr<Family> family);
+  ~CachedView() override;
+  [[nodiscard]] raft::Index applied() const override { return {}; }
+  [[nodiscard]] Found get(Table table, std::string_view key, std::string& value) const override;
+  // REQUIRES: not called; a scan may need the disk.
+  [[nodiscard]] std::unique_ptr<Cursor> scan(Table table, std::string_view prefix,
+                                             std::string_view from) const override;
+  void show(std::shared_ptr<Family> family) { family_ = std::move(family); }
+  [[nodiscard]] const std::shared_ptr<Family>& family() const { return family_; }
+
+ private:
+  std::shared_ptr<Family> family_;
+  std::unique_ptr<rocksdb::ReadOptions> read_;
+  mutable std::string key_;
+};
+
+// Rows of a family whose stored key is in [from, end). Keys are told without their table.
+class RowCursor final : public Cursor {
+ public:
+  RowCursor(const Family& family, const rocksdb::ReadOptions& read, const std::string& from,
+            std::string end, Alarm& alarm);
+  ~RowCursor() override;
+  [[nodiscard]] bool valid() const override;
+  [[nodiscard]] std::string_view key() const override;
+  [[nodiscard]] std::string_view value() const override;
+  void next() override;
+  // The stored key: table + key. REQUIRES: valid().
+  [[nodiscard]] std::string_view row() const;
+
+ private:
+  void look();
+
+  const std::string end_;
+  const std::unique_ptr<rocksdb::Slice> bound_;  // `end_`, as the iterator holds on to it
+  Alarm& alarm_;
+  std::unique_ptr<rocksdb::ReadOptions> read_;
+  std::unique_ptr<rocksdb::Iterator> rows_;
+  bool valid_ = false;
+};
+
+// One row of any family. Found::no and a raised alarm where the disk refuses.
+[[nodiscard]] Found get_row(const Family& family, const rocksdb::ReadOptions& read,
+                            std::string_view row, std::string& value, Alarm& alarm);
+
+}  // namespace iris::store

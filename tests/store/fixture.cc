@@ -1,0 +1,222 @@
+#include "tests/store/fixture.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris::store::test {
+
+namespace fs = std::filesystem;
+
+TempFolder::TempFolder() {
+  std::string pattern = (fs::temp_directory_path() / "iris-store-XXXXXX").string();
+  REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+  path_ = pattern;
+}
+
+TempFolder::~TempFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+void Loop::post(std::function<void()> fn) {
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(fn));
+  wake_.notify_one();
+}
+
+bool Loop::run_until(const std::function<bool()>& done, std::chrono::milliseconds deadline) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  while (true) {
+    std::deque<std::function<void()>> now;
+    {
+      std::unique_lock lock(mutex_);
+      if (queue_.empty() && done()) return true;
+      if (!wake_.wait_until(lock, end, [this] { return !queue_.empty(); })) return done();
+      now.swap(queue_);
+    }
+    for (const std::function<void()>& fn : now) fn();
+    posts_ += now.size();
+  }
+}
+
+raft::EntryPtr entry(std::uint64_t term, std::uint64_t index, std::string command) {
+  return std::make_shared<const raft::Entry>(
+      raft::Entry{{{term}, {index}}, raft::Command(std::move(command))});
+}
+
+raft::EntryPtr entry(std::uint64_t term, std::uint64_t index, raft::Members members) {
+  return std::make_shared<const raft::Entry>(raft::Entry{{{term}, {index}}, std::move(members)});
+}
+
+raft::Members members_of(std::initializer_list<std::uint64_t> voters) {
+  raft::Members members;
+  for (const std::uint64_t id : voters) {
+    members.voters.push_back({{id}, "host-" + std::to_string(id) + ":32001"});
+  }
+  return members;
+}
+
+raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index) {
+  return {{{term}, {index}}, members_of({1, 2, 3}), {1}};
+}
+
+RocksOptions options_for(const std::string& path, Loop& loop) {
+  RocksOptions options;
+  options.path = path;
+  options.post = [&loop](std::function<void()> fn) { loop.post(std::move(fn)); };
+  return options;
+}
+
+Error open_error(const std::string& path) {
+  Loop loop;
+  Result<std::unique_ptr<Store>> store = open_rocks(options_for(path, loop));
+  REQUIRE_FALSE(store.has_value());
+  INFO(store.error().text);
+  return store.error();
+}
+
+Opened::Opened(const std::string& path, const std::function<void(RocksOptions&)>& change) {
+  RocksOptions options = options_for(path, loop_);
+  if (change) change(options);
+  Result<std::unique_ptr<Store>> opened = open_rocks(std::move(options));
+  INFO((opened ? std::string("opened") : opened.error().text));
+  REQUIRE(opened.has_value());
+  store_ = std::move(*opened);
+  applied = raft().applied.value;
+  store_->start({[this](raft::Ticket ticket) { durable = ticket; },
+                 [this](Error error) { failures.push_back(std::move(error)); }});
+}
+
+raft::Ticket Opened::write(std::vector<raft::EntryPtr> entries,
+                           std::optional<raft::HardState> state) {
+  const raft::Ticket ticket{++ticket_};
+  store_->write({ticket, state, std::nullopt, std::move(entries)});
+  return ticket;
+}
+
+raft::Ticket Opened::install(raft::SnapshotMark mark, std::vector<raft::EntryPtr> entries,
+                             std::optional<raft::HardState> state) {
+  const raft::Ticket ticket{++ticket_};
+  store_->write({ticket, state, std::move(mark), std::move(entries)});
+  return ticket;
+}
+
+void Opened::apply(std::uint64_t term, std::uint64_t index, std::function<void(Batch&)> job,
+                   std::optional<raft::Members> members) {
+  if (!job) job = [](Batch&) {};
+  store_->apply({{{term}, {index}}, std::move(members), {index}}, std::move(job),
+                [this, index] { applied = index; });
+}
+
+void Opened::await_durable(raft::Ticket ticket) {
+  REQUIRE(loop_.run_until([&] { return durable >= ticket; }));
+}
+
+void Opened::await_applied(std::uint64_t index) {
+  REQUIRE(loop_.run_until([&] { return applied >= index; }));
+}
+
+void Opened::await_trim(raft::SnapshotMark floor) {
+  bool done = false;
+  store_->trim(std::move(floor), [&done] { done = true; });
+  REQUIRE(loop_.run_until([&] { return done; }));
+}
+
+void Opened::await_failure() {
+  REQUIRE(loop_.run_until([&] { return !failures.empty(); }));
+}
+
+std::optional<std::string> Opened::read(Table table, const std::string& key) {
+  std::optional<std::string> value;
+  bool done = false;
+  store_->read(
+      [&](const View& view) {
+        std::string found;
+        if (view.get(table, key, found) == Found::yes) value = found;
+      },
+      [&] { done = true; });
+  REQUIRE(loop_.run_until([&] { return done; }));
+  return value;
+}
+
+std::vector<std::pair<std::string, std::string>> Opened::scan(Table table,
+                                                              const std::string& prefix,
+                                                              const std::string& from) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  bool done = false;
+  store_->read(
+      [&](const View& view) {
+        for (auto at = view.scan(table, prefix, from); at->valid(); at->next()) {
+          rows.emplace_back(at->key(), at->value());
+        }
+      },
+      [&] { done = true; });
+  REQUIRE(loop_.run_until([&] { return done; }));
+  return rows;
+}
+
+void Opened::fill(std::uint64_t term, std::uint64_t first, std::uint64_t last) {
+  std::vector<raft::EntryPtr> entries;
+  for (std::uint64_t i = first; i <= last; ++i) entries.push_back(entry(term, i));
+  await_durable(write(std::move(entries), raft::HardState{{term}, {}}));
+  for (std::uint64_t i = first; i <= last; ++i) {
+    const std::string key = std::to_string(i);
+    apply(term, i, [key](Batch& batch) { batch.put(Table::values, key, "value " + key); });
+  }
+  await_applied(last);
+}
+
+int in_child(const std::function<void()>& body) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    body();
+    ::_exit(99);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return status;
+}
+
+std::vector<std::string> files_in(const std::string& folder, std::string_view ending) {
+  std::vector<std::string> found;
+  for (const fs::directory_entry& file : fs::recursive_directory_iterator(folder)) {
+    if (file.is_regular_file() && file.path().string().ends_with(ending)) {
+      found.push_back(file.path().string());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::uint64_t size_of(const std::string& path) { return fs::file_size(path); }
+
+void flip_bit(const std::string& path, std::uint64_t offset) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(offset));
+  const int byte = file.get();
+  REQUIRE(file.good());
+  file.seekp(static_cast<std::streamoff>(offset));
+  file.put(static_cast<char>(byte ^ 0x10));
+  REQUIRE(file.flush().good());
+}
+
+void cut_to(const std::string& path, std::uint64_t size) { fs::resize_file(path, size); }
+
+std::uint64_t find_in(const std::string& path, std::string_view bytes) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string all{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t place = all.find(bytes);
+  REQUIRE(place != std::string::npos);
+  return place;
+}
+
+}  // namespace iris::store::test
