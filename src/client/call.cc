@@ -30,24 +30,6 @@ std::string seconds_text(milliseconds time) {
 
 }  // namespace
 
-void Abort::set() {
-  set_.store(true, std::memory_order_relaxed);
-  const std::lock_guard lock(mutex_);
-  if (context_ != nullptr) context_->TryCancel();
-}
-
-bool Abort::begin(grpc::ClientContext& context) {
-  const std::lock_guard lock(mutex_);
-  if (set_.load(std::memory_order_relaxed)) return false;
-  context_ = &context;
-  return true;
-}
-
-void Abort::end() {
-  const std::lock_guard lock(mutex_);
-  context_ = nullptr;
-}
-
 Verdict judge(const grpc::Status& status, bool said_not_done) {
   using Kind = Verdict::Kind;
   switch (status.error_code()) {

@@ -2,41 +2,19 @@
 // its caller. Borrows the pool. Never repeats a write that may have happened.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <functional>
-#include <mutex>
 #include <optional>
-#include <string>
 
 #include "src/client.h"
+#include "src/client/abort.h"
 #include "src/client/pool.h"
-
-namespace grpc {
-class ClientContext;
-class Status;
-}  // namespace grpc
 
 namespace iris::client {
 
 // May it be sent again when nobody knows whether it was done? Reads may, and what has the same
 // effect twice as once; writes may not.
 enum class Repeat { always, unless_unknown };
-
-// Lets another thread end the call that is under way and all that follow.
-class Abort {
- public:
-  void set();
-  [[nodiscard]] const std::atomic<bool>& flag() const { return set_; }
-  // From now on, `context` is the call to end. False: do not begin it.
-  bool begin(grpc::ClientContext& context);
-  void end();
-
- private:
-  std::atomic<bool> set_ = false;
-  std::mutex mutex_;
-  grpc::ClientContext* context_ = nullptr;
-};
 
 struct CallPlan {
   Repeat repeat = Repeat::always;
