@@ -9,7 +9,9 @@
 #include "store/data_db.h"
 #include "store/data_work.h"
 #include "store/disk_gauge.h"
+#include "store/export.h"
 #include "store/folder.h"
+#include "store/import.h"
 #include "store/lane.h"
 #include "store/log_db.h"
 #include "store/log_work.h"
@@ -20,6 +22,7 @@ namespace iris::store {
 
 namespace {
 
+// At once; on the bulk lane one by one, as none of its jobs gains by company.
 constexpr std::size_t lane_jobs_max = 1024;
 constexpr int data_files_open_min = 32;
 
@@ -28,6 +31,12 @@ struct ReadJob {
   std::shared_ptr<const PinnedView> held;  // .. or this state
   std::function<void(const View&)> job;
   std::function<void()> done;
+};
+
+struct ImportSlot {
+  raft::SnapshotMark mark;
+  std::unique_ptr<Import> work;          // bulk lane
+  std::shared_ptr<const Staged> staged;  // loop; once it is whole and checked
 };
 
 class RocksStore final : public Store {
@@ -63,11 +72,12 @@ class RocksStore final : public Store {
 
  private:
   template <class Job>
-  std::unique_ptr<Lane<Job>> make_lane(const char* name,
+  std::unique_ptr<Lane<Job>> make_lane(const char* name, std::size_t jobs_max,
                                        std::function<void(std::vector<Job>&, Answers&)> run);
   void post(Answers answers);
   Result<Done> flip(std::shared_ptr<const Staged> staged);
   void run_reads(std::vector<ReadJob>& jobs, Answers& answers);
+  void bulk(BulkJob job);
 
   const RocksOptions options_;
   Folder folder_;
@@ -81,9 +91,12 @@ class RocksStore final : public Store {
   std::unique_ptr<LogWork> log_;
   std::unique_ptr<DataWork> data_;
   std::unique_ptr<CachedView> cached_;
+  std::shared_ptr<ImportSlot> import_;  // the one under way
+  std::uint64_t imports_ = 0;
   std::unique_ptr<Lane<LogJob>> log_lane_;
   std::unique_ptr<Lane<DataJob>> data_lane_;
   std::unique_ptr<Lane<ReadJob>> read_lane_;
+  std::unique_ptr<Lane<BulkJob>> bulk_lane_;
 };
 
 // --- Open, start, stop.
@@ -121,28 +134,32 @@ Status RocksStore::open() {
 
 template <class Job>
 std::unique_ptr<Lane<Job>> RocksStore::make_lane(
-    const char* name, std::function<void(std::vector<Job>&, Answers&)> run) {
+    const char* name, std::size_t jobs_max, std::function<void(std::vector<Job>&, Answers&)> run) {
   return std::make_unique<Lane<Job>>(
-      name, lane_jobs_max, typename Lane<Job>::Hooks{std::move(run), [this](Answers answers) {
-                                                       post(std::move(answers));
-                                                     }});
+      name, jobs_max, typename Lane<Job>::Hooks{std::move(run), [this](Answers answers) {
+                                                  post(std::move(answers));
+                                                }});
 }
 
 void RocksStore::start(Events events) {
   CHECK(log_lane_ == nullptr);
   events_ = std::move(events);
   alarm_.listen([this](const Error& error) { post({[this, error] { events_.failed(error); }}); });
-  log_lane_ = make_lane<LogJob>("iris-log", [this](std::vector<LogJob>& jobs, Answers& answers) {
-    log_->run(jobs, answers);
-  });
-  data_lane_ =
-      make_lane<DataJob>("iris-data", [this](std::vector<DataJob>& jobs, Answers& answers) {
-        data_->run(jobs, answers);
-        gauge_.refresh();
-      });
+  log_lane_ = make_lane<LogJob>(
+      "iris-log", lane_jobs_max,
+      [this](std::vector<LogJob>& jobs, Answers& answers) { log_->run(jobs, answers); });
+  data_lane_ = make_lane<DataJob>("iris-data", lane_jobs_max,
+                                  [this](std::vector<DataJob>& jobs, Answers& answers) {
+                                    data_->run(jobs, answers);
+                                    gauge_.refresh();
+                                  });
   read_lane_ = make_lane<ReadJob>(
-      "iris-read",
+      "iris-read", lane_jobs_max,
       [this](std::vector<ReadJob>& jobs, Answers& answers) { run_reads(jobs, answers); });
+  bulk_lane_ = make_lane<BulkJob>("iris-bulk", 1, [](std::vector<BulkJob>& jobs, Answers& answers) {
+    for (const BulkJob& job : jobs) job(answers);
+  });
+  data_->data().on_retired([this] { bulk([this](Answers&) { data_->data().reap(); }); });
 }
 
 // The log lane waits for the data lane when it flips, and the data lane feeds the log lane when it
@@ -152,6 +169,8 @@ RocksStore::~RocksStore() {
   if (log_lane_) log_lane_->stop();
   if (data_lane_) data_lane_->stop();
   if (read_lane_) read_lane_->stop();
+  if (bulk_lane_) bulk_lane_->stop();
+  if (data_) data_->data().on_retired(nullptr);
   alarm_.listen(nullptr);
 }
 
@@ -172,8 +191,15 @@ void RocksStore::adopt(raft::ClusterId cluster, Done done) {
 }
 
 void RocksStore::write(raft::LogWrite write) {
-  CHECK(!write.install);
-  CHECK(log_lane_->push(WriteJob{std::move(write), nullptr}));
+  std::shared_ptr<const Staged> staged;
+  if (write.install) {
+    CHECK(import_ != nullptr && import_->staged != nullptr);
+    CHECK(import_->mark == *write.install);
+    // Shares the slot: the files stay until they are moved.
+    const Staged* files = import_->staged.get();
+    staged = std::shared_ptr<const Staged>(std::move(import_), files);
+  }
+  CHECK(log_lane_->push(WriteJob{std::move(write), std::move(staged)}));
 }
 
 void RocksStore::apply(Applied applied, std::function<void(Batch&)> job, Done done) {
@@ -238,12 +264,58 @@ void RocksStore::run_reads(std::vector<ReadJob>& jobs, Answers& answers) {
   if (alarm_.raised()) answers.clear();
 }
 
-// --- Snapshots: not there yet.
-std::unique_ptr<Export> RocksStore::pin() { std::abort(); }
-void RocksStore::import_begin(raft::SnapshotMark) { std::abort(); }
-void RocksStore::import_chunk(std::string, std::function<void(Status)>) { std::abort(); }
-void RocksStore::import_finish(std::function<void(Status)>) { std::abort(); }
-void RocksStore::import_drop() { std::abort(); }
+// --- Snapshots.
+
+void RocksStore::bulk(BulkJob job) {
+  static_cast<void>(bulk_lane_->push(std::move(job)));  // stopped: the destructor tidies up
+}
+
+std::unique_ptr<Export> RocksStore::pin() {
+  auto pinned = std::make_shared<const Pinned>(cached_->family());
+  rocksdb::ReadOptions read;
+  read.snapshot = pinned->snapshot();
+  read.read_tier = rocksdb::kBlockCacheTier;  // two records that were written just now, as a rule
+  Result<raft::SnapshotMark> mark = DataDb::read_mark(pinned->family(), read);
+  if (!mark) {
+    read.read_tier = rocksdb::kReadAllTier;
+    mark = DataDb::read_mark(pinned->family(), read);
+  }
+  if (!mark) alarm_.raise(mark.error());
+  return std::make_unique<RocksExport>(std::move(pinned), mark ? *mark : raft::SnapshotMark{},
+                                       alarm_, [this](BulkJob job) { bulk(std::move(job)); });
+}
+
+void RocksStore::import_begin(raft::SnapshotMark mark) {
+  import_drop();
+  import_ = std::make_shared<ImportSlot>();
+  import_->mark = mark;
+  std::string folder = folder_.staging_path() + "/" + std::to_string(++imports_);
+  bulk([this, slot = import_, folder = std::move(folder), mark = std::move(mark)](Answers&) {
+    slot->work = std::make_unique<Import>(options_, folder, mark);
+  });
+}
+
+void RocksStore::import_chunk(std::string bytes, std::function<void(Status)> done) {
+  CHECK(import_ != nullptr);
+  bulk([slot = import_, bytes = std::move(bytes), done = std::move(done)](Answers& answers) {
+    answers.emplace_back([done, status = slot->work->chunk(bytes)] { done(status); });
+  });
+}
+
+void RocksStore::import_finish(std::function<void(Status)> done) {
+  CHECK(import_ != nullptr);
+  bulk([slot = import_, done = std::move(done)](Answers& answers) {
+    answers.emplace_back([slot, done, finished = slot->work->finish()] {
+      if (finished) slot->staged = *finished;
+      done(finished ? Status(Unit{}) : fail(finished.error().code, finished.error().text));
+    });
+  });
+}
+
+// The lane deletes the files, when it is done with them.
+void RocksStore::import_drop() {
+  if (import_ != nullptr) bulk([slot = std::move(import_)](Answers&) {});
+}
 
 }  // namespace
 

@@ -33,18 +33,20 @@ void Loop::post(std::function<void()> fn) {
 }
 
 bool Loop::run_until(const std::function<bool()>& done, std::chrono::milliseconds deadline) {
+  constexpr std::chrono::milliseconds look_again{5};  // for states that nobody posts about
   const auto end = std::chrono::steady_clock::now() + deadline;
-  while (true) {
+  while (std::chrono::steady_clock::now() < end) {
     std::deque<std::function<void()>> now;
     {
       std::unique_lock lock(mutex_);
       if (queue_.empty() && done()) return true;
-      if (!wake_.wait_until(lock, end, [this] { return !queue_.empty(); })) return done();
+      wake_.wait_for(lock, look_again, [this] { return !queue_.empty(); });
       now.swap(queue_);
     }
     for (const std::function<void()>& fn : now) fn();
     posts_ += now.size();
   }
+  return done();
 }
 
 raft::EntryPtr entry(std::uint64_t term, std::uint64_t index, std::string command) {

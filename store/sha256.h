@@ -1,0 +1,32 @@
+// SHA-256 over a stream. One thread at a time; owns its context. OpenSSL stays in the .cc file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace iris::store {
+
+using Digest = std::array<std::uint8_t, 32>;
+
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void add(std::string_view bytes);
+  // REQUIRES: called once, last.
+  [[nodiscard]] Digest finish();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+// Lower-case hex digits.
+[[nodiscard]] std::string hex(const Digest& digest);
+
+}  // namespace iris::store

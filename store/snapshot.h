@@ -1,0 +1,100 @@
+// Snapshot: one state of the data as a stream of bytes. It goes to a follower that lags behind, and
+// into a file it is the backup. The same state gives the same bytes on every node.
+// Any thread, one at a time each. Owns buffers and a hash; knows no files and no RocksDB.
+//
+//   header    "IRISSNAP" | u16 format | u32 length | u32 CRC-32C of the mark | Mark (see codec.h)
+//   block*    'B' | u32 length | u32 CRC-32C of the rows | rows
+//   trailer   'E' | u64 rows | 32 bytes SHA-256 of everything before them
+//   row       u8 table | u32 length | key | u32 length | value
+//
+// Rows are in strictly rising order of (table, key); the store's own table `meta` is not among
+// them, since the mark says what it would. Nothing in the stream names a cluster: who restores it
+// decides that.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "raft/result.h"
+#include "raft/types.h"
+#include "store/sha256.h"
+#include "store/store.h"
+
+namespace iris::store {
+
+inline constexpr std::uint16_t snapshot_format = 1;
+// A block is closed by the row that takes it here; a single row may be larger.
+inline constexpr std::size_t snapshot_block_bytes = 64u << 10;
+// Refused before anything is allocated for it. REQUIRES of every row: key and value fit in it.
+inline constexpr std::size_t snapshot_block_bytes_max = 64u << 20;
+
+class SnapshotWriter {
+ public:
+  explicit SnapshotWriter(const raft::SnapshotMark& mark);
+  // REQUIRES: behind the row before it; not of `meta`.
+  void row(Table table, std::string_view key, std::string_view value);
+  // No more rows.
+  void finish();
+  // What is ready and not taken.
+  [[nodiscard]] std::size_t ready_bytes() const { return out_.size() - taken_; }
+  [[nodiscard]] std::string take(std::size_t bytes_max);
+
+ private:
+  void close_block();
+  void emit(std::string_view bytes);
+
+  std::string rows_;  // of the open block
+  std::string out_;
+  std::size_t taken_ = 0;  // from the front of out_
+  std::uint64_t row_count_ = 0;
+  Sha256 hash_;
+};
+
+// Takes the stream in pieces of any size. Whatever bytes come: a Status, never more memory than a
+// block and a piece.
+class SnapshotReader {
+ public:
+  struct Events {
+    std::function<Status(const raft::SnapshotMark& mark)> mark;  // first, once
+    std::function<Status(Table table, std::string_view key, std::string_view value)> row;
+  };
+  explicit SnapshotReader(Events events) : events_(std::move(events)) {}
+
+  // Errc::corrupt says at which byte; Errc::refused a later format; or what an event returned.
+  // After a failure it must not be fed any more.
+  Status feed(std::string_view bytes);
+  // The whole stream was there and its hash holds.
+  Status finish() const;
+
+  [[nodiscard]] std::uint64_t rows() const { return row_count_; }
+  [[nodiscard]] std::uint64_t bytes() const { return consumed_; }
+  // REQUIRES: finish() succeeded.
+  [[nodiscard]] const Digest& digest() const;
+
+ private:
+  enum class Part { header, block, done };
+  [[nodiscard]] unexpected<Error> damaged(std::string_view how) const;
+  // True: a part was consumed. False: more bytes are needed.
+  Result<bool> take_part();
+  Result<bool> take_header();
+  Result<bool> take_block();
+  Result<bool> take_trailer();
+  Status take_rows(std::string_view rows);
+  void consume(std::size_t count);
+
+  const Events events_;
+  Part part_ = Part::header;
+  std::string pending_;
+  std::size_t used_ = 0;        // from the front of pending_
+  std::uint64_t consumed_ = 0;  // of the whole stream
+  std::uint64_t row_count_ = 0;
+  std::string last_row_;  // table + key
+  Sha256 hash_;
+  std::optional<Digest> digest_;
+};
+
+}  // namespace iris::store
