@@ -51,12 +51,12 @@ void Host::flush(std::deque<Message>& wire) {
     if (output.write) jobs_.push_back({std::move(*output.write), {}});
     for (Message& message : output.release) {
       if (jobs_.empty()) {
-        wire.push_back(std::move(message));
+        leave(wire, std::move(message));
       } else {
         jobs_.back().waiting.push_back(std::move(message));
       }
     }
-    for (Message& message : output.send) wire.push_back(std::move(message));
+    for (Message& message : output.send) leave(wire, std::move(message));
     for (EntryPtr& committed : output.commit) handed_.push_back(std::move(committed));
     reads.insert(reads.end(), output.reads.begin(), output.reads.end());
     snapshots_wanted.insert(snapshots_wanted.end(), output.snapshots_wanted.begin(),
@@ -75,10 +75,15 @@ void Host::persist(std::deque<Message>& wire, std::size_t jobs) {
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
     do_job(job.write);
-    for (Message& message : job.waiting) wire.push_back(std::move(message));
+    for (Message& message : job.waiting) leave(wire, std::move(message));
     core_->persisted(job.write.ticket);
     core_->check_invariants();
   }
+}
+
+void Host::leave(std::deque<Message>& wire, Message message) const {
+  if (on_leave) on_leave(message);
+  wire.push_back(std::move(message));
 }
 
 void Host::do_job(const LogWrite& write) {
@@ -118,8 +123,9 @@ void Host::apply(Index limit) {
   }
 }
 
-void Host::crash(std::size_t kept) {
+void Host::crash(std::size_t kept, Index data_kept) {
   for (std::size_t job = 0; job < kept && job < jobs_.size(); ++job) do_job(jobs_[job].write);
+  disk_.applied = std::max(disk_.floor.last.index, std::min(disk_.applied, data_kept));
   core_.reset();
   jobs_.clear();
   handed_.clear();

@@ -53,8 +53,9 @@ class Host {
   [[nodiscard]] std::size_t queued_jobs() const { return jobs_.size(); }
   // Tells the core that all it handed out up to `limit` is applied.
   void apply(Index limit = {std::numeric_limits<std::uint64_t>::max()});
-  // Loses what is not on disk; the first `kept` queued jobs were done, but nobody heard of it.
-  void crash(std::size_t kept = 0);
+  // Loses what is not on disk; the first `kept` queued jobs were done, but nobody heard of it. The
+  // data, never synced but before a trim, falls back to `data_kept` (not below the floor).
+  void crash(std::size_t kept = 0, Index data_kept = {std::numeric_limits<std::uint64_t>::max()});
   void restart();                               // REQUIRES: !is_up()
   void trim(Index floor);                       // as a host: memory and disk
   [[nodiscard]] SnapshotMark snapshot() const;  // of what is applied
@@ -64,6 +65,7 @@ class Host {
   std::optional<Error> halted;
   bool dismissed = false;
   bool auto_apply = true;
+  std::function<void(const Message&)> on_leave;  // sees every message as it leaves
   Output last_output;  // of the latest take_output(), without what moved on
 
  private:
@@ -72,6 +74,7 @@ class Host {
     std::vector<Message> waiting;  // leave once it is done
   };
   void do_job(const LogWrite& write);
+  void leave(std::deque<Message>& wire, Message message) const;
 
   NodeId id_;
   Options options_;
