@@ -238,6 +238,8 @@ void Api::set_serving(bool serving) {
   health->SetServingStatus("", serving);
 }
 
+std::size_t Api::open_lists() const { return state_->lists.size(); }
+
 void Api::stop(std::uint32_t drain_ms, std::function<void()> done) {
   State& api = *state_;
   CHECK(api.server != nullptr && !api.gate.is_shut());

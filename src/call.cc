@@ -13,8 +13,8 @@ std::uint64_t remaining_ms(const grpc::ServerContext& context) {
       gpr_time_to_millis(gpr_time_sub(deadline, gpr_now(deadline.clock_type)));
   if (left_ms <= 0) return 0;
   const auto left = static_cast<std::uint64_t>(left_ms);
-  // A tenth for the way back, but not more than a long way takes.
-  return std::min(left - std::min<std::uint64_t>(left / 10, 100), deadline_ms_max);
+  // Something for the way back and for a loop that is late, but not more than those ever take.
+  return std::min(left - std::min<std::uint64_t>(left / 8, 250), deadline_ms_max);
 }
 
 }  // namespace iris

@@ -90,9 +90,9 @@ void declare_tls_and_stela(Flags& flags, Options& options) {
 
 void declare_limits(Flags& flags, Options& options, bool& version) {
   flags.section("Limits (the same on all nodes)");
-  flags.bytes("max-value-bytes", &options.limits.value_bytes_max, 1, 64u << 20,
+  flags.bytes("max-value-bytes", &options.limits.value_bytes_max, 1, 12u << 20,
               "greatest value; above 4MiB clients must raise their own message limit");
-  flags.bytes("max-name-bytes", &options.limits.name_bytes_max, 1, 1u << 20,
+  flags.bytes("max-name-bytes", &options.limits.name_bytes_max, 1, 64u << 10,
               "longest name of a source, key or session");
   flags.bytes("log-bytes", &options.log_bytes_max, 1u << 20, 16ull << 30,
               "Raft log kept in memory for nodes and listeners that lag; what is older is dropped");

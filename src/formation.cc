@@ -1,0 +1,239 @@
+#include "src/formation.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "proto/iris.grpc.pb.h"
+#include "raft/check.h"
+#include "src/log.h"
+
+namespace iris {
+namespace {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// What one target answered.
+struct Answer {
+  enum class Kind { nobody, self, empty, member } kind = Kind::nobody;
+  std::string id;    // where somebody answered
+  std::string text;  // why not, with nobody
+};
+
+}  // namespace
+
+struct Formation::State {
+  State(FormationOptions given, FormationHooks hooks_given)
+      : options(std::move(given)), hooks(std::move(hooks_given)), expect(options.expect) {}
+
+  // --- On the thread.
+  void work();
+  void round();
+  Answer probe(const std::string& target);
+  // True: admitted.
+  bool join(const std::string& target);
+  void weigh(const std::vector<Answer>& answers, std::size_t wanted);
+  // Says what came of a target, where that is news or was not said for a while.
+  void tell(const std::string& target, const std::string& text);
+  template <class Call>
+  grpc::Status call(std::uint32_t timeout_ms, Call with_context);
+  std::shared_ptr<grpc::Channel> channel(const std::string& target);
+  // False: stopped meanwhile.
+  bool pause(Milliseconds time);
+
+  const FormationOptions options;
+  const FormationHooks hooks;
+  std::thread thread;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  // Under mutex.
+  std::vector<std::string> targets;
+  std::size_t expect;
+  bool stopped = false;
+  grpc::ClientContext* under_way = nullptr;
+
+  // The thread's own.
+  std::map<std::string, std::pair<std::string, std::chrono::steady_clock::time_point>> told;
+  std::set<std::string> agreed;  // ids seen empty in the last round, where founding was in order
+  std::mt19937_64 random{std::random_device{}()};
+};
+
+template <class Call>
+grpc::Status Formation::State::call(std::uint32_t timeout_ms, Call with_context) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + Milliseconds(timeout_ms));
+  {
+    const std::lock_guard lock(mutex);
+    if (stopped) return grpc::Status::CANCELLED;
+    under_way = &context;
+  }
+  grpc::Status status = with_context(&context);
+  const std::lock_guard lock(mutex);
+  under_way = nullptr;
+  return status;
+}
+
+std::shared_ptr<grpc::Channel> Formation::State::channel(const std::string& target) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or gRPC's own back-off is in the way
+  if (options.credentials) arguments.SetSslTargetNameOverride(options.server_name);
+  return grpc::CreateCustomChannel(
+      target, options.credentials ? options.credentials : grpc::InsecureChannelCredentials(),
+      arguments);
+}
+
+bool Formation::State::pause(Milliseconds time) {
+  std::unique_lock lock(mutex);
+  changed.wait_for(lock, time, [this] { return stopped; });
+  return !stopped;
+}
+
+void Formation::State::tell(const std::string& target, const std::string& text) {
+  constexpr auto repeat = std::chrono::seconds(30);
+  const auto now = std::chrono::steady_clock::now();
+  auto& [last, when] = told[target];
+  if (last == text && now - when < repeat) return;
+  last = text;
+  when = now;
+  log(LogLevel::warn, "not in a cluster yet, trying on", {{"target", target}, {"reason", text}});
+}
+
+Answer Formation::State::probe(const std::string& target) {
+  const auto stub = pb::Cluster::NewStub(channel(target));
+  pb::StatusResponse response;
+  const grpc::Status status = call(options.probe_ms_max, [&](grpc::ClientContext* context) {
+    return stub->Status(context, {}, &response);
+  });
+  if (!status.ok())
+    return {Answer::Kind::nobody, "", "it does not answer: " + status.error_message()};
+  if (response.id() == hex_id(options.self.value)) return {Answer::Kind::self, response.id(), ""};
+  const bool member = !response.cluster_id().empty() && response.voters() > 0;
+  return {member ? Answer::Kind::member : Answer::Kind::empty, response.id(), ""};
+}
+
+bool Formation::State::join(const std::string& target) {
+  const auto stub = pb::Iris::NewStub(channel(target));
+  pb::JoinRequest request;
+  request.set_address(options.raft_address);
+  pb::JoinResponse response;
+  const grpc::Status status = call(options.join_ms_max, [&](grpc::ClientContext* context) {
+    return stub->Join(context, request, &response);
+  });
+  if (!status.ok()) tell(target, "the join was refused: " + status.error_message());
+  return status.ok();
+}
+
+void Formation::State::round() {
+  std::vector<std::string> now;
+  std::size_t wanted = 0;
+  {
+    const std::lock_guard lock(mutex);
+    now = targets;
+    wanted = expect;
+  }
+  std::vector<Answer> answers;
+  for (const std::string& target : now) {
+    Answer answer = probe(target);
+    if (answer.kind == Answer::Kind::nobody) tell(target, answer.text);
+    if (answer.kind == Answer::Kind::empty && wanted == 0) {
+      tell(target, "it belongs to no cluster itself");
+    }
+    if (answer.kind == Answer::Kind::self && wanted == 0 && now.size() == 1) {
+      tell(target, "that is this very node");
+    }
+    if (answer.kind == Answer::Kind::member && join(target)) {
+      log(LogLevel::info, "admitted to a cluster", {{"by", target}});
+      agreed.clear();
+      // Its leader calls soon; if not, this was the wrong address, and is said again.
+      if (!pause(Milliseconds(options.join_ms_max))) return;
+      tell(target, "admitted, but no member has reached this node at " + options.raft_address +
+                       " (flag -advertise says how others reach it)");
+      return;
+    }
+    answers.push_back(std::move(answer));
+  }
+  if (wanted > 0) weigh(answers, wanted);
+}
+
+// Is it on this node to found the cluster?
+void Formation::State::weigh(const std::vector<Answer>& answers, std::size_t wanted) {
+  std::set<std::string> empty = {hex_id(options.self.value)};
+  for (const Answer& answer : answers) {
+    if (answer.kind == Answer::Kind::empty) empty.insert(answer.id);
+    if (answer.kind == Answer::Kind::nobody || answer.kind == Answer::Kind::member) {
+      agreed.clear();
+      return;  // it may be, or know, a cluster
+    }
+  }
+  const bool least = *empty.begin() == hex_id(options.self.value);
+  if (empty.size() != wanted || !least) {
+    if (empty.size() != wanted) {
+      tell("-bootstrap-expect",
+           std::to_string(empty.size()) + " of " + std::to_string(wanted) + " nodes are there");
+    }
+    agreed.clear();
+    return;
+  }
+  if (empty.size() > 1 && agreed != empty) {
+    agreed = empty;
+    return;
+  }
+  const std::lock_guard lock(mutex);
+  if (std::exchange(stopped, true)) return;
+  hooks.post(hooks.found);
+}
+
+void Formation::State::work() {
+  std::uint64_t wait_ms = options.round_ms_min;
+  while (true) {
+    round();
+    std::uniform_int_distribution<std::uint64_t> jitter(wait_ms / 2, wait_ms);
+    if (!pause(Milliseconds(jitter(random)))) return;
+    // Nodes that wait for each other must not wait for long.
+    const std::uint64_t most =
+        options.expect > 0 ? std::min(options.round_ms_max, 1'000u) : options.round_ms_max;
+    wait_ms = std::min<std::uint64_t>(2 * wait_ms, most);
+  }
+}
+
+Formation::Formation(FormationOptions options, FormationHooks hooks)
+    : state_(std::make_unique<State>(std::move(options), std::move(hooks))) {
+  CHECK(state_->hooks.post && state_->hooks.found);
+}
+
+Formation::~Formation() {
+  stop();
+  if (state_->thread.joinable()) state_->thread.join();
+}
+
+void Formation::set_targets(std::vector<std::string> targets, std::size_t expect) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->targets = std::move(targets);
+    state_->expect = expect;
+  }
+  if (!state_->thread.joinable()) {
+    state_->thread = std::thread([state = state_.get()] { state->work(); });
+  }
+}
+
+void Formation::stop() {
+  const std::lock_guard lock(state_->mutex);
+  state_->stopped = true;
+  if (state_->under_way != nullptr) state_->under_way->TryCancel();
+  state_->changed.notify_all();
+}
+
+}  // namespace iris

@@ -1,0 +1,22 @@
+// Notify: what systemd is told of this service, where it runs under systemd and this build knows
+// libsystemd; else nothing happens.
+// Any thread. Owns nothing.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+namespace iris {
+
+void notify_ready();      // recovered and listening; not: has a quorum
+void notify_reloading();  // notify_ready() ends it
+void notify_stopping();
+void notify_watchdog();  // "the loop turns"
+// One line for `systemctl status`.
+void notify_status(std::string_view text);
+
+// How often systemd wants to hear notify_watchdog(), where it does.
+[[nodiscard]] std::optional<std::chrono::microseconds> watchdog_period();
+
+}  // namespace iris

@@ -1,0 +1,34 @@
+// Own address: by which host other nodes reach this one, where nobody said it (-advertise).
+// Any thread. Sends nothing: it asks the kernel which way it would send. Names are resolved, which
+// may block: call it before the loop runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "raft/result.h"
+#include "src/address.h"
+
+namespace iris {
+
+struct OwnAddressHints {
+  std::string advertise;             // -advertise
+  std::string listen;                // -listen
+  std::string recorded;              // this node's raft address in the members list; may be empty
+  std::vector<std::string> towards;  // addresses of other nodes: -join, other members
+  std::string otherwise;             // host, where nothing else is known
+};
+
+// The raft address to tell others: -advertise; a -listen host that is no wildcard; the recorded
+// host, while it is a name or still an address of this machine; the local address of the way to the
+// first of `towards` that there is a way to; the recorded host after all; `otherwise`.
+[[nodiscard]] std::string own_raft_address(const OwnAddressHints& hints, std::uint32_t raft_port);
+
+// The address of this machine from which packets to `target` would leave.
+[[nodiscard]] Result<std::string> source_address(const Address& target);
+// An address (not a name) of this machine.
+[[nodiscard]] bool is_local_address(const std::string& host);
+// localhost, 127.0.0.0/8 or ::1.
+[[nodiscard]] bool is_loopback(const std::string& host);
+
+}  // namespace iris
