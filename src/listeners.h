@@ -13,14 +13,14 @@
 //   state   what it missed is not in the log any more, or it asked for the state: RESYNC where it
 //           was behind, the rows at one revision in pages, SYNCED, then replay from there
 // A stream that asked for no new field of ListenRequest never gets a mark; where another would be
-// told RESYNC it gets the values that changed since, and a removal for each key it subscribed to
-// that is not there now. Which keys of a whole source were removed meanwhile is not known any more:
-// this alone an old client cannot be told.
+// told RESYNC it gets the values that changed since, and a removal for each single key it
+// subscribed to that is not there now. Which keys of a whole source were removed meanwhile is not
+// known any more: this alone an old client cannot be told.
 //
-// What a client must know to resume exactly (ours does): after rows of a state, resume from
-// SYNCED's revision, not from theirs. The removals of one RemoveSource share a revision and come
-// sorted by key: who was cut off after one of them resumes after revision - 1 and skips those it
-// has seen.
+// What a client must know to resume exactly (ours does): RESYNC and SYNCED speak of the
+// subscriptions made up to their revision. After rows of a state, resume from SYNCED's revision,
+// not from theirs. The removals of one RemoveSource share a revision and come sorted by key: who
+// was cut off after one of them resumes after revision - 1 and skips those it has seen.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,383 @@
+// Moving updates out to streams: the second half of listener_hub.h.
+#include <algorithm>
+
+#include "raft/check.h"
+#include "src/listener_hub.h"
+
+namespace iris {
+namespace {
+
+using Kind = CommandView::Kind;
+
+constexpr std::size_t state_items_max = 64;  // asked for in one read
+
+void spend(std::size_t& work, std::size_t amount) { work -= std::min(work, amount); }
+
+}  // namespace
+
+// --- Turns.
+
+void Listeners::Hub::schedule() {
+  if (std::exchange(scheduled_, true)) return;
+  hooks_.schedule_pump();
+}
+
+// Below a page, so that the stream always has something to write while the next is fetched.
+bool Listeners::Hub::wants_more(const Listener& listener) const {
+  if (!listener.queue.empty() && listener.queue_bytes >= options_.page_bytes) return false;
+  switch (listener.stage) {
+    case Stage::replay:
+    case Stage::stalled:
+      return true;
+    case Stage::grave:
+    case Stage::state:
+      return !listener.reading;
+    case Stage::barrier:
+    case Stage::loading:
+    case Stage::live:
+    case Stage::state_begins:
+      break;
+  }
+  return false;
+}
+
+bool Listeners::Hub::has_work(const Listener& listener) const {
+  return (listener.writable && !listener.queue.empty()) || wants_more(listener);
+}
+
+void Listeners::Hub::make_ready(Listener& listener) {
+  if (listener.ready || !has_work(listener)) return;
+  listener.ready = true;
+  ready_.push_back(listener.id);
+  schedule();
+}
+
+void Listeners::Hub::pump() {
+  scheduled_ = false;
+  enter_states();
+  std::size_t work = Work::pump;
+  while (!ready_.empty() && work > 0) {
+    Listener* listener = find(ready_.front());
+    ready_.pop_front();
+    if (listener == nullptr) continue;
+    listener->ready = false;
+    std::size_t turn = std::min(work, Work::turn);
+    spend(work, 1);
+    const std::size_t before = turn;
+    serve(*listener, turn);
+    spend(work, before - turn);
+    make_ready(*listener);
+  }
+  if (!ready_.empty()) schedule();
+}
+
+void Listeners::Hub::serve(Listener& listener, std::size_t& work) {
+  drain(listener, work);
+  refill(listener, work);
+  drain(listener, work);
+}
+
+void Listeners::Hub::drain(Listener& listener, std::size_t& work) {
+  while (listener.writable && !listener.queue.empty() && work > 0) {
+    const UpdatePtr update = std::move(listener.queue.front());
+    listener.queue.pop_front();
+    listener.queue_bytes -= update->cost_bytes();
+    status_.queued_bytes -= update->cost_bytes();
+    ++status_.delivered;
+    listener.written_tick = tick_;
+    listener.writable = listener.stream->write(update, !listener.queue.empty());
+    spend(work, Work::write);
+  }
+}
+
+void Listeners::Hub::push(Listener& listener, UpdatePtr update) {
+  listener.queue_bytes += update->cost_bytes();
+  status_.queued_bytes += update->cost_bytes();
+  listener.queue.push_back(std::move(update));
+}
+
+void Listeners::Hub::refill(Listener& listener, std::size_t& work) {
+  if (listener.stage == Stage::replay) replay(listener, work);
+  if (!wants_more(listener)) return;
+  if (listener.stage == Stage::grave) {
+    read_grave_page(listener);
+  } else if (listener.stage == Stage::state) {
+    read_state_page(listener);
+  } else if (listener.stage == Stage::stalled) {
+    begin_state(listener, true);
+  }
+}
+
+// What was under way for the stage is let go; the caller sets the next one.
+void Listeners::Hub::leave_stage(Listener& listener) {
+  ++listener.job;
+  listener.reading = false;
+  release_grave(listener);
+  listener.view.reset();
+  beginning_.erase(listener.id);
+}
+
+// --- Replay.
+
+void Listeners::Hub::replay(Listener& listener, std::size_t& work) {
+  while (wants_more(listener) && work > 0) {
+    if (listener.position + 1 < tail_.first()) return begin_state(listener, true);
+    const auto index = tail_.find(listener.filter, listener.position, work);
+    if (!index) {
+      if (listener.position >= tail_.last()) listener.stage = Stage::live;
+      return;
+    }
+    if (!replay_entry(listener, *index)) return;
+    spend(work, Work::update);
+  }
+}
+
+bool Listeners::Hub::replay_entry(Listener& listener, std::uint64_t index) {
+  const raft::EntryPtr entry = history_.entry({index});
+  if (!entry) {  // trimmed, and on_trimmed() is still to come
+    begin_state(listener, true);
+    return false;
+  }
+  const auto command = parse(std::get<raft::Command>(entry->payload));
+  CHECK(command.has_value());  // it had an effect
+  if (command->kind == Kind::remove_source) {
+    if (listener.filter.find(command->source) != nullptr) {
+      begin_grave(listener, index, command->source);
+      return false;
+    }
+  } else if (listener.filter.wants(command->source, *command->key, index)) {
+    const auto op = command->kind == Kind::set_value ? Update::Op::put : Update::Op::remove;
+    push(listener, entry_update(op, entry, command->source, *command->key, command->value));
+  }
+  listener.position = index;
+  return true;
+}
+
+// --- Graves. `position` stays before the RemoveSource until all its keys are queued.
+
+void Listeners::Hub::begin_grave(Listener& listener, std::uint64_t revision,
+                                 std::string_view source) {
+  leave_stage(listener);
+  listener.stage = Stage::grave;
+  listener.grave = revision;
+  listener.grave_source = source;
+  listener.grave_key.clear();
+  listener.keeps_grave = true;
+  kept_graves_.insert(revision);
+}
+
+void Listeners::Hub::release_grave(Listener& listener) {
+  if (!std::exchange(listener.keeps_grave, false)) return;
+  kept_graves_.erase(kept_graves_.find(listener.grave));
+  purge_graves();
+}
+
+void Listeners::Hub::end_grave(Listener& listener) {
+  leave_stage(listener);
+  replay_from(listener, listener.grave);
+}
+
+// The next keys it is subscribed to one by one, a page of them at most.
+std::vector<std::string> Listeners::Hub::grave_keys(const Listener& listener,
+                                                    const Filter::Source* source,
+                                                    bool& more) const {
+  std::vector<std::string> keys;
+  if (source == nullptr) return keys;
+  auto key = source->keys.upper_bound(listener.grave_key);
+  for (; key != source->keys.end() && keys.size() < options_.page_rows; ++key) {
+    if (key->second < listener.grave) keys.push_back(key->first);
+  }
+  more = key != source->keys.end();
+  return keys;
+}
+
+void Listeners::Hub::read_grave_page(Listener& listener) {
+  const Filter::Source* source = listener.filter.find(listener.grave_source);
+  const bool whole = source != nullptr && source->since && *source->since < listener.grave;
+  GraveRequest request{listener.grave, listener.grave_key, std::nullopt};
+  bool more_keys = false;
+  if (!whole) {
+    request.keys = grave_keys(listener, source, more_keys);
+    if (request.keys->empty()) return end_grave(listener);
+  }
+  listener.reading = true;
+  const PageLimits limits{options_.page_bytes, options_.page_rows};
+  auto page = std::make_shared<GravePage>();
+  if (!whole) {
+    read(
+        nullptr,
+        [request = std::move(request), limits, page](const store::View& view) {
+          *page = read_grave(view, request, limits);
+        },
+        [this, page, more_keys, id = listener.id, job = listener.job] {
+          if (more_keys) page->complete = false;
+          if (Listener* waiting = find(id, job)) take_grave_page(*waiting, *page);
+        });
+    return;
+  }
+  GraveKey key(listener.grave, listener.grave_key);
+  const auto [waiting, first] = grave_reads_.try_emplace(key);
+  waiting->second.emplace_back(listener.id, listener.job);
+  if (!first) return;
+  read(
+      nullptr,
+      [request = std::move(request), limits, page](const store::View& view) {
+        *page = read_grave(view, request, limits);
+      },
+      [this, page, key = std::move(key)] { share_grave_page(key, *page); });
+}
+
+void Listeners::Hub::share_grave_page(const GraveKey& key, const GravePage& page) {
+  const auto waiting = grave_reads_.find(key);
+  if (waiting == grave_reads_.end()) return;  // a snapshot came meanwhile
+  const auto waiters = std::move(waiting->second);
+  grave_reads_.erase(waiting);
+  for (const auto& [id, job] : waiters) {
+    if (Listener* listener = find(id, job)) take_grave_page(*listener, page);
+  }
+}
+
+void Listeners::Hub::take_grave_page(Listener& listener, const GravePage& page) {
+  listener.reading = false;
+  if (page.purged) return begin_state(listener, true);
+  for (const UpdatePtr& row : page.rows) {
+    if (listener.filter.wants(row->source, row->key, row->revision)) push(listener, row);
+  }
+  listener.grave_key = page.last_key;
+  if (page.complete) return end_grave(listener);
+  make_ready(listener);
+}
+
+// --- States.
+
+void Listeners::Hub::begin_state(Listener& listener, bool resync) {
+  leave_stage(listener);
+  listener.stage = Stage::state_begins;
+  listener.resync = resync;
+  if (resync) ++status_.resyncs;
+  listener.view = store_.hold();
+  listener.view_revision = listener.view->applied().value;
+  listener.cursor = {};
+  // Who cannot be told to forget what it knows is told what changed.
+  listener.newer_than = listener.marks ? 0 : listener.position;
+  beginning_.insert(listener.id);
+  schedule();
+}
+
+// A view may be ahead of on_applied(). Subscriptions are as of on_applied(): so a state waits until
+// the two have met, and then covers exactly the subscriptions made up to its revision. Younger ones
+// get what follows from the log.
+void Listeners::Hub::enter_states() {
+  for (const ListenerId id : std::set<ListenerId>(beginning_)) {
+    Listener& listener = *find(id);
+    if (history_.applied().value < listener.view_revision) continue;
+    beginning_.erase(id);
+    listener.stage = Stage::state;
+    if (listener.resync && listener.marks) {
+      push(listener, mark_update(Update::Op::resync, listener.view_revision));
+    }
+    make_ready(listener);
+  }
+}
+
+std::vector<StateItem> Listeners::Hub::next_items(const Listener& listener) const {
+  std::vector<StateItem> items;
+  const StateCursor& cursor = listener.cursor;
+  const auto& sources = listener.filter.sources();
+  for (auto source = sources.lower_bound(cursor.source); source != sources.end(); ++source) {
+    const auto& [name, subscriptions] = *source;
+    const bool begun = name == cursor.source;
+    if (begun && cursor.whole) continue;
+    const auto covered = [&](std::uint64_t since) { return since <= listener.view_revision; };
+    if (subscriptions.since && covered(*subscriptions.since) && (!begun || cursor.inside)) {
+      items.push_back({name, std::nullopt});
+    } else {
+      auto key = begun ? subscriptions.keys.upper_bound(cursor.key) : subscriptions.keys.begin();
+      for (; key != subscriptions.keys.end() && items.size() < state_items_max; ++key) {
+        if (covered(key->second)) items.push_back({name, key->first});
+      }
+    }
+    if (items.size() >= state_items_max) break;
+  }
+  return items;
+}
+
+void Listeners::Hub::read_state_page(Listener& listener) {
+  StateRequest request;
+  request.items = next_items(listener);
+  if (request.items.empty()) return end_state(listener);
+  const StateItem& first = request.items.front();
+  if (!first.key && first.source == listener.cursor.source) {
+    request.start_after = listener.cursor.key;
+  }
+  request.newer_than = listener.newer_than;
+  request.tell_absent = !listener.marks;
+  listener.reading = true;
+  auto items = request.items;
+  auto page = std::make_shared<StatePage>();
+  read(
+      listener.view,
+      [request = std::move(request), page,
+       limits = PageLimits{options_.page_bytes, options_.page_rows}](const store::View& view) {
+        *page = read_state(view, request, limits);
+      },
+      [this, page, items = std::move(items), id = listener.id, job = listener.job] {
+        if (Listener* waiting = find(id, job)) take_state_page(*waiting, items, *page);
+      });
+}
+
+void Listeners::Hub::take_state_page(Listener& listener, const std::vector<StateItem>& items,
+                                     StatePage& page) {
+  listener.reading = false;
+  for (UpdatePtr& row : page.rows) {
+    // Unsubscribed while it was read: not any more.
+    if (listener.filter.wants(row->source, row->key, listener.view_revision + 1)) {
+      push(listener, std::move(row));
+    }
+  }
+  if (page.items_done < items.size() && !page.last_key.empty()) {
+    listener.cursor = {items[page.items_done].source, page.last_key, true, false};
+  } else {
+    CHECK(page.items_done > 0);
+    const StateItem& last = items[page.items_done - 1];
+    listener.cursor = {last.source, last.key.value_or(""), false, !last.key};
+  }
+  make_ready(listener);
+}
+
+void Listeners::Hub::end_state(Listener& listener) {
+  if (listener.marks) push(listener, mark_update(Update::Op::synced, listener.view_revision));
+  leave_stage(listener);
+  replay_from(listener, listener.view_revision);
+}
+
+// --- Reads.
+
+void Listeners::Hub::read(std::shared_ptr<const store::View> view,
+                          std::function<void(const store::View&)> work,
+                          std::function<void()> done) {
+  reads_.push_back({std::move(view), std::move(work), std::move(done)});
+  start_reads();
+}
+
+void Listeners::Hub::start_reads() {
+  while (reading_ < options_.reads_max && !reads_.empty()) {
+    Read next = std::move(reads_.front());
+    reads_.pop_front();
+    ++reading_;
+    auto done = [weak = weak_from_this(), answer = std::move(next.done)] {
+      const auto hub = weak.lock();
+      if (!hub) return;
+      --hub->reading_;
+      answer();
+      hub->start_reads();
+    };
+    if (next.view) {
+      store_.read_held(std::move(next.view), std::move(next.work), std::move(done));
+    } else {
+      store_.read(std::move(next.work), std::move(done));
+    }
+  }
+}
+
+}  // namespace iris

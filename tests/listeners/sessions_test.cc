@@ -1,0 +1,202 @@
+// How long sessions live: reports, terms, and the commands that end them.
+#include "src/sessions.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "tests/listeners/harness.h"
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris::testing {
+namespace {
+
+using Names = std::vector<std::string>;
+
+// A node's terms over the cluster's store; ttl 1 s, ticks of 10 ms.
+struct TermsNode {
+  explicit TermsNode(Cluster& of, SessionTermsOptions options = {10, 1'000, 1'000, 1'000})
+      : cluster(of),
+        terms(options, *of.store,
+              {[this](ExpireSessions command) { proposed.push_back(std::move(command)); },
+               [this](raft::NodeId to, Names sessions) {
+                 reports.emplace_back(to, std::move(sessions));
+               },
+               [this] { return served; }}) {}
+
+  void tick(std::uint64_t ms, raft::NodeId leader, raft::Term term, bool leading) {
+    for (std::uint64_t passed = 0; passed < ms; passed += 10) {
+      terms.tick(leader, term, leading);
+      cluster.store->settle();
+    }
+  }
+  void lead(std::uint64_t ms, raft::Term term = {1}) { tick(ms, {1}, term, true); }
+  void follow(std::uint64_t ms, raft::NodeId leader = {1}) { tick(ms, leader, {1}, false); }
+  // What a node does with the log.
+  Outcome apply(const Operation& operation) {
+    const Outcome outcome = cluster.apply(operation);
+    terms.on_applied(cluster.log.back(), outcome);
+    return outcome;
+  }
+  Names take_proposed() {
+    Names sessions;
+    for (const auto& command : std::exchange(proposed, {})) {
+      sessions.insert(sessions.end(), command.sessions.begin(), command.sessions.end());
+    }
+    std::sort(sessions.begin(), sessions.end());
+    return sessions;
+  }
+
+  Cluster& cluster;
+  std::vector<ExpireSessions> proposed;
+  std::vector<std::pair<raft::NodeId, Names>> reports;
+  Names served;
+  SessionTerms terms;
+};
+
+TEST_CASE("a session nobody serves for its term is expired by the leader (old fault 18)") {
+  Cluster cluster;
+  TermsNode node(cluster);
+  node.lead(10);
+  node.apply(Subscribe{"idle", "s", {}});
+  node.apply(Subscribe{"here", "s", {}});
+  node.apply(Subscribe{"there", "s", {}});
+  node.served = {"here"};
+  for (int i = 0; i < 9; ++i) {
+    node.lead(100);
+    node.terms.on_served({"there", "unknown"});
+  }
+  CHECK(node.take_proposed().empty());
+  node.lead(200);
+  REQUIRE(node.proposed.size() == 1);
+  const ExpireSessions command = node.proposed[0];
+  CHECK(command.sessions == Names{"idle"});
+  CHECK(command.up_to == 3);
+  CHECK(node.terms.size() == 3);
+  node.apply(command);
+  CHECK(node.terms.size() == 2);
+  CHECK_FALSE(find_session(*cluster.store->hold(), "idle"));
+  node.proposed.clear();
+  for (int i = 0; i < 30; ++i) {
+    node.lead(100);
+    node.terms.on_served({"there"});
+  }
+  CHECK(node.take_proposed().empty());
+}
+
+TEST_CASE("a new leader grants a full term to everybody it finds") {
+  Cluster cluster;
+  for (int i = 0; i < 2'500; ++i) cluster.subscribe(std::to_string(i), "s");
+  TermsNode node(cluster);
+  node.follow(5'000);
+  CHECK(node.terms.size() == 0);
+  node.lead(990, {2});
+  CHECK(node.terms.size() == 2'500);
+  CHECK(node.proposed.empty());
+  node.lead(990, {3});  // again elected: again a full term
+  CHECK(node.proposed.empty());
+  node.lead(100, {3});
+  REQUIRE(node.proposed.size() == 1);
+  CHECK(node.proposed[0].sessions.size() == 1'000);
+  CHECK(node.proposed[0].up_to == 2'500);  // although it applied nothing in this life
+  while (!node.proposed.empty()) {
+    const ExpireSessions command = node.proposed.back();
+    node.proposed.clear();
+    node.apply(command);
+    node.lead(10, {3});
+  }
+  CHECK(node.terms.size() == 0);
+  CHECK_FALSE(find_session(*cluster.store->hold(), "77"));
+}
+
+TEST_CASE("who stops leading forgets the terms, and proposes nothing") {
+  Cluster cluster;
+  TermsNode node(cluster);
+  cluster.subscribe("one", "s");
+  node.lead(990);
+  CHECK(node.terms.size() == 1);
+  node.follow(2'000, {2});
+  CHECK(node.terms.size() == 0);
+  CHECK(node.proposed.empty());
+}
+
+TEST_CASE("a Subscribe renews the term, and outruns a command that was decided before it") {
+  Cluster cluster;
+  TermsNode node(cluster);
+  node.lead(10);
+  node.apply(Subscribe{"one", "s", {}});
+  node.apply(Subscribe{"two", "s", {}});
+  node.lead(800);
+  node.apply(Subscribe{"one", "s", {}});  // changes nothing, shows life
+  node.lead(300);
+  REQUIRE(node.proposed.size() == 1);
+  CHECK(node.proposed[0].sessions == Names{"two"});
+  node.apply(Subscribe{"two", "t", {}});
+  node.apply(node.proposed[0]);
+  CHECK(find_session(*cluster.store->hold(), "two"));
+  CHECK(node.terms.size() == 2);
+}
+
+TEST_CASE("a command that was lost is proposed again, one at a time") {
+  Cluster cluster;
+  TermsNode node(cluster);
+  node.lead(10);
+  node.apply(Subscribe{"one", "s", {}});
+  node.lead(1'100);
+  CHECK(node.take_proposed() == Names{"one"});
+  node.lead(100);
+  CHECK(node.take_proposed().empty());
+  node.lead(100);
+  CHECK(node.take_proposed() == Names{"one"});
+  node.terms.on_served({"one"});  // it came back meanwhile
+  node.lead(900);
+  CHECK(node.take_proposed().empty());
+}
+
+TEST_CASE("a follower reports what it serves, in pieces, often enough, and at once what is new") {
+  Cluster cluster;
+  TermsNode node(cluster, {10, 1'000, 1'000, 2});
+  node.served = {"a", "b", "c"};
+  node.follow(10, {7});
+  REQUIRE(node.reports.size() == 2);
+  CHECK(node.reports[0] == std::pair(raft::NodeId{7}, Names{"a", "b"}));
+  CHECK(node.reports[1] == std::pair(raft::NodeId{7}, Names{"c"}));
+  node.reports.clear();
+  node.follow(1'000, {7});
+  CHECK(node.reports.size() >= 6);  // at least three times a term
+  CHECK(node.reports.size() <= 10);
+  node.reports.clear();
+  node.terms.opened("d");
+  node.follow(10, {7});
+  REQUIRE(node.reports.size() == 1);
+  CHECK(node.reports[0].second == Names{"d"});
+  node.reports.clear();
+  node.terms.opened("e");
+  node.follow(100, {0});
+  CHECK(node.reports.empty());
+  node.follow(10, {8});  // a new leader hears of all at once
+  REQUIRE(node.reports.size() == 2);
+  CHECK(node.reports[0].first == raft::NodeId{8});
+}
+
+TEST_CASE("a node that does not lead ignores reports") {
+  Cluster cluster;
+  TermsNode node(cluster);
+  node.follow(100);
+  node.terms.on_served({"one"});
+  CHECK(node.terms.size() == 0);
+}
+
+TEST_CASE("answers that come after the end of SessionTerms find nobody") {
+  Cluster cluster;
+  cluster.subscribe("one", "s");
+  {
+    TermsNode node(cluster);
+    node.terms.tick({1}, {1}, true);  // reads from the store
+  }
+  cluster.store->settle();
+}
+
+}  // namespace
+}  // namespace iris::testing
