@@ -1,0 +1,212 @@
+// iris-cli: finds the command among the first words of the line and runs it.
+#include <cstdlib>
+
+#include "src/cli/command.h"
+
+namespace iris::cli {
+namespace {
+
+constexpr Command all_commands[] = {
+    {"set",
+     "SOURCE KEY VALUE [flags]",
+     "Stores a value, once a majority of the cluster has it on disk.",
+     "A VALUE of - is read from stdin, as it is. A VALUE that begins with - stands behind --.",
+     {"iris-cli set colors sky blue", "iris-cli set -if-rev 0 files notes - < notes.txt"},
+     run_set},
+    {"get",
+     "SOURCE KEY [flags]",
+     "Prints the bytes of a value and nothing else.",
+     "Exits 1 where there is none; in the old spelling (-source, -key) 0, and prints nothing.",
+     {"iris-cli get colors sky", "iris-cli get -o json colors sky | jq .revision"},
+     run_get},
+    {"ls",
+     "[SOURCE] [flags]",
+     "Lists the sources, or the keys of one, sorted by bytes.",
+     "",
+     {"iris-cli ls", "iris-cli ls colors -prefix s -values -o json"},
+     run_ls},
+    {"rm",
+     "SOURCE [KEY] [flags]",
+     "Removes a key, or a whole source; success also where there was none.",
+     "",
+     {"iris-cli rm colors sky", "iris-cli rm colors"},
+     run_rm},
+    {"watch",
+     "SOURCE [KEY] [flags] [-- COMMAND...]",
+     "Prints each change as it comes, or runs a command for it, until interrupted.",
+     "The stream goes on at another node when its node dies, without a gap and without a\n"
+     "duplicate. A COMMAND gets the value on stdin and IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and\n"
+     "IRIS_OP (PUT, REMOVE) in its environment; when it fails, watch ends with 1. Where the\n"
+     "cluster does not know any more what was missed, IRIS_OP is RESYNC, then the state comes as\n"
+     "PUTs, then SYNCED: what was not among them is gone.",
+     {"iris-cli watch colors -initial",
+      "iris-cli watch colors -resume colors.pos -- sh -c 'cat > \"mirror/$IRIS_KEY\"'"},
+     run_watch},
+    {"status",
+     "[flags]",
+     "Tells how nodes are: role, log, members, how many failures are tolerated, disk, limits.",
+     "Each -addr is asked; success if one answers.",
+     {"iris-cli status", "iris-cli status -addr a:32000,b:32000,c:32000 -o json"},
+     run_status},
+    {"health",
+     "[flags]",
+     "Asks nodes by the gRPC health protocol whether they serve; exits 1 where one does not.",
+     "",
+     {"iris-cli health", "iris-cli health -addr b:32000 -timeout 1s"},
+     run_health},
+    {"member ls",
+     "[flags]",
+     "Lists the members of the cluster.",
+     "",
+     {"iris-cli member ls", "iris-cli member ls -o json"},
+     run_member_ls},
+    {"member rm",
+     "ID [flags]",
+     "Removes a member, named by its id or raft address.",
+     "Refused where no live majority would be left. The node that is removed ends by itself.",
+     {"iris-cli member rm 5f0c2a9e41d37b86", "iris-cli member rm 192.0.2.7:32001"},
+     run_member_rm},
+    {"member promote",
+     "ID [flags]",
+     "Makes a learner a voter, once it has caught up.",
+     "",
+     {"iris-cli member promote 5f0c2a9e41d37b86",
+      "iris-cli member promote 192.0.2.7:32001 -timeout 1m"},
+     run_member_promote},
+    {"leader move",
+     "[ID] [flags]",
+     "Hands the lead to another voter: the one named, else the most up-to-date.",
+     "",
+     {"iris-cli leader move", "iris-cli leader move 5f0c2a9e41d37b86"},
+     run_leader_move},
+    {"getsources",
+     "[flags]",
+     "Lists the sources: ls, in the spelling of 2017.",
+     "",
+     {"iris-cli getsources", "iris-cli getsources -addr 127.0.0.1:32000 -insecure"},
+     run_getsources},
+    {"getkeys",
+     "-source SOURCE [flags]",
+     "Lists the keys of a source: ls SOURCE, in the spelling of 2017.",
+     "",
+     {"iris-cli getkeys -source colors", "iris-cli getkeys -source=colors -nostela -insecure"},
+     run_getkeys},
+    {"removesource",
+     "-source SOURCE [flags]",
+     "Removes a source: rm SOURCE, in the spelling of 2017.",
+     "",
+     {"iris-cli removesource -source colors", "iris-cli removesource --source=colors -nostela"},
+     run_removesource},
+    {"removekey",
+     "-source SOURCE -key KEY [flags]",
+     "Removes a key: rm SOURCE KEY, in the spelling of 2017.",
+     "",
+     {"iris-cli removekey -source colors -key sky",
+      "iris-cli removekey -source=colors -key=sky -nostela"},
+     run_removekey},
+};
+
+std::string overview() {
+  std::string text = "usage: iris-cli COMMAND [arguments] [flags]     (iris-cli COMMAND -h)\n\n";
+  for (const auto& command : all_commands) {
+    std::string name = "  " + std::string(command.name);
+    name.resize(18, ' ');
+    text += name + std::string(command.summary) + "\n";
+  }
+  text +=
+      "  help [COMMAND]  This, or the help of a command.\n"
+      "  version         The version of this program.\n"
+      "\n"
+      "Flags of all commands: -addr, -timeout, -o, -insecure, -ca, -clientCert, -clientKey, ...\n"
+      "Environment: IRIS_ADDR, IRIS_CA, IRIS_CERT, IRIS_KEY\n"
+      "Exit codes: 0 ok; 1 not found, or a condition is false; 2 usage; 3 no node or no leader;\n"
+      "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 74 output\n"
+      "  cannot be written; 130 interrupted\n";
+  return text;
+}
+
+// The command whose words the line begins with.
+const Command* find(std::span<const std::string> words) {
+  for (const auto& command : all_commands) {
+    const std::size_t space = command.name.find(' ');
+    if (words[0] != command.name.substr(0, space)) continue;
+    if (space == std::string_view::npos) return &command;
+    if (words.size() > 1 && words[1] == command.name.substr(space + 1)) return &command;
+  }
+  return nullptr;
+}
+
+std::size_t words_of(const Command& command) {
+  return command.name.find(' ') == std::string_view::npos ? 1 : 2;
+}
+
+ExitCode unknown(std::span<const std::string> words) {
+  if (words[0].starts_with('-')) {
+    say("the command comes first: iris-cli COMMAND [arguments] [flags]");
+    return exit_usage;
+  }
+  std::vector<std::string> firsts;
+  std::vector<std::string> seconds;
+  for (const auto& command : all_commands) {
+    const std::size_t space = command.name.find(' ');
+    firsts.emplace_back(command.name.substr(0, space));
+    if (space == std::string_view::npos || firsts.back() != words[0]) continue;
+    seconds.emplace_back(command.name.substr(space + 1));
+  }
+  if (!seconds.empty()) {
+    std::string all;
+    for (const auto& second : seconds) all += (all.empty() ? "" : ", ") + words[0] + " " + second;
+    const std::string near = words.size() > 1 ? nearest(words[1], seconds) : "";
+    say(near.empty() ? words[0] + " is followed by another word: " + all
+                     : "unknown command " + words[0] + " " + words[1] + "; did you mean " +
+                           words[0] + " " + near + "?");
+    return exit_usage;
+  }
+  firsts.insert(firsts.end(), {"help", "version"});
+  const std::string near = nearest(words[0], firsts);
+  say("unknown command " + words[0] +
+      (near.empty() ? " (iris-cli help lists all)" : "; did you mean " + near + "?"));
+  return exit_usage;
+}
+
+bool is_help(const std::string& word) {
+  return word == "help" || word == "-h" || word == "-help" || word == "--help";
+}
+bool is_version(const std::string& word) {
+  return word == "version" || word == "-version" || word == "--version";
+}
+
+ExitCode run(std::span<const std::string> words) {
+  if (words.empty()) {
+    say("a command is needed\n" + overview());
+    return exit_usage;
+  }
+  if (is_version(words[0])) {
+    print(std::string("iris-cli ") + Client::version() + "\n");
+    return finish() ? exit_ok : exit_output;
+  }
+  if (is_help(words[0]) && words.size() == 1) {
+    print(overview());
+    return finish() ? exit_ok : exit_output;
+  }
+  const bool help = is_help(words[0]);
+  if (help) words = words.subspan(1);
+  const Command* command = find(words);
+  if (command == nullptr) return unknown(words);
+  if (help) {
+    const std::vector<std::string> asked = {"-h"};
+    return command->run(*command, asked);
+  }
+  return command->run(*command, words.subspan(words_of(*command)));
+}
+
+}  // namespace
+
+}  // namespace iris::cli
+
+int main(int argc, char** argv) {
+  // What a library has to say about a broken connection is said by this program, in its own words.
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  return iris::cli::run(words);
+}

@@ -1,0 +1,171 @@
+// status and health: what each node says of itself.
+#include <ctime>
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "src/cli/command.h"
+
+namespace iris::cli {
+namespace {
+
+template <class T>
+struct Asked {
+  std::string address;
+  std::future<client::Result<T>> answer;
+};
+
+// Asks every address at once, so that those that are gone cost their time only once.
+template <class T, class Ask>
+std::vector<Asked<T>> ask_all(const std::vector<std::string>& addresses, Ask ask) {
+  std::vector<Asked<T>> asked;
+  for (const auto& address : addresses) {
+    asked.push_back({address, std::async(std::launch::async, ask, address)});
+  }
+  return asked;
+}
+
+std::string count_text(std::uint64_t count, const std::string& one, const std::string& many) {
+  return std::to_string(count) + " " + (count == 1 ? one : many);
+}
+
+std::string tolerance_text(const client::NodeStatus& status) {
+  if (status.voters == 0) return "belongs to no cluster yet";
+  if (status.tolerates_failures == 0) return "tolerates 0 failures: no voter may be lost";
+  return "tolerates " + count_text(status.tolerates_failures, "failure", "failures");
+}
+
+std::string certificate_text(std::int64_t expires_s) {
+  if (expires_s == 0) return "none (no TLS)";
+  const std::int64_t left_s = expires_s - static_cast<std::int64_t>(std::time(nullptr));
+  if (left_s < 0) return "expired";
+  return count_text(static_cast<std::uint64_t>(left_s) / 86'400, "day", "days") + " left";
+}
+
+std::string leader_text(const client::NodeStatus& status) {
+  if (status.leader_id.empty()) return "none is known";
+  return status.leader_id + (status.leader_address.empty() ? "" : " at " + status.leader_address);
+}
+
+// The leader counts whom it hears; another node cannot know.
+std::string voters_text(const client::NodeStatus& status) {
+  std::string text = count_text(status.voters, "voter", "voters");
+  if (status.learners > 0) text += ", " + count_text(status.learners, "learner", "learners");
+  if (status.role == "leader" || status.reachable > 0) {
+    text += ", " + std::to_string(status.reachable) + " reachable";
+  } else {
+    text += " (the leader knows how many are reachable)";
+  }
+  return text;
+}
+
+void print_text(const std::string& asked, const client::NodeStatus& status) {
+  const auto row = [](const char* name, const std::string& text) {
+    std::string padded = name;
+    padded.resize(13, ' ');
+    print(padded + text + "\n");
+  };
+  const std::uint64_t lag = status.commit > status.applied ? status.commit - status.applied : 0;
+  row("node", status.id + " at " + asked + " (raft " + status.address + ")");
+  row("cluster", status.cluster_id.empty() ? "none yet" : status.cluster_id);
+  row("role", status.role + ", term " + std::to_string(status.term));
+  row("leader", leader_text(status));
+  row("members", voters_text(status));
+  row("", tolerance_text(status));
+  row("commit", std::to_string(status.commit) + ", applied " + std::to_string(status.applied) +
+                    (lag > 0 ? ", lag " + std::to_string(lag) : ""));
+  row("log", std::to_string(status.log_first) + " to " + std::to_string(status.log_last) + ", " +
+                 size_text(status.log_bytes));
+  row("disk",
+      size_text(status.disk_used_bytes) + " used, " + size_text(status.disk_free_bytes) + " free");
+  row("limits", "message " + size_text(status.message_bytes_max) + ", value " +
+                    size_text(status.value_bytes_max) + ", name " +
+                    size_text(status.name_bytes_max));
+  row("certificate", certificate_text(status.certificate_expires_s));
+  row("version", "server " + status.version + ", iris-cli " + Client::version());
+  if (!status.alarm.empty()) row("ALARM", status.alarm);
+}
+
+Json to_json(const client::NodeStatus& status) {
+  Json object;
+  object["id"] = status.id;
+  object["cluster_id"] = status.cluster_id;
+  object["role"] = status.role;
+  object["term"] = status.term;
+  object["leader_id"] = status.leader_id;
+  object["leader_address"] = status.leader_address;
+  object["commit"] = status.commit;
+  object["applied"] = status.applied;
+  object["log_first"] = status.log_first;
+  object["log_last"] = status.log_last;
+  object["log_bytes"] = status.log_bytes;
+  object["voters"] = status.voters;
+  object["learners"] = status.learners;
+  object["reachable"] = status.reachable;
+  object["tolerates_failures"] = status.tolerates_failures;
+  object["address"] = status.address;
+  object["version"] = status.version;
+  object["disk_used_bytes"] = status.disk_used_bytes;
+  object["disk_free_bytes"] = status.disk_free_bytes;
+  object["message_bytes_max"] = status.message_bytes_max;
+  object["value_bytes_max"] = status.value_bytes_max;
+  object["name_bytes_max"] = status.name_bytes_max;
+  object["certificate_expires_s"] = status.certificate_expires_s;
+  object["alarm"] = status.alarm;
+  return object;
+}
+
+}  // namespace
+
+ExitCode run_status(const Command& self, std::span<const std::string> arguments) {
+  Line line(self);
+  if (const auto code = line.parse(arguments, 0, 0)) return *code;
+  auto client = line.client();
+  if (!client) return line.code();
+  auto asked = ask_all<client::NodeStatus>(
+      line.addresses(), [&](const std::string& address) { return client->status(address); });
+  ExitCode code = exit_ok;
+  bool any = false;
+  for (auto& [address, answer] : asked) {
+    const auto status = answer.get();
+    if (!status) {
+      code = line.failed(status.error());
+      continue;
+    }
+    if (line.json()) {
+      print_json(to_json(*status));
+    } else {
+      if (any) print("\n");
+      print_text(address, *status);
+    }
+    any = true;
+  }
+  if (!finish()) return exit_output;
+  return any ? exit_ok : code;
+}
+
+ExitCode run_health(const Command& self, std::span<const std::string> arguments) {
+  Line line(self);
+  if (const auto code = line.parse(arguments, 0, 0)) return *code;
+  auto client = line.client();
+  if (!client) return line.code();
+  auto asked = ask_all<bool>(line.addresses(),
+                             [&](const std::string& address) { return client->healthy(address); });
+  ExitCode code = exit_ok;
+  for (auto& [address, answer] : asked) {
+    const auto serving = answer.get();
+    if (!serving) {
+      code = line.failed(serving.error());
+      continue;
+    }
+    if (!*serving && code == exit_ok) code = exit_not_found;
+    const char* word = *serving ? "SERVING" : "NOT_SERVING";
+    if (line.json()) {
+      print_json({{"address", address}, {"status", word}});
+    } else {
+      print(address + " " + word + "\n");
+    }
+  }
+  return finish() ? code : exit_output;
+}
+
+}  // namespace iris::cli

@@ -1,0 +1,288 @@
+// watch: prints each change, or runs a command for it, until a signal, a refusal or the command's
+// failure ends it. The callbacks run on the listener's thread; the main thread waits for the end.
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "raft/check.h"
+#include "src/cli/command.h"
+#include "src/cli/hook.h"
+#include "src/cli/resume_file.h"
+
+namespace iris::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+// How long a position may be ahead of what the resume file says, where changes are only printed. A
+// crash repeats at most this much.
+constexpr milliseconds save_every{200};
+
+const char* op_text(client::Update::Op op) {
+  switch (op) {
+    case client::Update::Op::put:
+      return "PUT";
+    case client::Update::Op::remove:
+      return "REMOVE";
+    case client::Update::Op::bookmark:
+      return "BOOKMARK";
+    case client::Update::Op::synced:
+      return "SYNCED";
+    case client::Update::Op::resync:
+      return "RESYNC";
+  }
+  return "";
+}
+
+bool is_mark(const client::Update& update) {
+  return update.op != client::Update::Op::put && update.op != client::Update::Op::remove;
+}
+
+// SIGINT and SIGTERM are held back in this thread and those made after, and read here; so is the
+// listener's word that it is over.
+class EndOfWatch {
+ public:
+  EndOfWatch() {
+    ::sigemptyset(&set_);
+    ::sigaddset(&set_, SIGINT);
+    ::sigaddset(&set_, SIGTERM);
+    CHECK(::pthread_sigmask(SIG_BLOCK, &set_, nullptr) == 0);
+    signals_ = ::signalfd(-1, &set_, SFD_CLOEXEC);
+    ended_ = ::eventfd(0, EFD_CLOEXEC);
+    CHECK(signals_ >= 0 && ended_ >= 0);
+  }
+  ~EndOfWatch() {
+    ::close(signals_);
+    ::close(ended_);
+  }
+  EndOfWatch(const EndOfWatch&) = delete;
+  EndOfWatch& operator=(const EndOfWatch&) = delete;
+
+  // Any thread; the first one's code counts.
+  void end(ExitCode code) {
+    int none = -1;
+    code_.compare_exchange_strong(none, code);
+    const std::uint64_t one = 1;
+    CHECK(::write(ended_, &one, sizeof one) == sizeof one);
+  }
+  // Blocks until end() or a signal.
+  ExitCode wait() {
+    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}};
+    while (::poll(files, 2, -1) < 0) CHECK(errno == EINTR);
+    if ((files[1].revents & POLLIN) != 0) return static_cast<ExitCode>(code_.load());
+    signalfd_siginfo info{};
+    CHECK(::read(signals_, &info, sizeof info) == sizeof info);
+    // Another one ends the process at once, should a command of the watch not end.
+    CHECK(::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr) == 0);
+    return info.ssi_signo == SIGINT ? exit_interrupted : exit_terminated;
+  }
+
+ private:
+  sigset_t set_;
+  int signals_ = -1;
+  int ended_ = -1;
+  std::atomic<int> code_ = -1;
+};
+
+// What is done with each update. On the listener's thread; at the end, when that is over, on the
+// main thread.
+class Watcher {
+ public:
+  Watcher(const Line& line, EndOfWatch& end, std::vector<std::string> command,
+          std::optional<ResumeFile> file, client::Topic topic, bool begins_with_state)
+      : json_(line.json()),
+        end_(end),
+        command_(std::move(command)),
+        file_(std::move(file)),
+        topic_(std::move(topic)),
+        in_state_(begins_with_state) {}
+
+  void take(const client::Update& update) {
+    if (over_) return;
+    const bool bookmark = update.op == client::Update::Op::bookmark;
+    if (!bookmark && !(command_.empty() ? show(update) : run(update))) return;
+    note(update);
+    const auto now = std::chrono::steady_clock::now();
+    if (!command_.empty() || bookmark || now - saved_ >= save_every) save();
+  }
+
+  void save() {
+    if (!file_ || !unsaved_) return;
+    saved_ = std::chrono::steady_clock::now();
+    unsaved_ = false;
+    if (const auto error = file_->write(position_)) finish(exit_output, error->text);
+  }
+
+  void finish(ExitCode code, const std::string& text) {
+    over_ = true;
+    if (!text.empty()) say(text);
+    end_.end(code);
+  }
+
+ private:
+  bool show(const client::Update& update) {
+    if (json_) {
+      Json object;
+      object["op"] = op_text(update.op);
+      if (!is_mark(update)) {
+        object["source"] = update.source;
+        object["key"] = update.key;
+      }
+      if (update.op == client::Update::Op::put) add_value(object, update.value);
+      object["revision"] = update.revision;
+      print_json(object);
+    } else if (update.op == client::Update::Op::resync) {
+      say("the cluster does not know any more what was missed: the state follows");
+    } else if (update.op == client::Update::Op::synced) {
+      say("that was the state at revision " + std::to_string(update.revision));
+    } else {
+      print(std::to_string(update.revision) + " " + op_text(update.op) + " " + update.source + " " +
+            update.key + (update.op == client::Update::Op::put ? " " + update.value : "") + "\n");
+    }
+    if (cli::finish()) return true;
+    finish(exit_output, "");
+    return false;
+  }
+
+  bool run(const client::Update& update) {
+    const auto failure = run_hook(command_,
+                                  {{"IRIS_SOURCE", is_mark(update) ? topic_.source : update.source},
+                                   {"IRIS_KEY", update.key},
+                                   {"IRIS_REVISION", std::to_string(update.revision)},
+                                   {"IRIS_OP", op_text(update.op)}},
+                                  update.value);
+    if (!failure) return true;
+    finish(exit_not_found, *failure);
+    return false;
+  }
+
+  // As client::Position: amid a state there is none to go on from.
+  void note(const client::Update& update) {
+    using Op = client::Update::Op;
+    if (update.op == Op::resync) in_state_ = true;
+    if (update.op == Op::synced) in_state_ = false;
+    position_ = in_state_ ? client::Position{} : client::Position{update.revision, update.key};
+    unsaved_ = true;
+  }
+
+  const bool json_;
+  EndOfWatch& end_;
+  const std::vector<std::string> command_;
+  const std::optional<ResumeFile> file_;
+  const client::Topic topic_;
+  client::Position position_;
+  bool in_state_;
+  bool unsaved_ = false;
+  bool over_ = false;
+  std::chrono::steady_clock::time_point saved_ = {};
+};
+
+// What the flags of watch say.
+struct WatchFlags {
+  bool initial = false;
+  std::uint64_t from = 0;
+  std::string resume;
+  milliseconds heartbeat{5'000};
+
+  void declare(Flags& flags) {
+    flags.section("Where to begin");
+    flags.boolean("initial", &initial, "the state first, then changes");
+    flags.number("from", &from, 1, std::numeric_limits<std::uint64_t>::max(), "REVISION",
+                 "changes after this revision; else those from now on");
+    flags.text("resume", &resume, "FILE",
+               "go on where FILE says the last watch stopped, and keep it up to date; where it is "
+               "not there, begin as the other flags say");
+    flags.section("Stream");
+    flags.duration("heartbeat", &heartbeat, 100ms, 1h,
+                   "how often the node says that nothing changed; a stream silent for three of "
+                   "these is opened at another node");
+  }
+};
+
+struct Beginning {
+  client::ListenOptions options;
+  bool anew = false;  // the last watch stopped amid a state: whoever had half of it is told resync
+};
+
+// Where the watch begins. An error is one of usage.
+client::Result<Beginning> begin_at(const WatchFlags& flags, bool from_given,
+                                   const client::Topic& topic,
+                                   const std::optional<ResumeFile>& file) {
+  Beginning beginning;
+  auto& options = beginning.options;
+  options.topics = {topic};
+  options.heartbeat = flags.heartbeat;
+  options.send_initial = flags.initial;
+  if (from_given) options.after.revision = flags.from;
+  if (!file) return beginning;
+  auto found = file->read();
+  if (!found) return found.error();
+  if (!*found) return beginning;
+  options.after = **found;
+  beginning.anew = options.after.revision == 0;
+  options.send_initial = beginning.anew;
+  return beginning;
+}
+
+// Until the end; nothing is called back any more when this returns.
+ExitCode listen(Client& client, client::ListenOptions options, const Line& line, Watcher& watcher,
+                EndOfWatch& end) {
+  bool connected = false;
+  client::ListenHandlers handlers;
+  handlers.on_update = [&](const client::Update& update) { watcher.take(update); };
+  handlers.on_connected = [&](const std::string& address) {
+    if (std::exchange(connected, true)) say("goes on at " + address);
+  };
+  handlers.on_lost = [&](const client::Error& error) {
+    const bool refused = error.code == client::Code::refused && !connected;
+    if (refused) return watcher.finish(line.failed(error), "");
+    say(error.text + "; trying again");
+  };
+  handlers.on_end = [&](const client::Error& error) { watcher.finish(line.failed(error), ""); };
+  auto listener = client.listen(std::move(options), std::move(handlers));
+  if (!listener) return line.usage(listener.error().text);
+  return end.wait();
+}
+
+}  // namespace
+
+ExitCode run_watch(const Command& self, std::span<const std::string> arguments) {
+  Line line(self);
+  WatchFlags flags;
+  flags.declare(line.flags());
+  if (const auto code = line.parse(arguments, 1, std::numeric_limits<std::size_t>::max())) {
+    return *code;
+  }
+  const auto& plain = line.plain();
+  const std::size_t names = line.given().before_dashes;
+  if (names < 1 || names > 2) return line.usage("it takes " + std::string(self.synopsis));
+  client::Topic topic{plain[0], std::nullopt};
+  if (names == 2) topic.key = plain[1];
+  const std::vector<std::string> command(plain.begin() + static_cast<std::ptrdiff_t>(names),
+                                         plain.end());
+  const bool from_given = line.flags().given("from");
+  if (flags.initial && from_given) return line.usage("-initial and -from exclude each other");
+  std::optional<ResumeFile> file;
+  if (!flags.resume.empty()) file.emplace(flags.resume, topic);
+  auto beginning = begin_at(flags, from_given, topic, file);
+  if (!beginning) return line.usage(beginning.error().text);
+  auto& options = beginning->options;
+
+  EndOfWatch end;
+  auto client = line.client();
+  if (!client) return line.code();
+  Watcher watcher(line, end, command, std::move(file), topic, options.send_initial);
+  if (beginning->anew) watcher.take({.op = client::Update::Op::resync});
+  const ExitCode code = listen(*client, std::move(options), line, watcher, end);
+  watcher.save();
+  return code;
+}
+
+}  // namespace iris::cli

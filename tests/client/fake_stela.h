@@ -1,0 +1,118 @@
+// FakeStela: the discovery service for tests of its clients, in this process, over a real socket.
+// Forgets what a client registered when the client's stream ends, as the real one does. Its threads
+// are gRPC's.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proto/stela.grpc.pb.h"
+
+namespace iris::test {
+
+class FakeStela final : public stela::pb::Stela::Service {
+ public:
+  explicit FakeStela(int port = 0) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), grpc::InsecureServerCredentials(),
+                             &port_);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) std::abort();
+  }
+  ~FakeStela() override {
+    drop_streams();
+    server_->Shutdown(std::chrono::system_clock::now());
+  }
+
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] int port() const { return port_; }
+  // Ends every Connect stream; whoever was connected is forgotten.
+  void drop_streams() {
+    const std::lock_guard lock(mutex_);
+    ++drops_;
+    changed_.notify_all();
+  }
+  [[nodiscard]] bool await_registered(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10),
+                             [&] { return services_.size() == count; });
+  }
+  [[nodiscard]] bool await_registrations(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10),
+                             [&] { return registrations_ >= count; });
+  }
+  [[nodiscard]] stela::pb::ServiceMessage registered() {
+    const std::lock_guard lock(mutex_);
+    if (services_.size() != 1) std::abort();
+    return services_.begin()->second;
+  }
+
+  std::optional<grpc::Status> discover_status;  // set before the calls
+  std::vector<stela::pb::ServiceMessage> found;
+  std::string client_address;
+
+ private:
+  grpc::Status AddClient(grpc::ServerContext*, const stela::pb::AddClientRequest* request,
+                         stela::pb::AddClientResponse* response) override {
+    const std::lock_guard lock(mutex_);
+    client_address = request->client_address();
+    response->set_client_id("client" + std::to_string(++clients_));
+    return {};
+  }
+  grpc::Status Connect(grpc::ServerContext* context, const stela::pb::ConnectRequest* request,
+                       grpc::ServerWriter<stela::pb::ServiceMessage>*) override {
+    std::unique_lock lock(mutex_);
+    const int drops = drops_;
+    while (drops == drops_ && !context->IsCancelled())
+      changed_.wait_for(lock, std::chrono::milliseconds(10));
+    services_.erase(request->client_id());
+    changed_.notify_all();
+    return {};
+  }
+  grpc::Status Register(grpc::ServerContext*, const stela::pb::RegisterRequest* request,
+                        stela::pb::RegisterResponse*) override {
+    const std::lock_guard lock(mutex_);
+    services_[request->client_id()] = request->service();
+    ++registrations_;
+    changed_.notify_all();
+    return {};
+  }
+  grpc::Status Deregister(grpc::ServerContext*, const stela::pb::RegisterRequest* request,
+                          stela::pb::RegisterResponse*) override {
+    const std::lock_guard lock(mutex_);
+    services_.erase(request->client_id());
+    changed_.notify_all();
+    return {};
+  }
+  grpc::Status Discover(grpc::ServerContext*, const stela::pb::DiscoverRequest* request,
+                        stela::pb::DiscoverResponse* response) override {
+    if (discover_status) return *discover_status;
+    for (const auto& service : found) {
+      if (service.name() == request->service_name()) *response->add_services() = service;
+    }
+    return {};
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, stela::pb::ServiceMessage> services_;  // by client
+  int clients_ = 0;
+  int registrations_ = 0;
+  int drops_ = 0;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace iris::test

@@ -1,0 +1,615 @@
+// iris-cli as a user sees it: the built program against fake nodes. Exit codes, what stands on
+// stdout and what on stderr.
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "src/client.h"
+#include "tests/catch.h"
+#include "tests/client/fake_iris.h"
+#include "tests/client/fake_stela.h"
+#include "tests/client/program.h"
+
+using iris::test::Ended;
+using iris::test::FakeCluster;
+using iris::test::FakeIris;
+using iris::test::FakeStela;
+using iris::test::Program;
+using iris::test::run;
+using nlohmann::json;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+// A node and the flags that lead to it.
+struct Fixture {
+  std::shared_ptr<FakeCluster> cluster = std::make_shared<FakeCluster>();
+  FakeIris node{cluster};
+
+  [[nodiscard]] Words line(Words words) const {
+    const bool two = words[0] == "member" || words[0] == "leader";
+    words.insert(words.begin() + (two ? 2 : 1), {"-insecure", "-addr", node.address()});
+    words.insert(words.begin(), IRIS_CLI);
+    return words;
+  }
+  [[nodiscard]] Ended cli(Words words, Program::How how = {}) const {
+    return run(line(std::move(words)), std::move(how));
+  }
+};
+
+// Without a node to lead to.
+Ended cli(Words words, Program::How how = {}) {
+  words.insert(words.begin(), IRIS_CLI);
+  return run(std::move(words), std::move(how));
+}
+
+std::string dead_address() { return FakeIris(std::make_shared<FakeCluster>()).address(); }
+
+FakeIris::Hook always(grpc::StatusCode code, std::string text) {
+  return [=](std::string_view, grpc::ServerContext&) { return grpc::Status(code, text); };
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A folder of its own, gone with the test.
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "iris-cli-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  [[nodiscard]] std::string file(const std::string& name) const { return (path / name).string(); }
+};
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+TEST_CASE("iris-cli stores, prints, lists and removes") {
+  const Fixture at;
+  const Ended set = at.cli({"set", "colors", "sky", "blue"});
+  CHECK(set.code == 0);
+  CHECK(set.out.empty());
+  CHECK(set.err.empty());
+  CHECK(at.cli({"get", "colors", "sky"}).out == "blue");  // the bytes and nothing else
+  CHECK(at.cli({"set", "colors", "grass", "green"}).code == 0);
+  CHECK(at.cli({"ls"}).out == "colors\n");
+  CHECK(at.cli({"ls", "colors"}).out == "grass\nsky\n");
+  CHECK(at.cli({"ls", "colors", "-prefix", "s", "-values"}).out == "sky\tblue\n");
+  CHECK(at.cli({"ls", "colors", "-limit=1"}).out == "grass\n");
+  CHECK(at.cli({"ls", "nothing"}).code == 0);
+  CHECK(at.cli({"rm", "colors", "sky"}).code == 0);
+  CHECK(at.cli({"rm", "colors", "sky"}).code == 0);
+  CHECK(at.cli({"ls", "colors"}).out == "grass\n");
+  CHECK(at.cli({"rm", "colors"}).code == 0);
+  CHECK(at.cli({"ls"}).out.empty());
+}
+
+TEST_CASE("the commands and flags of 2017 work unchanged") {
+  const Fixture at;
+  CHECK(at.cli({"set", "-source", "colors", "-key", "sky", "-value", "blue"}).code == 0);
+  CHECK(at.cli({"set", "-source=colors", "--key=empty", "-value="}).code == 0);
+  CHECK(at.cli({"get", "-source", "colors", "-key", "sky"}).out == "blue");
+  CHECK(at.cli({"getsources"}).out == "colors\n");
+  CHECK(at.cli({"getkeys", "-source", "colors"}).out == "empty\nsky\n");
+  CHECK(at.cli({"removekey", "-source", "colors", "-key", "sky"}).code == 0);
+  // A missing key: nothing, and no error.
+  const Ended missing = at.cli({"get", "-source", "colors", "-key", "sky"});
+  CHECK(missing.code == 0);
+  CHECK(missing.out.empty());
+  CHECK(missing.err.empty());
+  CHECK(at.cli({"removesource", "-source", "colors"}).code == 0);
+  CHECK(at.cli({"getsources"}).out.empty());
+}
+
+TEST_CASE("get prints exactly the bytes; on a terminal the line is ended") {
+  const Fixture at;
+  const std::string bytes("a\0\xff\n\nb", 6);
+  at.cluster->set("s", "bytes", bytes);
+  at.cluster->set("s", "line", "x\n");
+  at.cluster->set("s", "empty", "");
+  CHECK(at.cli({"get", "s", "bytes"}).out == bytes);
+  CHECK(at.cli({"get", "s", "empty"}).out.empty());
+  CHECK(at.cli({"get", "s", "empty"}).code == 0);
+  // A terminal turns each \n into \r\n.
+  CHECK(at.cli({"get", "s", "line"}, {.terminal = true}).out == "x\r\n");
+  at.cluster->set("s", "word", "x");
+  CHECK(at.cli({"get", "s", "word"}, {.terminal = true}).out == "x\r\n");
+}
+
+TEST_CASE("a value comes from stdin with -, and may begin with a dash behind --") {
+  const Fixture at;
+  const std::string bytes("line\n\0\xff", 7);
+  CHECK(at.cli({"set", "s", "k", "-"}, {.input = bytes}).code == 0);
+  CHECK(at.cli({"get", "s", "k"}).out == bytes);
+  CHECK(at.cli({"set", "s", "k", "--", "-5"}).code == 0);
+  CHECK(at.cli({"get", "s", "k"}).out == "-5");
+  // The old spelling took it as it is.
+  CHECK(at.cli({"set", "-source", "s", "-key", "k", "-value", "-"}, {.input = bytes}).code == 0);
+  CHECK(at.cli({"get", "s", "k"}).out == "-");
+}
+
+TEST_CASE("-o json prints one object a line, bytes as text or base64") {
+  const Fixture at;
+  const auto written = json::parse(at.cli({"set", "s", "k", "blå", "-o", "json"}).out);
+  CHECK(written["value"] == "blå");
+  CHECK(written["revision"] == at.cluster->revision);
+  const auto text = json::parse(at.cli({"get", "s", "k", "-o", "json"}).out);
+  CHECK(text["source"] == "s");
+  CHECK(text["key"] == "k");
+  CHECK(text["value"] == "blå");
+  CHECK_FALSE(text.contains("encoding"));
+  CHECK(text["found"] == true);
+  CHECK(text["revision"] == at.cluster->revision);
+
+  // Not UTF-8: a lone byte, an over-long form, a surrogate, a cut-off sequence.
+  const std::pair<std::string, std::string> bad[] = {
+      {"\xff", "/w=="}, {"\xc0\x80", "wIA="}, {"\xed\xa0\x80", "7aCA"}, {"a\xe2\x82", "YeKC"}};
+  for (const auto& [bytes, base64] : bad) {
+    at.cluster->set("s", "k", bytes);
+    const auto binary = json::parse(at.cli({"get", "s", "k", "-o=json"}).out);
+    CHECK(binary["value"] == base64);
+    CHECK(binary["encoding"] == "base64");
+  }
+  at.cluster->set("s", "k2", "v2");
+  std::istringstream rows(at.cli({"ls", "s", "-values", "-o", "json"}).out);
+  std::string row;
+  std::vector<json> objects;
+  while (std::getline(rows, row)) objects.push_back(json::parse(row));
+  REQUIRE(objects.size() == 2);
+  CHECK(objects[1]["key"] == "k2");
+  CHECK(objects[1]["value"] == "v2");
+  CHECK(json::parse(at.cli({"ls", "-o", "json"}).out)["source"] == "s");
+
+  const Ended missing = at.cli({"get", "s", "none", "-o", "json"});
+  CHECK(missing.code == 1);
+  CHECK(json::parse(missing.out)["found"] == false);
+}
+
+TEST_CASE("exit code 1: not found") {
+  const Fixture at;
+  const Ended missing = at.cli({"get", "s", "k"});
+  CHECK(missing.code == 1);
+  CHECK(missing.out.empty());
+  CHECK(contains(missing.err, "not found"));
+  CHECK(at.cli({"member", "rm", "nobody"}).code == 1);
+}
+
+TEST_CASE("exit code 2: usage, with one sentence on stderr") {
+  const std::pair<Words, std::string> bad[] = {
+      {{"get", "s"}, "SOURCE KEY"},
+      {{"get", "s", "k", "x"}, "\"x\""},
+      {{"set", "s", "k"}, "SOURCE KEY VALUE"},
+      {{"get", "-sorce", "s", "-key", "k"}, "did you mean -source?"},
+      {{"get", "-source", "s", "-key", "k", "x"}, "\"x\""},
+      {{"get", "-source", "s"}, "-key is missing"},
+      {{"getkeys"}, "-source is missing"},
+      {{"removekey", "-source", "s"}, "-key is missing"},
+      {{"rm"}, "SOURCE [KEY]"},
+      {{"rm", "s", "-if-rev", "3"}, "-if-rev"},
+      {{"ls", "-values"}, "SOURCE"},
+      {{"get", "s", "k", "-o", "xml"}, "text or json"},
+      {{"get", "s", "k", "-timeout", "0s"}, "1ms"},
+      {{"get", "s", "k", "-addr", "host:0", "-insecure"}, "host:0"},
+      {{"watch"}, "SOURCE"},
+      {{"watch", "a", "b", "c"}, "SOURCE"},
+      {{"watch", "a", "-initial", "-from", "3"}, "-initial"},
+      {{"watch", "a", "-heartbeat", "99ms"}, "100ms"},
+      {{"member", "rm"}, "ID"},
+      {{"member"}, "member ls"},
+      {{"member", "remove"}, "member"},
+      {{"stauts"}, "did you mean status?"},
+      {{"-addr", "x", "get"}, "the command comes first"},
+      {{}, "a command is needed"},
+  };
+  for (const auto& [words, part] : bad) {
+    const Ended ended = cli(words);
+    INFO(ended.err);
+    CHECK(ended.code == 2);
+    CHECK(ended.out.empty());
+    CHECK(contains(ended.err, part));
+  }
+  const Fixture at;
+  const Ended refused = at.cli({"set", "", "k", "v"});
+  CHECK(refused.code == 2);
+  CHECK(contains(refused.err, "You must provide a source"));
+}
+
+TEST_CASE("exit code 3: no node, or none that takes the call") {
+  const std::string dead = dead_address();
+  const Ended ended = cli({"set", "s", "k", "v", "-insecure", "-addr", dead, "-timeout", "300ms"});
+  CHECK(ended.code == 3);
+  CHECK(contains(ended.err, dead));
+  CHECK(contains(ended.err, "Connection refused"));
+
+  const Fixture at;
+  FakeIris leaderless(at.cluster);
+  leaderless.before = [](std::string_view, grpc::ServerContext& context) {
+    return FakeIris::not_done(context, "no leader is known");
+  };
+  const Ended no_leader =
+      cli({"set", "s", "k", "v", "-insecure", "-addr", leaderless.address(), "-timeout", "300ms"});
+  CHECK(no_leader.code == 3);
+  CHECK(contains(no_leader.err, "no leader is known"));
+}
+
+TEST_CASE("exit codes 4 to 7: unknown, refused, conflict, limit") {
+  Fixture at;
+  const std::pair<grpc::StatusCode, int> codes[] = {
+      {grpc::StatusCode::UNAVAILABLE, 4},       {grpc::StatusCode::DEADLINE_EXCEEDED, 4},
+      {grpc::StatusCode::PERMISSION_DENIED, 5}, {grpc::StatusCode::FAILED_PRECONDITION, 5},
+      {grpc::StatusCode::UNIMPLEMENTED, 5},     {grpc::StatusCode::ABORTED, 6},
+      {grpc::StatusCode::RESOURCE_EXHAUSTED, 7}};
+  for (const auto& [status, code] : codes) {
+    at.node.before = always(status, "because of the test");
+    const Ended ended = at.cli({"set", "s", "k", "v"});
+    CHECK(ended.code == code);
+    CHECK(ended.out.empty());
+  }
+  at.node.before = nullptr;
+  CHECK(at.cli({"set", "s", "k", "1", "-if-rev", "0"}).code == 0);
+  CHECK(at.cli({"set", "s", "k", "2", "-if-rev", "0"}).code == 6);
+  const std::string revision = std::to_string(at.cluster->revision);
+  CHECK(at.cli({"rm", "s", "k", "-if-rev", "1"}).code == 6);
+  CHECK(at.cli({"rm", "s", "k", "-if-rev", revision}).code == 0);
+}
+
+TEST_CASE("exit code 5: a node that wants TLS is not spoken to in plain text, and the reverse") {
+  const Fixture at;
+  Folder folder;
+  const Ended no_file =
+      cli({"get", "s", "k", "-addr", at.node.address(), "-ca", folder.file("no.crt")});
+  CHECK(no_file.code == 2);
+  CHECK(contains(no_file.err, folder.file("no.crt")));
+
+  std::ofstream(folder.file("bad.crt")) << "not a certificate";
+  const Ended bad_file =
+      cli({"get", "s", "k", "-addr", at.node.address(), "-ca", folder.file("bad.crt"),
+           "-clientCert", folder.file("bad.crt"), "-clientKey", folder.file("bad.crt")});
+  CHECK(bad_file.code == 2);
+  CHECK(contains(bad_file.err, "holds no PEM certificate"));
+}
+
+TEST_CASE("addresses come from flags, the environment, Stela, or the default") {
+  const Fixture at;
+  at.cluster->set("s", "k", "v");
+  // The first that can be reached.
+  const std::string dead = dead_address();
+  CHECK(cli({"get", "s", "k", "-insecure", "-addr", dead + "," + at.node.address()}).out == "v");
+  CHECK(cli({"get", "s", "k", "-insecure", "-addr", dead, "-addr", at.node.address()}).out == "v");
+  CHECK(cli({"get", "s", "k", "-insecure"},
+            {.environment = {{"IRIS_ADDR", dead + "," + at.node.address()}}})
+            .out == "v");
+  const Ended bad = cli({"get", "s", "k", "-insecure"}, {.environment = {{"IRIS_ADDR", "a,,b"}}});
+  CHECK(bad.code == 2);
+
+  FakeStela stela;
+  stela::pb::ServiceMessage found;
+  found.set_name("iris.service.fg");
+  found.set_ipv4("127.0.0.1");
+  found.set_port(at.node.port());
+  stela.found = {found};
+  CHECK(cli({"get", "s", "k", "-insecure", "-stela", stela.address()}).out == "v");
+  // What the default is tried for is said; nobody need listen there.
+  stela.found.clear();
+  const Ended none = cli({"get", "s", "k", "-insecure", "-stela", stela.address(), "-timeout",
+                          "100ms", "-serverName", "x"});
+  if (none.code != 0 && none.code != 1) {
+    CHECK(contains(none.err, "knows of no node"));
+    CHECK(contains(none.err, "127.0.0.1:32000"));
+  }
+  const Ended gone =
+      cli({"get", "s", "k", "-insecure", "-stela", dead_address(), "-timeout", "100ms"});
+  if (gone.code != 0 && gone.code != 1) CHECK(contains(gone.err, "Stela at "));
+}
+
+TEST_CASE("status tells how a node is, in words and in json") {
+  Fixture at;
+  auto& status = at.cluster->status;
+  status.set_id("00000000000000a1");
+  status.set_cluster_id("00000000000000cc");
+  status.set_role("leader");
+  status.set_term(7);
+  status.set_leader_id("00000000000000a1");
+  status.set_commit(120);
+  status.set_applied(118);
+  status.set_voters(3);
+  status.set_reachable(3);
+  status.set_tolerates_failures(1);
+  status.set_disk_used_bytes(1536);
+  status.set_certificate_expires_s(std::time(nullptr) + 10 * 86'400 + 60);
+  status.set_version("1.0.0");
+  status.set_address("127.0.0.1:32001");
+  const Ended text = at.cli({"status"});
+  CHECK(text.code == 0);
+  for (const char* part :
+       {"00000000000000a1", "leader, term 7", "commit       120, applied 118, lag 2",
+        "3 voters, 3 reachable", "tolerates 1 failure\n", "1.5 KiB used", "10 days left",
+        "server 1.0.0"}) {
+    INFO(text.out);
+    CHECK(contains(text.out, part));
+  }
+  const auto object = json::parse(at.cli({"status", "-o", "json"}).out);
+  CHECK(object["role"] == "leader");
+  CHECK(object["voters"] == 3);
+  CHECK(object["tolerates_failures"] == 1);
+  CHECK(object["certificate_expires_s"] == status.certificate_expires_s());
+
+  status.set_tolerates_failures(0);
+  status.set_certificate_expires_s(0);
+  status.set_alarm("disk full");
+  const Ended worse = at.cli({"status"});
+  CHECK(contains(worse.out, "tolerates 0 failures: no voter may be lost"));
+  CHECK(contains(worse.out, "none (no TLS)"));
+  CHECK(contains(worse.out, "ALARM        disk full"));
+
+  // Several: each that answers, and a word about the others.
+  const std::string dead = dead_address();
+  const Ended both = at.cli({"status", "-addr", dead, "-timeout", "300ms"});
+  CHECK(both.code == 0);
+  CHECK(contains(both.out, "role"));
+  CHECK(contains(both.err, dead));
+}
+
+TEST_CASE("health asks by the gRPC health protocol") {
+  const Fixture at;
+  const Ended good = at.cli({"health"});
+  CHECK(good.code == 0);
+  CHECK(good.out == at.node.address() + " SERVING\n");
+  CHECK(json::parse(at.cli({"health", "-o", "json"}).out)["status"] == "SERVING");
+  CHECK(cli({"health", "-insecure", "-addr", dead_address(), "-timeout", "200ms"}).code == 3);
+}
+
+TEST_CASE("members are listed, removed and promoted, and the lead is moved") {
+  Fixture at;
+  auto* leader = at.cluster->members.add_members();
+  leader->set_id("00000000000000a1");
+  leader->set_address("127.0.0.1:32001");
+  leader->set_voter(true);
+  leader->set_leader(true);
+  leader->set_active(true);
+  auto* learner = at.cluster->members.add_members();
+  learner->set_id("00000000000000b2");
+  learner->set_address("127.0.0.1:32011");
+  learner->set_match(17);
+  const Ended list = at.cli({"member", "ls"});
+  CHECK(list.code == 0);
+  CHECK(list.out ==
+        "ID                ADDRESS          KIND     HEARD  MATCH\n"
+        "00000000000000a1  127.0.0.1:32001  leader   yes    0\n"
+        "00000000000000b2  127.0.0.1:32011  learner  no     17\n");
+  CHECK(at.cli({"member", "promote", "00000000000000b2"}).out == "00000000000000b2\n");
+  CHECK(at.cli({"member", "rm", "127.0.0.1:32011"}).out == "00000000000000b2\n");
+  const Ended refused = at.cli({"member", "rm", "00000000000000a1"});
+  CHECK(refused.code == 5);
+  CHECK(contains(refused.err, "no live majority would be left"));
+  CHECK(at.cli({"member", "rm", "00000000000000a1", "-force"}).code == 0);
+  CHECK(json::parse(at.cli({"leader", "move", "-o", "json"}).out)["id"] == "00000000000000b2");
+}
+
+TEST_CASE("help goes to stdout, with two examples for every command") {
+  const Ended all = cli({"help"});
+  CHECK(all.code == 0);
+  CHECK(all.err.empty());
+  CHECK(contains(all.out, "Exit codes"));
+  for (const Words& words :
+       {Words{"set"}, Words{"get"}, Words{"ls"}, Words{"rm"}, Words{"watch"}, Words{"status"},
+        Words{"health"}, Words{"member", "ls"}, Words{"member", "rm"}, Words{"member", "promote"},
+        Words{"leader", "move"}, Words{"getsources"}, Words{"getkeys"}, Words{"removesource"},
+        Words{"removekey"}}) {
+    Words line = words;
+    line.emplace_back("-h");
+    const Ended help = cli(line);
+    CHECK(help.code == 0);
+    CHECK(help.err.empty());
+    const auto examples = help.out.find("Examples\n");
+    REQUIRE(examples != std::string::npos);
+    const auto blank = help.out.find("\n\n", examples);
+    const std::string part = help.out.substr(examples, blank - examples);
+    std::size_t count = 0;
+    for (auto at = part.find("  iris-cli "); at != std::string::npos;
+         at = part.find("  iris-cli ", at + 1)) {
+      ++count;
+    }
+    INFO(help.out);
+    CHECK(count == 2);
+    line = words;
+    line.insert(line.begin(), "help");
+    CHECK(cli(line).out == help.out);
+  }
+  CHECK(cli({"--version"}).out == std::string("iris-cli ") + iris::Client::version() + "\n");
+}
+
+TEST_CASE("output that cannot be written is no success") {
+  const Fixture at;
+  at.cluster->set("s", "k", std::string(100'000, 'x'));
+  Words shell = {"/bin/sh", "-c", "exec \"$@\" > /dev/full", "sh"};
+  for (const auto& word : at.line({"get", "s", "k"})) shell.push_back(word);
+  const Ended ended = run(shell);
+  CHECK(ended.code == 74);
+  CHECK(contains(ended.err, "No space left"));
+}
+
+TEST_CASE("watch prints changes as they come, until it is interrupted") {
+  const Fixture at;
+  at.cluster->set("colors", "old", "x");
+  Program watch(at.line({"watch", "colors"}));
+  REQUIRE(at.node.await_calls("Listen", 1));
+  at.cluster->set("colors", "sky", "blue");
+  at.cluster->set("other", "sky", "black");
+  at.cluster->remove_source("colors");
+  REQUIRE(watch.await_out(3));
+  watch.signal(SIGINT);
+  const Ended ended = watch.wait();
+  CHECK(ended.code == 130);
+  CHECK(ended.out ==
+        "12 PUT colors sky blue\n"
+        "14 REMOVE colors old\n"
+        "14 REMOVE colors sky\n");
+}
+
+TEST_CASE("watch -initial -o json tells state, synced, and changes of one key") {
+  const Fixture at;
+  at.cluster->set("colors", "sky", "blue");
+  at.cluster->set("colors", "sea", "green");
+  Program watch(at.line({"watch", "colors", "sky", "-initial", "-o", "json"}));
+  REQUIRE(watch.await_out(2));
+  at.cluster->set("colors", "sea", "grey");
+  at.cluster->set("colors", "sky", "\xff");
+  REQUIRE(watch.await_out(3));
+  watch.signal(SIGTERM);
+  const Ended ended = watch.wait();
+  CHECK(ended.code == 143);
+  std::istringstream lines(ended.out);
+  std::string line;
+  std::vector<json> objects;
+  while (std::getline(lines, line)) objects.push_back(json::parse(line));
+  REQUIRE(objects.size() == 3);
+  const json state = {
+      {"op", "PUT"}, {"source", "colors"}, {"key", "sky"}, {"value", "blue"}, {"revision", 11}};
+  const json synced = {{"op", "SYNCED"}, {"revision", 12}};
+  CHECK(objects[0] == state);
+  CHECK(objects[1] == synced);
+  CHECK(objects[2]["encoding"] == "base64");
+}
+
+TEST_CASE("watch -from begins behind a revision") {
+  const Fixture at;
+  at.cluster->set("s", "k", "1");
+  const auto revision = at.cluster->set("s", "k", "2");
+  at.cluster->set("s", "k", "3");
+  Program watch(at.line({"watch", "s", "-from", std::to_string(revision)}));
+  REQUIRE(watch.await_out(1));
+  CHECK(watch.out() == std::to_string(revision + 1) + " PUT s k 3\n");
+}
+
+TEST_CASE("watch runs a command for each change, and ends when that fails") {
+  const Fixture at;
+  const Folder folder;
+  Program watch(
+      at.line({"watch", "s", "--", "sh", "-c",
+               "printf '%s %s %s %s ' $IRIS_OP $IRIS_SOURCE $IRIS_KEY $IRIS_REVISION; cat; echo; "
+               "test $IRIS_KEY != bad"}));
+  REQUIRE(at.node.await_calls("Listen", 1));
+  at.cluster->set("s", "k", "value\n with spaces");
+  at.cluster->set("s", "unread", std::string(1'000'000, 'x'));
+  at.cluster->remove_source("s");
+  at.cluster->set("s", "bad", "");
+  at.cluster->set("s", "never", "");
+  const Ended ended = watch.wait();
+  CHECK(ended.code == 1);
+  CHECK(contains(ended.err, "sh exited 1"));
+  CHECK(contains(ended.out, "PUT s k 11 value\n with spaces\n"));
+  CHECK(contains(ended.out, "REMOVE s k 13 \n"));
+  CHECK(contains(ended.out, "PUT s bad 14 \n"));
+  CHECK_FALSE(contains(ended.out, "never"));
+  const Ended no_command = at.cli({"watch", "s", "-from", "13", "--", "/no/such/program"});
+  CHECK(no_command.code == 1);
+  CHECK(contains(no_command.err, "cannot run /no/such/program"));
+}
+
+TEST_CASE("watch -resume goes on where the last one stopped, without gap or duplicate") {
+  const Fixture at;
+  const Folder folder;
+  const std::string file = folder.file("position");
+  const Words words = {"watch", "s", "-initial", "-heartbeat", "100ms", "-resume", file};
+  at.cluster->set("s", "a", "1");
+  {
+    Program watch(at.line(words));
+    REQUIRE(watch.await_out(1));
+    at.cluster->set("s", "b", "2");
+    REQUIRE(watch.await_out(2));
+    watch.signal(SIGTERM);
+    CHECK(watch.wait().out == "11 PUT s a 1\n12 PUT s b 2\n");
+  }
+  at.cluster->set("s", "c", "3");
+  at.cluster->remove_source("s");
+  {
+    Program watch(at.line(words));
+    REQUIRE(watch.await_out(4));
+    watch.signal(SIGTERM);
+    CHECK(watch.wait().out == "13 PUT s c 3\n14 REMOVE s a\n14 REMOVE s b\n14 REMOVE s c\n");
+  }
+  // What was trimmed meanwhile is told, and the state follows.
+  at.cluster->set("s", "d", "4");
+  at.cluster->trim();
+  {
+    Program watch(at.line(words));
+    REQUIRE(watch.await_err("that was the state"));
+    watch.signal(SIGTERM);
+    const Ended ended = watch.wait();
+    CHECK(ended.out == "15 PUT s d 4\n");
+    CHECK(contains(ended.err, "does not know any more"));
+  }
+  CHECK(json::parse(read_file(file))["revision"] == 15);
+
+  // Of another watch, or damaged: said, and not touched.
+  const Ended other = at.cli({"watch", "t", "-resume", file});
+  CHECK(other.code == 2);
+  CHECK(contains(other.err, "belongs to a watch of s, not of t"));
+  std::ofstream(file) << "{";
+  const Ended damaged = at.cli(words);
+  CHECK(damaged.code == 2);
+  CHECK(contains(damaged.err, "damaged"));
+}
+
+TEST_CASE("a command that failed sees its change again") {
+  const Fixture at;
+  const Folder folder;
+  const auto words = [&](const std::string& test) {
+    return at.line({"watch", "s", "-from", "10", "-resume", folder.file("position"), "--", "sh",
+                    "-c", "echo $IRIS_KEY; " + test});
+  };
+  at.cluster->set("s", "good", "");
+  at.cluster->set("s", "bad", "");
+  CHECK(run(words("test $IRIS_KEY = good")).out == "good\nbad\n");
+  Program again(words("true"));
+  REQUIRE(again.await_out(1));
+  CHECK(again.out() == "bad\n");
+}
+
+TEST_CASE("a command that had half of a state is told resync first") {
+  const Fixture at;
+  const Folder folder;
+  const auto words = [&](const std::string& test) {
+    return at.line({"watch", "s", "-initial", "-resume", folder.file("position"), "--", "sh", "-c",
+                    "echo $IRIS_OP $IRIS_KEY; " + test});
+  };
+  at.cluster->set("s", "a", "");
+  at.cluster->set("s", "b", "");
+  CHECK(run(words("test $IRIS_KEY = a")).out == "PUT a\nPUT b\n");
+  Program again(words("true"));
+  REQUIRE(again.await_out(4));
+  CHECK(again.out() == "RESYNC\nPUT a\nPUT b\nSYNCED\n");
+}
+
+TEST_CASE("watch survives the death of its node") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  auto first = std::make_unique<FakeIris>(cluster);
+  FakeIris second(cluster);
+  Program watch(
+      {IRIS_CLI, "watch", "s", "-insecure", "-addr", first->address() + "," + second.address()});
+  REQUIRE(first->await_calls("Listen", 1));
+  cluster->set("s", "k", "1");
+  REQUIRE(watch.await_out(1));
+  first->kill();
+  cluster->set("s", "k", "2");
+  REQUIRE(watch.await_out(2));
+  cluster->set("s", "k", "3");
+  REQUIRE(watch.await_out(3));
+  CHECK(watch.out() == "11 PUT s k 1\n12 PUT s k 2\n13 PUT s k 3\n");
+  REQUIRE(watch.await_err("goes on at " + second.address()));
+}
