@@ -1,9 +1,13 @@
 #include "tests/store/fixture.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +20,10 @@ namespace iris::store::test {
 namespace fs = std::filesystem;
 
 TempFolder::TempFolder() {
-  std::string pattern = (fs::temp_directory_path() / "iris-store-XXXXXX").string();
+  const char* in_memory = "/dev/shm";
+  const bool there = ::access(in_memory, W_OK) == 0;
+  const fs::path place = there ? fs::path(in_memory) : fs::temp_directory_path();
+  std::string pattern = (place / "iris-store-XXXXXX").string();
   REQUIRE(::mkdtemp(pattern.data()) != nullptr);
   path_ = pattern;
 }
@@ -176,16 +183,82 @@ void Opened::fill(std::uint64_t term, std::uint64_t first, std::uint64_t last) {
   await_applied(last);
 }
 
-int in_child(const std::function<void()>& body) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    body();
-    ::_exit(99);
+namespace {
+constexpr int child_output = 3;  // the child's end of the pipe
+}
+
+Child::Child(const std::string& test_case, const Settings& settings) {
+  int ends[2] = {};
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  posix_spawn_file_actions_t actions;
+  REQUIRE(::posix_spawn_file_actions_init(&actions) == 0);
+  REQUIRE(::posix_spawn_file_actions_adddup2(&actions, ends[1], child_output) == 0);
+  std::vector<std::string> environment;
+  for (char** one = environ; *one != nullptr; ++one) environment.emplace_back(*one);
+  for (const auto& [name, value] : settings) {
+    environment.push_back("IRIS_TEST_" + name + "=" + value);
   }
+  std::vector<char*> variables;
+  for (std::string& one : environment) variables.push_back(one.data());
+  variables.push_back(nullptr);
+  std::string program = fs::read_symlink("/proc/self/exe").string();
+  std::string name = test_case;
+  char* const arguments[] = {program.data(), name.data(), nullptr};
+  REQUIRE(::posix_spawn(&pid_, program.c_str(), &actions, nullptr, arguments, variables.data()) ==
+          0);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  pipe_ = ends[0];
+}
+
+Child::~Child() {
+  if (pid_ > 0) {
+    kill();
+    wait();
+  }
+  ::close(pipe_);
+}
+
+int Child::wait() {
   int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(::waitpid(pid_, &status, 0) == pid_);
+  pid_ = -1;
   return status;
+}
+
+void Child::kill() { ::kill(pid_, SIGKILL); }
+
+bool Child::listen(bool block) {
+  pollfd ready{pipe_, POLLIN, 0};
+  if (::poll(&ready, 1, block ? -1 : 0) <= 0) return false;
+  char bytes[4096];
+  const ssize_t got = ::read(pipe_, bytes, sizeof bytes);
+  if (got <= 0) return false;
+  heard_.append(bytes, static_cast<std::size_t>(got));
+  return true;
+}
+
+std::string Child::heard() {
+  while (listen(false)) {
+  }
+  return heard_.substr(0, heard_.rfind('\n') + 1);
+}
+
+std::string Child::hear_all() {
+  while (listen(true)) {
+  }
+  return heard();
+}
+
+std::string setting(const std::string& name) {
+  const char* value = std::getenv(("IRIS_TEST_" + name).c_str());
+  REQUIRE(value != nullptr);
+  return value;
+}
+
+void say(const std::string& line) {
+  const std::string bytes = line + "\n";
+  REQUIRE(::write(child_output, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
 }
 
 std::vector<std::string> files_in(const std::string& folder, std::string_view ending) {

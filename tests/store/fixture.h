@@ -20,7 +20,8 @@
 
 namespace iris::store::test {
 
-// A new folder below the system's temporary one; deleted with its owner.
+// A new folder, in memory where the system has a place for that (a killed process loses nothing
+// there either), else below the system's temporary one. Deleted with its owner.
 class TempFolder {
  public:
   TempFolder();
@@ -102,8 +103,31 @@ class Opened {
   std::unique_ptr<Store> store_;
 };
 
-// Runs `body` in a child process. It must end the child itself; returns how (as waitpid says).
-int in_child(const std::function<void()>& body);
+// A process of its own that runs one hidden test case of this program (threads do not survive a
+// fork, so it is started anew). Killed with its owner, if it is still there.
+class Child {
+ public:
+  using Settings = std::vector<std::pair<std::string, std::string>>;
+  Child(const std::string& test_case, const Settings& settings);
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  // Waits for its end and returns it as waitpid says.
+  int wait();
+  void kill();
+  // What it wrote with say(), complete lines only, so far; or until its end.
+  std::string heard();
+  std::string hear_all();
+
+ private:
+  bool listen(bool block);
+  int pid_ = -1;
+  int pipe_ = -1;
+  std::string heard_;
+};
+// In the child.
+[[nodiscard]] std::string setting(const std::string& name);
+void say(const std::string& line);
 
 // Files below `folder` whose name ends so, sorted; the newest of one kind is the last.
 [[nodiscard]] std::vector<std::string> files_in(const std::string& folder, std::string_view ending);

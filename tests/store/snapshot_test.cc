@@ -260,31 +260,40 @@ TEST_CASE("a damaged stream is not staged; the next one is (hazards 63, 68)") {
   require_installed(node, source);
 }
 
+namespace {
+
+// Stages half of the source's stream and waits until it is in a file.
+void stage_half(Opened& node, const Source& source) {
+  node->import_begin(source.of);
+  bool taken = false;
+  node->import_chunk(source.stream.substr(0, source.stream.size() / 2),
+                     [&taken](Status status) { taken = status.has_value(); });
+  REQUIRE(node.loop().run_until([&] { return taken; }));
+}
+
+}  // namespace
+
+TEST_CASE("child: half an import", "[.child]") {
+  const Source source;
+  Opened node(setting("FOLDER"));
+  stage_half(node, source);
+  ::_exit(7);
+}
+
 TEST_CASE("an import that is dropped, or cut off by a restart, leaves nothing (hazard 63)") {
   const Source source;
   const TempFolder folder;
   const auto staged_files = [&] { return files_in(folder.raft() + "/staging", ".sst").size(); };
-  const auto begin = [&](Opened& node) {
-    node->import_begin(source.of);
-    bool taken = false;
-    node->import_chunk(source.stream.substr(0, source.stream.size() / 2),
-                       [&taken](Status status) { taken = status.has_value(); });
-    REQUIRE(node.loop().run_until([&] { return taken; }));
-    REQUIRE(staged_files() == 1);
-  };
   {
     Opened node(folder.raft());
     node.fill(1, 1, 5);
-    begin(node);
+    stage_half(node, source);
+    REQUIRE(staged_files() == 1);
     node->import_drop();
     REQUIRE(node.loop().run_until([&] { return staged_files() == 0; }));
   }
-  const int status = in_child([&] {
-    Opened node(folder.raft());
-    begin(node);
-    ::_exit(0);
-  });
-  REQUIRE(WIFEXITED(status));
+  Child child("child: half an import", {{"FOLDER", folder.raft()}});
+  REQUIRE(WEXITSTATUS(child.wait()) == 7);
   REQUIRE(staged_files() == 1);
   Opened node(folder.raft());
   REQUIRE_FALSE(std::filesystem::exists(folder.raft() + "/staging"));
@@ -309,57 +318,68 @@ TEST_CASE("a log that holds the mark's very entry keeps what follows it (paper f
   REQUIRE(node.raft().entries.size() == (same ? 2 : 0));
 }
 
-TEST_CASE(
-    "a crash at any step of an installation leaves the old state or the new (hazards 59, 60)") {
+namespace {
+
+// A log of term 2 up to 4, or, where `suffix_held`, of the source's own term up to 12.
+void prepare(Opened& node, const Source& source, bool suffix_held) {
+  node.fill(2, 1, 4);
+  if (suffix_held) {
+    std::vector<raft::EntryPtr> more;
+    for (std::uint64_t i = 5; i <= 12; ++i) more.push_back(entry(3, i));
+    node.await_durable(node.write(more, raft::HardState{{3}, {}}));
+  }
+  REQUIRE(take_in(node, source.of, source.stream, 4096).has_value());
+}
+
+}  // namespace
+
+TEST_CASE("child: an installation that ends at a step", "[.child]") {
   const Source source;
+  Opened node(setting("FOLDER"), [at = setting("STEP")](RocksOptions& options) {
+    options.on_step = [at](std::string_view reached) {
+      if (reached == at) ::_exit(7);
+    };
+  });
+  prepare(node, source, setting("SUFFIX") == "held");
+  node.await_durable(node.install(source.of, {}, raft::HardState{{4}, {9}}));
+}
+
+TEST_CASE("a crash at any step of an installation leaves the old state or the new (59, 60)") {
+  const Source source;
+  const bool suffix_held = GENERATE(false, true);
   const std::vector<std::pair<std::string, bool>> steps{
       {"install noted", false}, {"family made", false},     {"files moved", false},
       {"data flipped", true},   {"old data dropped", true}, {"log restarted", true}};
   for (const auto& [step, is_new] : steps) {
-    for (const bool suffix_held : {false, true}) {
-      INFO(step << ", suffix held: " << suffix_held);
-      const TempFolder folder;
-      const int status = in_child([&, at = step] {
-        Opened node(folder.raft(), [&](RocksOptions& options) {
-          options.on_step = [&](std::string_view reached) {
-            if (reached == at) ::_exit(7);
-          };
-        });
-        node.fill(2, 1, 4);
-        if (suffix_held) {
-          std::vector<raft::EntryPtr> more;
-          for (std::uint64_t i = 5; i <= 12; ++i) more.push_back(entry(3, i));
-          node.await_durable(node.write(more, raft::HardState{{3}, {}}));
-        }
-        REQUIRE(take_in(node, source.of, source.stream, 4096).has_value());
-        node.await_durable(node.install(source.of, {}, raft::HardState{{4}, {9}}));
-      });
-      REQUIRE(WIFEXITED(status));
-      REQUIRE(WEXITSTATUS(status) == 7);
-      const std::size_t tail = suffix_held ? 2 : 0;  // entries 11 and 12
-      {
-        Opened node(folder.raft());
-        REQUIRE(node.raft().state == raft::HardState{{4}, {9}});
-        if (is_new) {
-          REQUIRE(node.raft().floor == source.of);
-          REQUIRE(node.raft().applied == raft::Index{10});
-          REQUIRE(node.raft().entries.size() == tail);
-          require_installed(node, source);
-        } else {
-          REQUIRE(node.raft().floor == raft::SnapshotMark{});
-          REQUIRE(node.raft().applied == raft::Index{4});
-          REQUIRE(node.raft().entries.size() == (suffix_held ? 12 : 4));
-          REQUIRE(node.scan(Table::values).size() == 4);
-          // It can be done again.
-          REQUIRE(take_in(node, source.of, source.stream, 4096).has_value());
-          node.await_durable(node.install(source.of));
-          require_installed(node, source);
-        }
+    INFO(step << ", suffix held: " << suffix_held);
+    const TempFolder folder;
+    Child child(
+        "child: an installation that ends at a step",
+        {{"FOLDER", folder.raft()}, {"STEP", step}, {"SUFFIX", suffix_held ? "held" : "other"}});
+    const int status = child.wait();
+    REQUIRE(WIFEXITED(status));
+    REQUIRE(WEXITSTATUS(status) == 7);
+    const std::size_t tail = suffix_held ? 2 : 0;  // entries 11 and 12
+    {
+      Opened node(folder.raft());
+      REQUIRE(node.raft().state == raft::HardState{{4}, {9}});
+      if (is_new) {
+        REQUIRE(node.raft().floor == source.of);
+        REQUIRE(node.raft().applied == raft::Index{10});
+        REQUIRE(node.raft().entries.size() == tail);
+      } else {
+        REQUIRE(node.raft().floor == raft::SnapshotMark{});
+        REQUIRE(node.raft().applied == raft::Index{4});
+        REQUIRE(node.raft().entries.size() == (suffix_held ? 12 : 4));
+        REQUIRE(node.scan(Table::values).size() == 4);
+        REQUIRE(take_in(node, source.of, source.stream, 4096).has_value());  // once more
+        node.await_durable(node.install(source.of));
       }
-      Opened node(folder.raft());  // and nothing is left to settle
-      REQUIRE(node.raft().floor == source.of);
-      REQUIRE(node.raft().entries.size() == tail);
+      require_installed(node, source);
     }
+    Opened node(folder.raft());  // and nothing is left to settle
+    REQUIRE(node.raft().floor == source.of);
+    REQUIRE(node.raft().entries.size() == tail);
   }
 }
 

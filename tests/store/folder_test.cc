@@ -1,0 +1,191 @@
+// The raft folder: who may use it, and what is said to those who may not.
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "store/folder.h"
+#include "tests/store/fixture.h"
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris::store::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_file_at(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file_at(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+bool says(const Error& error, const std::string& part) {
+  return error.text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a folder is made for its owner alone, with what is above it") {
+  const TempFolder folder;
+  const std::string path = folder.path() + "/a/b/raft";
+  const Opened node(path);
+  struct stat found = {};
+  REQUIRE(::stat(path.c_str(), &found) == 0);
+  REQUIRE((found.st_mode & 0777) == 0700);
+}
+
+TEST_CASE("child: holds a folder", "[.child]") {
+  const Opened node(setting("FOLDER"));
+  say("holding");
+  ::pause();
+}
+
+TEST_CASE("a folder in use names the process that has it, until that ends (hazard 103)") {
+  const TempFolder folder;
+  {
+    const Opened mine(folder.raft());
+    const Error error = open_error(folder.raft());
+    REQUIRE(error.code == Errc::busy);
+    REQUIRE(says(error, "process " + std::to_string(::getpid())));
+    REQUIRE(says(error, folder.raft()));
+  }
+  {
+    Child other("child: holds a folder", {{"FOLDER", folder.raft()}});
+    Loop loop;
+    REQUIRE(loop.run_until([&] { return other.heard() == "holding\n"; }));
+    const Error error = open_error(folder.raft());
+    REQUIRE(error.code == Errc::busy);
+    REQUIRE_FALSE(says(error, "process " + std::to_string(::getpid())));
+  }
+  const Opened mine(folder.raft());  // a process that was killed holds nothing
+}
+
+TEST_CASE("child: opens as nobody", "[.child]") {
+  if (::geteuid() == 0) REQUIRE(::setuid(65534) == 0);
+  say(open_error(setting("FOLDER")).text);
+}
+
+TEST_CASE("a folder without permission is told with its path and the reason") {
+  const TempFolder folder;
+  const std::string raft = GENERATE(std::string("/raft"), std::string("/raft/below"));
+  REQUIRE(::mkdir((folder.path() + "/raft").c_str(), 0500) == 0);
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  REQUIRE(::chmod((folder.path() + "/raft").c_str(), 0555) == 0);
+  Child child("child: opens as nobody", {{"FOLDER", folder.path() + raft}});
+  const std::string said = child.hear_all();
+  REQUIRE(WEXITSTATUS(child.wait()) == 0);
+  INFO(said);
+  REQUIRE(said.find(folder.path() + raft) != std::string::npos);
+  REQUIRE(said.find("Permission denied") != std::string::npos);
+}
+
+TEST_CASE("what is not a folder is told with its path") {
+  const TempFolder folder;
+  write_file_at(folder.raft(), "a file");
+  const Error error = open_error(folder.raft());
+  REQUIRE(says(error, folder.raft()));
+  REQUIRE(says(error, "Not a directory"));
+}
+
+TEST_CASE("a folder of a newer version is refused with both numbers (hazard 105)") {
+  const TempFolder folder;
+  { const Opened node(folder.raft()); }
+  const std::string identity = folder.raft() + "/identity";
+  std::string text = read_file_at(identity);
+  const std::string line = "format " + std::to_string(folder_format);
+  text.replace(text.find(line), line.size(), "format 7");
+  write_file_at(identity, text);
+  const Error error = open_error(folder.raft());
+  REQUIRE(error.code == Errc::refused);
+  REQUIRE(says(error, "format 7"));
+  REQUIRE(says(error, "knows " + std::to_string(folder_format)));
+}
+
+TEST_CASE("any damage to whose folder it is stops the start (hazards 98, 101)") {
+  const TempFolder folder;
+  { const Opened node(folder.raft()); }
+  const std::string identity = folder.raft() + "/identity";
+  const std::string sound = read_file_at(identity);
+  for (std::size_t at = 0; at < sound.size(); ++at) {
+    INFO(at);
+    flip_bit(identity, at);
+    const Error error = open_error(folder.raft());
+    REQUIRE((error.code == Errc::corrupt || error.code == Errc::refused));  // a flip in the format
+    flip_bit(identity, at);
+  }
+  write_file_at(identity, "");
+  REQUIRE(open_error(folder.raft()).code == Errc::corrupt);
+  write_file_at(identity, sound);
+  const Opened node(folder.raft());
+}
+
+TEST_CASE("what is missing is named, and never made anew beside the rest") {
+  const TempFolder folder;
+  { const Opened node(folder.raft()); }
+  const std::string part = GENERATE("identity", "log", "data", "log.mark", "log/CURRENT");
+  fs::rename(folder.raft() + "/" + part, folder.path() + "/aside");
+  const Error error = open_error(folder.raft());
+  INFO(error.text);
+  REQUIRE((error.code == Errc::corrupt || error.code == Errc::io));
+  REQUIRE(says(error, folder.raft()));
+  fs::rename(folder.path() + "/aside", folder.raft() + "/" + part);
+  const Opened node(folder.raft());
+}
+
+TEST_CASE("a first start that was cut off begins again (hazard 98)") {
+  const TempFolder folder;
+  raft::NodeId first;
+  {
+    const Opened node(folder.raft());
+    first = node.raft().self;
+  }
+  fs::rename(folder.raft() + "/identity", folder.raft() + "/identity.new");
+  const Opened node(folder.raft());
+  REQUIRE(node.raft().self != first);
+  REQUIRE_FALSE(fs::exists(folder.raft() + "/identity.new"));
+}
+
+TEST_CASE("log and data of two nodes, or of two times, are not put together (hazards 100, 102)") {
+  const TempFolder one;
+  const TempFolder other;
+  {
+    Opened node(one.raft());
+    node.fill(1, 1, 5);
+  }
+  {
+    Opened node(other.raft());
+    node.fill(1, 1, 5);
+  }
+  const std::string part = GENERATE("data", "log");
+  fs::rename(one.raft() + "/" + part, one.path() + "/aside");
+  SECTION("of another node") {
+    fs::copy(other.raft() + "/" + part, one.raft() + "/" + part, fs::copy_options::recursive);
+    const Error error = open_error(one.raft());
+    REQUIRE(error.code == Errc::corrupt);
+    REQUIRE(says(error, "another node"));
+  }
+  SECTION("of an earlier time") {
+    fs::copy(one.path() + "/aside", one.raft() + "/" + part, fs::copy_options::recursive);
+    {
+      Opened node(one.raft());
+      node.fill(1, 6, 9);
+      node.await_trim(mark(1, 8));
+    }
+    fs::remove_all(one.raft() + "/" + part);
+    fs::copy(one.path() + "/aside", one.raft() + "/" + part, fs::copy_options::recursive);
+    const Error error = open_error(one.raft());
+    INFO(error.text);
+    REQUIRE(error.code == Errc::corrupt);
+    REQUIRE(says(error, part == std::string("log") ? "lost synced records" : "disagree"));
+  }
+}
+
+}  // namespace iris::store::test
