@@ -9,6 +9,7 @@
 #include <rocksdb/table.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "raft/check.h"
@@ -23,20 +24,25 @@ constexpr double bloom_bits_per_key = 10;
 // RocksDB would heal some background errors by itself and go on; a node must not (hazard 95).
 class FailStop final : public rocksdb::EventListener {
  public:
-  explicit FailStop(Alarm& alarm) : alarm_(alarm) {}
+  FailStop(std::string path, Alarm& alarm) : path_(std::move(path)), alarm_(alarm) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
                          rocksdb::Status* status) override {
-    alarm_.raise(engine_error("the disk refused what RocksDB wrote in the background", *status));
+    alarm_.raise(engine_error("the disk refuses what is written in raft folder " + path_, *status));
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;  // of a full disk: it would begin again once there is room
   }
 
  private:
+  const std::string path_;
   Alarm& alarm_;
 };
 
 rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm) {
   rocksdb::DBOptions common;
   common.env = options.env != nullptr ? options.env : rocksdb::Env::Default();
-  common.listeners.push_back(std::make_shared<FailStop>(alarm));
+  common.listeners.push_back(std::make_shared<FailStop>(options.path, alarm));
   common.paranoid_checks = true;
   common.max_bgerror_resume_count = 0;
   common.max_background_jobs = 2;

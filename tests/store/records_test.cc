@@ -1,0 +1,195 @@
+// The bytes of the log's and the data's records, and the verdict on what was found: pure functions.
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <thread>
+
+#include "store/codec.h"
+#include "store/crc32c.h"
+#include "store/keys.h"
+#include "store/lane.h"
+#include "store/log_records.h"
+#include "store/recovery.h"
+#include "store/sha256.h"
+#include "tests/store/fixture.h"
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris::store::test {
+
+TEST_CASE("CRC-32C gives the published values, in one piece or many (RFC 3720 B.4)") {
+  REQUIRE(crc32c("") == 0);
+  REQUIRE(crc32c("123456789") == 0xe3069283);
+  REQUIRE(crc32c(std::string(32, '\0')) == 0x8a9136aa);
+  REQUIRE(crc32c(std::string(32, '\xff')) == 0x62a8ab43);
+  std::string rising(32, '\0');
+  std::iota(rising.begin(), rising.end(), '\0');
+  REQUIRE(crc32c(rising) == 0x46dd794e);
+  std::string falling(rising.rbegin(), rising.rend());
+  REQUIRE(crc32c(falling) == 0x113fdb5c);
+  for (std::size_t cut = 0; cut <= rising.size(); ++cut) {
+    REQUIRE(crc32c(rising.substr(cut), crc32c(rising.substr(0, cut))) == 0x46dd794e);
+  }
+}
+
+TEST_CASE("SHA-256 gives the published value (FIPS 180-4 example)") {
+  Sha256 hash;
+  hash.add("a");
+  hash.add("bc");
+  REQUIRE(hex(hash.finish()) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_CASE("a reader takes any bytes and never more than there are") {
+  raft::SnapshotMark sound = mark(7, 99);
+  sound.members.learners = members_of({8}).voters;
+  std::string bytes;
+  put_mark(bytes, sound);
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    Reader reader(std::string_view(bytes).substr(0, cut));
+    static_cast<void>(reader.mark());
+    REQUIRE_FALSE(reader.ok());
+    REQUIRE(reader.u64() == 0);
+  }
+  Reader reader(bytes);
+  REQUIRE(reader.mark() == sound);
+  REQUIRE(reader.complete());
+  std::string later_layout = bytes;
+  later_layout[24] = 2;
+  REQUIRE(Reader(later_layout).mark().members == raft::Members{});
+}
+
+TEST_CASE("an entry's record holds at its place in its chain only (hazards 31, 101)") {
+  std::string record;
+  const Chain link = encode_entry(*entry(2, 5, "command"), 77, record);
+  Chain chain = 77;
+  const Result<raft::EntryPtr> back = decode_entry({5}, record, chain);
+  REQUIRE(back.has_value());
+  REQUIRE(**back == *entry(2, 5, "command"));
+  REQUIRE(chain == link);
+  for (const auto& [index, former] : {std::pair<std::uint64_t, Chain>{6, 77}, {5, 78}}) {
+    chain = former;
+    const Result<raft::EntryPtr> wrong = decode_entry({index}, record, chain);
+    REQUIRE_FALSE(wrong.has_value());
+    REQUIRE(wrong.error().code == Errc::corrupt);
+    REQUIRE(wrong.error().text.find("log record " + std::to_string(index)) != std::string::npos);
+    REQUIRE(chain == former);
+  }
+  for (std::size_t at = 0; at < record.size() * 8; ++at) {
+    std::string damaged = record;
+    damaged[at / 8] = static_cast<char>(damaged[at / 8] ^ (1 << at % 8));
+    chain = 77;
+    REQUIRE_FALSE(decode_entry({5}, damaged, chain).has_value());
+  }
+  for (std::size_t cut = 0; cut < record.size(); ++cut) {
+    chain = 77;
+    REQUIRE_FALSE(decode_entry({5}, std::string_view(record).substr(0, cut), chain).has_value());
+  }
+}
+
+TEST_CASE("entry keys sort as their indexes do, and nothing else is an entry's") {
+  const std::vector<std::uint64_t> indexes{1, 255, 256, 65'536, std::uint64_t{1} << 40};
+  std::vector<std::string> keys;
+  for (const std::uint64_t index : indexes) {
+    keys.push_back(entry_key({index}));
+    REQUIRE(index_of(keys.back()) == raft::Index{index});
+    REQUIRE(keys.back() < entries_end());
+  }
+  REQUIRE(std::is_sorted(keys.begin(), keys.end()));
+  for (const std::string_view other : {head_key, floor_key, install_key, identity_key}) {
+    REQUIRE(index_of(other) == raft::Index{});
+    REQUIRE(other >= entries_end());
+  }
+}
+
+TEST_CASE("sealed records do not pass for one another, nor damaged") {
+  const Head head{9, {{4}, {2}}, {{4}, {50}}, 0x12345678};
+  Head head_back;
+  REQUIRE(decode_head(encode_head(head), head_back));
+  REQUIRE(head_back == head);
+  const Floor floor{mark(3, 20), 0xabcdef};
+  Floor floor_back;
+  REQUIRE(decode_floor(encode_floor(floor), floor_back));
+  REQUIRE(floor_back == floor);
+  const Identity identity{{11}, {12}};
+  Identity identity_back;
+  REQUIRE(decode_identity(encode_identity(identity), identity_back));
+  REQUIRE(identity_back == identity);
+  raft::SnapshotMark install_back;
+  REQUIRE(decode_install(encode_install(mark(1, 2)), install_back));
+  REQUIRE(install_back == mark(1, 2));
+  REQUIRE_FALSE(decode_head(encode_floor(floor), head_back));
+  REQUIRE_FALSE(decode_install(encode_floor(floor), install_back));
+  raft::EntryId applied;
+  REQUIRE(decode_applied(encode_applied({{1}, {2}}), applied));
+  REQUIRE(applied == raft::EntryId{{1}, {2}});
+  std::string damaged = encode_head(head);
+  damaged[10] ^= 1;
+  REQUIRE_FALSE(decode_head(damaged, head_back));
+  REQUIRE_FALSE(decode_head("", head_back));
+  std::uint64_t number = 0;
+  REQUIRE(family_number(family_name(12)) == 12);
+  REQUIRE(family_number("rows-") == 0);
+  REQUIRE(family_number("rows-1x") == 0);
+  REQUIRE(decode_number("a", encode_number("a", 5), number));
+  REQUIRE_FALSE(decode_number("b", encode_number("a", 5), number));
+}
+
+TEST_CASE("log and data agree only where the log holds the data's very entry (60, 70, 100)") {
+  LogFound log;
+  log.floor = mark(1, 10);
+  for (std::uint64_t i = 11; i <= 14; ++i) log.entries.push_back(entry(i < 13 ? 1 : 2, i));
+  const auto verdict = [&](std::uint64_t term, std::uint64_t index) {
+    return reconcile(log, mark(term, index));
+  };
+  for (const std::uint64_t index : {10, 11, 12}) REQUIRE(*verdict(1, index) == Verdict::agree);
+  for (const std::uint64_t index : {13, 14}) REQUIRE(*verdict(2, index) == Verdict::agree);
+  const std::vector<std::pair<std::uint64_t, std::uint64_t>> others{{1, 9},  {2, 10}, {2, 12},
+                                                                    {1, 13}, {3, 14}, {2, 15}};
+  for (const auto& [term, index] : others) {
+    const Result<Verdict> refused = verdict(term, index);
+    REQUIRE_FALSE(refused.has_value());
+    REQUIRE(refused.error().code == Errc::corrupt);
+    REQUIRE(refused.error().text.find("entry " + std::to_string(index)) != std::string::npos);
+  }
+  log.install = mark(3, 30);
+  REQUIRE(*verdict(3, 30) == Verdict::finish_install);
+  REQUIRE(*verdict(1, 12) == Verdict::forget_install);
+  REQUIRE_FALSE(verdict(3, 29).has_value());
+  LogFound empty;
+  REQUIRE(*reconcile(empty, {}) == Verdict::agree);
+}
+
+TEST_CASE("a lane runs every job once, in order, and answers once a batch") {
+  constexpr int count = 10'000;
+  constexpr std::size_t batch_max = 7;
+  Loop loop;
+  std::vector<int> ran;
+  std::vector<int> answered;
+  std::size_t batches = 0;
+  {
+    Lane<int> lane("test", batch_max,
+                   {[&](std::vector<int>& jobs, Answers& answers) {
+                      REQUIRE(!jobs.empty());
+                      REQUIRE(jobs.size() <= batch_max);
+                      ++batches;
+                      for (const int job : jobs) {
+                        ran.push_back(job);
+                        answers.emplace_back([&answered, job] { answered.push_back(job); });
+                      }
+                    },
+                    [&](Answers answers) {
+                      loop.post([answers = std::move(answers)] {
+                        for (const auto& answer : answers) answer();
+                      });
+                    }});
+    for (int i = 0; i < count; ++i) REQUIRE(lane.push(i));
+    lane.stop();  // runs what is queued
+    REQUIRE_FALSE(lane.push(0));
+  }
+  REQUIRE(loop.run_until([&] { return answered.size() == count; }));
+  REQUIRE(ran == answered);
+  REQUIRE(std::is_sorted(ran.begin(), ran.end()));
+  REQUIRE(loop.posts() == batches);
+}
+
+}  // namespace iris::store::test
