@@ -65,7 +65,6 @@ void Host::flush(std::deque<Message>& wire) {
       halted = output.halt;
       dismissed = output.dismissed;
     }
-    last_output = std::move(output);
     if (auto_apply) apply();
   }
 }
@@ -84,6 +83,14 @@ void Host::persist(std::deque<Message>& wire, std::size_t jobs) {
 void Host::leave(std::deque<Message>& wire, Message message) const {
   if (on_leave) on_leave(message);
   wire.push_back(std::move(message));
+}
+
+std::vector<EntryPtr> Host::queued_entries() const {
+  std::vector<EntryPtr> queued;
+  for (const Job& job : jobs_) {
+    queued.insert(queued.end(), job.write.entries.begin(), job.write.entries.end());
+  }
+  return queued;
 }
 
 void Host::do_job(const LogWrite& write) {

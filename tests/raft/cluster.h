@@ -51,6 +51,7 @@ class Host {
   // Does the first `jobs` of the queue and lets go what waited for them.
   void persist(std::deque<Message>& wire, std::size_t jobs = all);
   [[nodiscard]] std::size_t queued_jobs() const { return jobs_.size(); }
+  [[nodiscard]] std::vector<EntryPtr> queued_entries() const;
   // Tells the core that all it handed out up to `limit` is applied.
   void apply(Index limit = {std::numeric_limits<std::uint64_t>::max()});
   // Loses what is not on disk; the first `kept` queued jobs were done, but nobody heard of it. The
@@ -66,7 +67,6 @@ class Host {
   bool dismissed = false;
   bool auto_apply = true;
   std::function<void(const Message&)> on_leave;  // sees every message as it leaves
-  Output last_output;  // of the latest take_output(), without what moved on
 
  private:
   struct Job {
