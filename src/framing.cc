@@ -17,6 +17,13 @@ void store_word(char* at, std::uint32_t word) {
   for (int shift = 0; shift < 32; shift += 8) *at++ = static_cast<char>(word >> shift & 0xff);
 }
 
+// A record of TLS begins with its type (21 alert, 22 handshake) and 3, its major version.
+std::string not_a_frame(std::string_view bytes) {
+  const bool tls = bytes.size() > 1 && (bytes[0] == 21 || bytes[0] == 22) && bytes[1] == 3;
+  return tls ? "the other end speaks TLS, this one does not (-insecure)"
+             : "the bytes are no frame of Iris";
+}
+
 }  // namespace
 
 std::size_t begin_frame(std::string& out) {
@@ -71,11 +78,11 @@ std::uint32_t FrameReader::header_word(std::size_t offset) const {
 }
 
 Result<std::optional<std::string_view>> FrameReader::next() {
-  if (held() < frame_header_bytes) return std::optional<std::string_view>();
-  const std::string_view header(buffer_.get() + begin_, frame_header_bytes);
-  if (header.substr(0, magic.size()) != magic) {
-    return fail(Errc::invalid_argument, "the bytes are no frame of Iris");
+  const std::string_view header(buffer_.get() + begin_, std::min(held(), frame_header_bytes));
+  if (header.substr(0, magic.size()) != magic.substr(0, header.size())) {
+    return fail(Errc::invalid_argument, not_a_frame(header));
   }
+  if (header.size() < frame_header_bytes) return std::optional<std::string_view>();
   if (header[3] != frame_format) {
     return fail(Errc::invalid_argument,
                 "frame format " + std::to_string(static_cast<unsigned char>(header[3])) +

@@ -1,0 +1,61 @@
+// LogLimiter: the same complaint at most once in a while, with the count of those left out. For
+// lines that others can cause as often as they like.
+// One thread. Owns a bounded memory of what was said; forgets the oldest first.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace iris {
+
+class LogLimiter {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit LogLimiter(std::chrono::milliseconds pause, std::size_t remembered_max = 128)
+      : pause_(pause), remembered_max_(remembered_max) {}
+
+  // How many were left out since this was said last; nothing: leave this one out too.
+  [[nodiscard]] std::optional<std::uint64_t> allow(const std::string& what, Clock::time_point now) {
+    const auto known = said_.find(what);
+    if (known == said_.end()) {
+      if (said_.size() >= remembered_max_) forget_oldest();
+      said_.emplace(what, Said{now, 0});
+      return 0;
+    }
+    Said& said = known->second;
+    if (now - said.at < pause_) {
+      ++said.left_out;
+      return std::nullopt;
+    }
+    const std::uint64_t left_out = said.left_out;
+    said = {now, 0};
+    return left_out;
+  }
+  // What begins with `prefix` is news again.
+  void forget(const std::string& prefix) {
+    std::erase_if(said_, [&](const auto& said) { return said.first.starts_with(prefix); });
+  }
+
+ private:
+  struct Said {
+    Clock::time_point at;
+    std::uint64_t left_out = 0;
+  };
+  void forget_oldest() {
+    auto oldest = said_.begin();
+    for (auto each = said_.begin(); each != said_.end(); ++each) {
+      if (each->second.at < oldest->second.at) oldest = each;
+    }
+    said_.erase(oldest);
+  }
+
+  std::chrono::milliseconds pause_;
+  std::size_t remembered_max_;
+  std::map<std::string, Said> said_;
+};
+
+}  // namespace iris
