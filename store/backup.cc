@@ -1,0 +1,183 @@
+#include "store/backup.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include "raft/check.h"
+#include "store/alarm.h"
+#include "store/data_db.h"
+#include "store/files.h"
+#include "store/folder.h"
+#include "store/import.h"
+#include "store/log_db.h"
+#include "store/recovery.h"
+#include "store/rocks.h"
+#include "store/snapshot.h"
+
+namespace iris::store {
+
+namespace {
+
+constexpr std::size_t piece_bytes = 1u << 20;
+
+// Feeds the whole file to `take`, piece by piece.
+Status read_pieces(const std::string& path, const std::function<Status(std::string_view)>& take) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.open()) return errno_failure("open", path);
+  std::string piece(piece_bytes, '\0');
+  while (true) {
+    const ssize_t got = ::read(file.number(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno_failure("read", path);
+    if (got == 0) return Unit{};
+    Status taken = take(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
+    if (!taken) return taken;
+  }
+}
+
+unexpected<Error> named(const std::string& path, const Error& error) {
+  return fail(error.code, path + ": " + error.text);
+}
+
+std::string without_trailing_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+Status require_absent_or_empty(const std::string& folder) {
+  if (!exists(folder)) return Unit{};
+  std::error_code error;
+  const bool empty = std::filesystem::is_empty(folder, error);
+  if (error) return fail(Errc::io, "cannot look into " + folder + ": " + error.message());
+  if (empty && std::filesystem::is_directory(folder)) return Unit{};
+  return fail(Errc::refused,
+              folder + " is there already and not empty: a restore only makes a new folder");
+}
+
+raft::Members alone(raft::NodeId self, const std::string& address) {
+  raft::Members members;
+  members.voters.push_back({self, address});
+  return members;
+}
+
+// The rows of the backup, as the data of `folder` under `as`.
+Status restore_data(const RocksOptions& options, const Folder& folder, const std::string& file,
+                    const raft::SnapshotMark& mark, const raft::SnapshotMark& as) {
+  if (Status made = DataDb::create(options, folder, {}); !made) return made;
+  Import import(options, folder.staging_path() + "/1", mark);
+  import.become(as);
+  Status read =
+      read_pieces(file, [&import](std::string_view piece) { return import.chunk(piece); });
+  if (!read) return read;
+  const Result<std::shared_ptr<const Staged>> staged = import.finish();
+  if (!staged) return named(file, staged.error());
+  Alarm alarm;
+  raft::SnapshotMark found;
+  Result<std::unique_ptr<DataDb>> data = DataDb::open(options, folder, alarm, found);
+  if (!data) return fail(data.error().code, data.error().text);
+  return (*data)->install(**staged);
+}
+
+Result<NewCluster> build(const std::string& path, const std::string& file,
+                         const std::string& address, const raft::SnapshotMark& mark) {
+  RocksOptions options;
+  options.path = path;
+  Result<Folder> folder = Folder::open(path);
+  if (!folder) return fail(folder.error().code, folder.error().text);
+  const Result<std::uint64_t> cluster = random_id();
+  if (!cluster) return fail(cluster.error().code, cluster.error().text);
+  const NewCluster made{folder->self(), raft::ClusterId{*cluster}, mark.last};
+  const raft::SnapshotMark as{mark.last, alone(made.node, address), mark.last.index};
+  Status done =
+      LogDb::create(options, *folder, {made.node, made.cluster}, {mark.last.term, {}}, as);
+  if (done) done = restore_data(options, *folder, file, mark, as);
+  if (done) done = remove_tree(folder->staging_path());
+  if (done) done = folder->complete();
+  if (!done) return fail(done.error().code, done.error().text);
+  return made;
+}
+
+}  // namespace
+
+Result<BackupInfo> verify_backup(const std::string& file) {
+  BackupInfo info;
+  SnapshotReader reader({[&info](const raft::SnapshotMark& mark) {
+                           info.mark = mark;
+                           return Status(Unit{});
+                         },
+                         [](Table, std::string_view, std::string_view) { return Status(Unit{}); }});
+  Status whole =
+      read_pieces(file, [&reader](std::string_view piece) { return reader.feed(piece); });
+  if (whole) whole = reader.finish();
+  if (!whole) return named(file, whole.error());
+  info.rows = reader.rows();
+  info.bytes = reader.bytes();
+  info.sha256 = hex(reader.digest());
+  return info;
+}
+
+Result<NewCluster> restore_backup(const std::string& file, const std::string& folder,
+                                  const std::string& address) {
+  const Result<BackupInfo> backup = verify_backup(file);
+  if (!backup) return fail(backup.error().code, backup.error().text);
+  const std::string target = without_trailing_slash(folder);
+  const std::string building = target + ".restoring";
+  Status ready = require_absent_or_empty(target);
+  if (ready) ready = remove_tree(building);  // of a restore that was cut off
+  if (!ready) return fail(ready.error().code, ready.error().text);
+  Result<NewCluster> made = build(building, file, address, backup->mark);
+  Status placed = made ? rename_file(building, target) : Status(Unit{});
+  if (made && placed) return made;
+  static_cast<void>(remove_tree(building));
+  return made ? named(target, placed.error()) : fail(made.error().code, made.error().text);
+}
+
+Result<NewCluster> force_new_cluster(const std::string& folder_path, const std::string& address) {
+  const std::string path = without_trailing_slash(folder_path);
+  if (!exists(path + "/identity")) {
+    return fail(Errc::not_found, path + " is not the folder of a node");
+  }
+  RocksOptions options;
+  options.path = path;
+  Result<Folder> folder = Folder::open(path);
+  if (!folder) return fail(folder.error().code, folder.error().text);
+  Alarm alarm;
+  LogFound found;
+  Result<std::unique_ptr<LogDb>> log = LogDb::open(options, *folder, alarm, found);
+  if (!log) return fail(log.error().code, log.error().text);
+  raft::SnapshotMark mark;
+  {
+    const Result<std::unique_ptr<DataDb>> data = DataDb::open(options, *folder, alarm, mark);
+    if (!data) return fail(data.error().code, data.error().text);
+  }
+  if (Status settled = settle(**log, found, mark); !settled) return named(path, settled.error());
+  const bool member = found.floor.members != raft::Members{} ||
+                      std::any_of(found.entries.begin(), found.entries.end(), [](const auto& one) {
+                        return std::holds_alternative<raft::Members>(one->payload);
+                      });
+  if (!member) {
+    return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
+  }
+  const Result<std::uint64_t> cluster = random_id();
+  if (!cluster) return fail(cluster.error().code, cluster.error().text);
+  // A new term, so that nothing of the old one can be taken for this entry's equal.
+  const raft::Term term = (*log)->state().term.next();
+  const raft::EntryId last{term, (*log)->last().index.next()};
+  (*log)->stage_state({term, {}});
+  (*log)->stage_entries(
+      {std::make_shared<const raft::Entry>(raft::Entry{last, alone(folder->self(), address)})});
+  (*log)->stage_cluster(raft::ClusterId{*cluster});
+  if (Status written = (*log)->commit(); !written) return named(path, written.error());
+  return NewCluster{folder->self(), raft::ClusterId{*cluster}, last};
+}
+
+}  // namespace iris::store

@@ -1,0 +1,206 @@
+// A backup in a file: verified, restored into a new cluster; and a folder that outlived its
+// cluster.
+#include "store/backup.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "raft/core.h"
+#include "tests/store/fixture.h"
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris::store::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* address = "new-host:32001";
+
+// Writes what `node` holds now to `file` and returns its mark.
+raft::SnapshotMark back_up(Opened& node, const std::string& file) {
+  const std::unique_ptr<Export> pinned = node->pin();
+  std::ofstream out(file, std::ios::binary);
+  for (bool end = false; !end;) {
+    bool answered = false;
+    pinned->read(1000, [&](const Result<std::string>& bytes) {
+      out << *bytes;
+      end = bytes->empty();
+      answered = true;
+    });
+    REQUIRE(node.loop().run_until([&] { return answered; }));
+  }
+  return pinned->mark();
+}
+
+// A member of three at (term 4, index 60), with 60 values and a log of 70 entries.
+struct Original {
+  Original() {
+    Opened node(folder.raft());
+    bool adopted = false;
+    node->adopt({99}, [&] { adopted = true; });
+    std::vector<raft::EntryPtr> entries{entry(4, 1, members_of({1, 2, 3}))};
+    for (std::uint64_t i = 2; i <= 70; ++i) entries.push_back(entry(4, i));
+    node.await_durable(node.write(entries, raft::HardState{{4}, {2}}));
+    for (std::uint64_t i = 1; i <= 60; ++i) {
+      const std::string key = std::to_string(i);
+      node.apply(
+          4, i, [key](Batch& batch) { batch.put(Table::values, key, "value " + key); },
+          i == 1 ? std::optional(members_of({1, 2, 3})) : std::nullopt);
+    }
+    node.await_applied(60);
+    self = node.raft().self;
+    rows = node.scan(Table::values);
+    of = back_up(node, file());
+  }
+  [[nodiscard]] std::string file() const { return folder.path() + "/backup"; }
+  TempFolder folder;
+  raft::NodeId self;
+  raft::SnapshotMark of;
+  std::vector<std::pair<std::string, std::string>> rows;
+};
+
+// Starts a core from what was recovered and lets it lead by itself, as the only voter.
+void require_leads_alone(Opened& node) {
+  raft::Core core({}, node.raft());
+  core.campaign();
+  std::optional<raft::Term> led;
+  for (int turn = 0; turn < 100 && !led; ++turn) {
+    core.tick();
+    while (core.has_output()) {
+      raft::Output out = core.take_output();
+      REQUIRE(out.send.empty());
+      if (out.write) {
+        const raft::Ticket ticket = node.write(out.write->entries, out.write->state);
+        node.await_durable(ticket);
+        core.persisted(out.write->ticket);
+      }
+    }
+    core.check_invariants();
+    if (core.role() == raft::Role::leader && core.commit_index() == core.status().last) {
+      led = core.term();
+    }
+  }
+  REQUIRE(led.has_value());
+}
+
+}  // namespace
+
+TEST_CASE("a backup tells what it is of; any flipped bit and any cut is noticed (hazard 68)") {
+  const Original original;
+  const Result<BackupInfo> info = verify_backup(original.file());
+  REQUIRE(info.has_value());
+  REQUIRE(info->mark == original.of);
+  REQUIRE(info->rows == 60);
+  REQUIRE(info->bytes == size_of(original.file()));
+  REQUIRE(info->sha256.size() == 64);
+  for (std::uint64_t at = 0; at < info->bytes; at += 13) {
+    INFO(at);
+    flip_bit(original.file(), at);
+    const Result<BackupInfo> damaged = verify_backup(original.file());
+    REQUIRE_FALSE(damaged.has_value());
+    REQUIRE(damaged.error().text.find(original.file()) != std::string::npos);
+    flip_bit(original.file(), at);
+  }
+  cut_to(original.file(), info->bytes - 1);
+  REQUIRE(verify_backup(original.file()).error().code == Errc::corrupt);
+  cut_to(original.file(), 0);
+  REQUIRE(verify_backup(original.file()).error().code == Errc::corrupt);
+  REQUIRE(verify_backup(original.folder.path() + "/none").error().code == Errc::io);
+}
+
+TEST_CASE("a restored folder is a node of a new cluster that holds every row and leads alone") {
+  const Original original;
+  const std::string path = original.folder.path() + "/new";
+  const bool empty_there = GENERATE(true, false);
+  if (empty_there) fs::create_directory(path);
+  const Result<NewCluster> made = restore_backup(original.file(), path + "/", address);
+  REQUIRE(made.has_value());
+  REQUIRE(made->last == original.of.last);
+  {
+    Opened node(path);
+    REQUIRE(node.raft().self == made->node);
+    REQUIRE(node.raft().self != original.self);
+    REQUIRE(node->recovered().cluster == made->cluster);
+    REQUIRE(made->cluster != raft::ClusterId{99});
+    REQUIRE(made->cluster != raft::ClusterId{});
+    REQUIRE(node.raft().floor.last == original.of.last);
+    REQUIRE(node.raft().floor.members.voters == std::vector<raft::Member>{{made->node, address}});
+    REQUIRE(node.raft().applied == original.of.last.index);
+    REQUIRE(node.scan(Table::values) == original.rows);
+    require_leads_alone(node);
+    const raft::SnapshotMark again = back_up(node, original.folder.path() + "/again");
+    REQUIRE(again.members.voters.size() == 1);
+  }
+  const Opened node(path);
+  REQUIRE(node.raft().entries.size() == 1);  // the new leader's first
+  const Result<NewCluster> second =
+      restore_backup(original.file(), original.folder.path() + "/second", address);
+  REQUIRE(second->cluster != made->cluster);
+  REQUIRE(second->node != made->node);
+}
+
+TEST_CASE("a restore that cannot be made leaves what was there as it was") {
+  const Original original;
+  const std::string path = original.folder.path() + "/new";
+  SECTION("over a folder in use") {
+    const Result<NewCluster> made =
+        restore_backup(original.file(), original.folder.raft(), address);
+    REQUIRE(made.error().code == Errc::refused);
+    REQUIRE(made.error().text.find("not empty") != std::string::npos);
+    REQUIRE(Opened(original.folder.raft()).raft().self == original.self);
+  }
+  SECTION("over a file") {
+    std::ofstream(path) << "x";
+    REQUIRE(restore_backup(original.file(), path, address).error().code == Errc::refused);
+  }
+  SECTION("from a damaged file") {
+    flip_bit(original.file(), size_of(original.file()) / 2);
+    REQUIRE(restore_backup(original.file(), path, address).error().code == Errc::corrupt);
+    REQUIRE_FALSE(fs::exists(path));
+  }
+  SECTION("after one that was cut off") {
+    fs::create_directories(path + ".restoring/data");
+    std::ofstream(path + ".restoring/data/CURRENT") << "rubbish";
+    REQUIRE(restore_backup(original.file(), path, address).has_value());
+  }
+  REQUIRE_FALSE(fs::exists(path + ".restoring"));
+}
+
+TEST_CASE("a node that lost its cluster becomes one of its own, with all of its log") {
+  const Original original;
+  const Result<NewCluster> made = force_new_cluster(original.folder.raft(), address);
+  REQUIRE(made.has_value());
+  REQUIRE(made->node == original.self);
+  REQUIRE(made->last == raft::EntryId{{5}, {71}});
+  {
+    Opened node(original.folder.raft());
+    REQUIRE(node.raft().self == original.self);
+    REQUIRE(node->recovered().cluster == made->cluster);
+    REQUIRE(made->cluster != raft::ClusterId{99});
+    REQUIRE(node.raft().state == raft::HardState{{5}, {}});
+    REQUIRE(node.raft().entries.size() == 71);
+    REQUIRE(node.raft().applied == raft::Index{60});
+    REQUIRE(node.scan(Table::values) == original.rows);
+    require_leads_alone(node);
+  }
+  const Result<NewCluster> again = force_new_cluster(original.folder.raft(), address);
+  REQUIRE(again.has_value());  // nothing is special about the second time
+  REQUIRE(again->cluster != made->cluster);
+}
+
+TEST_CASE("what is no member's folder is not made a cluster of") {
+  const TempFolder folder;
+  REQUIRE(force_new_cluster(folder.raft(), address).error().code == Errc::not_found);
+  REQUIRE_FALSE(fs::exists(folder.raft()));
+  {
+    const Opened node(folder.raft());
+    REQUIRE(force_new_cluster(folder.raft(), address).error().code == Errc::busy);
+  }
+  const Result<NewCluster> refused = force_new_cluster(folder.raft(), address);
+  REQUIRE(refused.error().code == Errc::refused);
+  REQUIRE(refused.error().text.find("never a member") != std::string::npos);
+}
+
+}  // namespace iris::store::test
