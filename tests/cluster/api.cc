@@ -27,12 +27,16 @@ std::shared_ptr<grpc::ChannelCredentials> credentials(const Tls& tls) {
 
 void set_deadline(grpc::ClientContext& context, Milliseconds limit) {
   context.set_deadline(std::chrono::system_clock::now() + limit);
+  // A synchronous channel makes its connections only while a call waits: one that fails at once
+  // would leave a TLS handshake half done.
+  context.set_wait_for_ready(true);
 }
 
 Api::Api(const std::string& address, const Tls& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+  // Also the time limit of a connection attempt, TLS handshake included.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // The name that the Go and Node clients of 2017 expect.
