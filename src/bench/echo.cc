@@ -1,0 +1,129 @@
+#include "src/bench/echo.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+#include "proto/iris.grpc.pb.h"
+#include "src/bench/report.h"
+#include "src/call.h"
+#include "src/client/credentials.h"
+#include "src/completion.h"
+
+namespace iris::bench {
+namespace {
+
+using SetMethod = UnaryMethod<pb::SetValueRequest, pb::SetValueResponse>;
+using GetMethod = UnaryMethod<pb::GetValueRequest, pb::GetValueResponse>;
+
+constexpr CallLimits limits = {.ahead = 200, .open_max = 20'000};  // as src/api_values.cc
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(Errc::invalid_argument, "cannot read " + path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Options& options) {
+  if (!options.tls) return grpc::InsecureServerCredentials();
+  // Says of each file what is wrong with it.
+  if (const auto checked = client::credentials(options.tls); !checked) {
+    return fail(Errc::invalid_argument, checked.error().text);
+  }
+  const auto ca = read_file(options.tls->ca);
+  const auto certificate = read_file(options.tls->certificate);
+  const auto key = read_file(options.tls->key);
+  for (const auto* read : {&ca, &certificate, &key}) {
+    if (!*read) return fail(read->error().code, read->error().text);
+  }
+  grpc::SslServerCredentialsOptions settings(
+      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  settings.pem_root_certs = *ca;
+  settings.pem_key_cert_pairs = {{*key, *certificate}};
+  return grpc::SslServerCredentials(settings);
+}
+
+class Echo {
+ public:
+  Echo(asio::io_context& loop, std::uint64_t value_bytes)
+      : gate_(loop),
+        value_(value_bytes, 'x'),
+        set_(
+            gate_, limits,
+            [this](auto* context, auto* request, auto* writer, void* tag) {
+              service_.RequestSetValue(context, request, writer, queue(), queue(), tag);
+            },
+            [](SetMethod::Call& call) {
+              call.response.set_value(std::move(*call.request.mutable_value()));
+              call.finish();
+            }),
+        get_(
+            gate_, limits,
+            [this](auto* context, auto* request, auto* writer, void* tag) {
+              service_.RequestGetValue(context, request, writer, queue(), queue(), tag);
+            },
+            [this](GetMethod::Call& call) {
+              call.response.set_value(value_);
+              call.response.set_found(true);
+              call.finish();
+            }) {}
+
+  [[nodiscard]] Status start(std::uint16_t port,
+                             const std::shared_ptr<grpc::ServerCredentials>& credentials) {
+    grpc::ServerBuilder builder;
+    int bound = 0;
+    builder.AddListeningPort("[::]:" + std::to_string(port), credentials, &bound);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.SetMaxReceiveMessageSize(-1);
+    builder.RegisterService(&service_);
+    completions_ = std::make_unique<CompletionThread>(gate_.loop(), builder.AddCompletionQueue());
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) {
+      return fail(Errc::io, "cannot listen on port " + std::to_string(port) + " (flag -port)");
+    }
+    completions_->start();
+    set_.start();
+    get_.start();
+    return Unit{};
+  }
+
+  // On the loop.
+  void stop() {
+    gate_.shut();
+    server_->Shutdown(std::chrono::system_clock::now());
+    gate_.when_empty([this] { completions_->stop([this] { gate_.loop().stop(); }); });
+  }
+
+ private:
+  grpc::ServerCompletionQueue* queue() { return completions_->queue(); }
+
+  CallGate gate_;
+  const std::string value_;
+  pb::Iris::AsyncService service_;
+  SetMethod set_;
+  GetMethod get_;
+  std::unique_ptr<CompletionThread> completions_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+Status run_echo(const Options& options) {
+  const auto credentials = server_credentials(options);
+  if (!credentials) return fail(credentials.error().code, credentials.error().text);
+  asio::io_context loop(1);
+  const auto work = asio::make_work_guard(loop);
+  Echo echo(loop, options.value_bytes);
+  if (Status started = echo.start(options.port, *credentials); !started) return started;
+  asio::signal_set signals(loop, SIGINT, SIGTERM);
+  signals.async_wait([&](std::error_code, int) { echo.stop(); });
+  say("echo on port " + std::to_string(options.port));
+  loop.run();
+  return Unit{};
+}
+
+}  // namespace iris::bench
