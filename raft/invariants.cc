@@ -45,9 +45,8 @@ void Core::State::check_leader(const Leader& leader) const {
   // At most one configuration is not committed (thesis 4.1), once it knows what is.
   const auto& versions = members.versions();
   CHECK(!committed_own_term() ||
-        std::count_if(versions.begin(), versions.end(), [this](const auto& version) {
-          return version.index > commit;
-        }) <= 1);
+        std::count_if(versions.begin(), versions.end(),
+                      [this](const auto& version) { return version.index > commit; }) <= 1);
   std::size_t uncommitted_bytes = 0;
   for (Index index = commit.next(); index <= log.last(); index = index.next()) {
     uncommitted_bytes += entry_bytes(*log.at(index));

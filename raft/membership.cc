@@ -117,7 +117,6 @@ bool Core::State::is_removed() const {
 }
 
 void Core::State::resign_removed(Leader& leader) {
-  broadcast_heartbeats(leader);
   const NodeId successor = best_successor(leader);
   if (successor != NodeId{}) send(successor, TimeoutNow{});
   halt(Errc::refused,
@@ -151,18 +150,30 @@ void Core::State::dismiss_stranger(NodeId from) {
   send(from, Dismissed{committed.index});
 }
 
+// Out of its own latest configuration, and in an earlier one: it saw its removal, but not (yet)
+// that it was committed. A newcomer, which reads of times before its own, was in none.
+bool Core::State::may_be_removed() const {
+  if (is_member(configuration(), self)) return false;
+  const auto& versions = members.versions();
+  return was_member || std::any_of(versions.begin(), versions.end(), [this](const auto& version) {
+           return is_member(version.members, self);
+         });
+}
+
 void Core::State::on_dismissed(const Dismissed& dismissed) {
-  if (members.latest().index == Index{} || dismissed.members_index <= members.latest().index)
-    return;
+  const Index latest = members.latest().index;
+  const bool is_news = latest != Index{} && dismissed.members_index > latest;
+  const bool confirms = may_be_removed() && dismissed.members_index == latest;
+  if (!is_news && !confirms) return;
   halt(Errc::refused,
        "this node was removed from the cluster (a member says so, by its configuration of entry " +
            std::to_string(dismissed.members_index.value) + ")",
        true);
 }
 
-// A learner never campaigns, so nobody would notice that it still waits for a leader.
+// Who never campaigns would wait for its leader for ever, and nobody would notice.
 void Core::State::ask_whether_member() {
-  if (!is_learner(configuration(), self)) return;
+  if (!is_learner(configuration(), self) && !may_be_removed()) return;
   for (const Member& voter : configuration().voters) send(voter.id, HeartbeatReply{});
 }
 

@@ -53,7 +53,8 @@ struct Heartbeat {
 // `verified`: how far requests of this term proved the log in memory equal to the leader's, so that
 // the leader tells a lost request from a slow disk. `durable`: how much of that is on disk together
 // with this term (never more than `verified`): an acknowledgement again, should the first be lost.
-// A learner that hears no leader sends it unasked (round 0), to learn whether it still belongs.
+// A learner, or who saw its removal uncommitted, sends it unasked (round 0) when it hears no
+// leader: to learn whether it still belongs.
 struct HeartbeatReply {
   Round round;
   Index verified;
@@ -65,7 +66,7 @@ struct TimeoutNow {};
 
 // "You are in no configuration any more": by one whose committed configuration, made at
 // `members_index`, does not contain the addressee. Believed only where that is later than the
-// addressee's own latest configuration.
+// addressee's own latest configuration, or is that very one and the addressee was in one before it.
 struct Dismissed {
   Index members_index;
 };

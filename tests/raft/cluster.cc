@@ -48,6 +48,7 @@ void Host::flush(std::deque<Message>& wire) {
   while (core_->has_output()) {
     Output output = core_->take_output();
     core_->check_invariants();
+    if (on_output) on_output(output);
     if (output.write) jobs_.push_back({std::move(*output.write), {}});
     for (Message& message : output.release) {
       if (jobs_.empty()) {

@@ -67,6 +67,7 @@ class Host {
   bool dismissed = false;
   bool auto_apply = true;
   std::function<void(const Message&)> on_leave;  // sees every message as it leaves
+  std::function<void(const Output&)> on_output;  // sees every output first
 
  private:
   struct Job {
