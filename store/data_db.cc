@@ -48,7 +48,8 @@ Status read_number(rocksdb::DB& db, const std::string& path, std::string_view ke
 DataDb::DataDb(const RocksOptions& options, std::string path)
     : path_(std::move(path)),
       options_(options),
-      cache_(rocksdb::NewLRUCache(options.block_cache_bytes)) {}
+      cache_(rocksdb::NewLRUCache(options.block_cache_bytes)),
+      rows_(std::make_unique<rocksdb::WriteBatch>()) {}
 
 DataDb::~DataDb() {
   on_retired(nullptr);
@@ -163,7 +164,9 @@ Result<raft::SnapshotMark> DataDb::read_mark(const Family& family,
 }
 
 Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& applied) {
-  rocksdb::WriteBatch& rows = batch.rows();
+  rocksdb::WriteBatch& rows = *rows_;
+  rows.Clear();
+  batch.write_to(rows);
   if (applied) put_meta(rows, family_->handle(), applied_key, encode_applied(applied->last));
   if (applied && applied->members) {
     put_meta(rows, family_->handle(), members_key,
@@ -172,6 +175,7 @@ Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& appli
   if (rows.Count() == 0) return Unit{};
   const rocksdb::Status written = db_->Write(unsynced_write(), &rows);
   if (!written.ok()) return unexpected(engine_error("cannot write the data in " + path_, written));
+  batch.written();
   return Unit{};
 }
 

@@ -24,6 +24,7 @@
 
 namespace rocksdb {
 class Cache;
+class WriteBatch;
 struct ReadOptions;
 }  // namespace rocksdb
 
@@ -50,7 +51,8 @@ class DataDb {
 
   [[nodiscard]] const std::shared_ptr<Family>& family() const { return family_; }
 
-  // The batch with what it says of itself, atomically. REQUIRES: begun on family().
+  // The batch with what it says of itself, atomically; then it is empty. REQUIRES: begun on
+  // family().
   Status write(RowBatch& batch, const std::optional<Store::Applied>& applied);
   // All that was written is durable.
   Status sync();
@@ -82,6 +84,7 @@ class DataDb {
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   std::shared_ptr<Family> family_;
+  std::unique_ptr<rocksdb::WriteBatch> rows_;  // of the batch that is being written
   std::mutex retired_mutex_;
   std::vector<rocksdb::ColumnFamilyHandle*> retired_;
   std::function<void()> on_retired_;

@@ -57,7 +57,6 @@ void DataWork::take(FlipJob& job, Answers& answers) {
 void DataWork::write(Answers& answers) {
   if (alarm_.raised() || waiting_.empty()) return;
   if (!fine(data_->write(batch_, batch_applied_))) return;
-  batch_.begin(data_->family());
   batch_applied_.reset();
   for (std::function<void()>& done : waiting_) answers.push_back(std::move(done));
   waiting_.clear();

@@ -40,8 +40,9 @@ using DataJob = std::variant<BatchJob, SyncJob, FlipJob>;
 class DataWork {
  public:
   // `applied` is what the data says of itself.
-  DataWork(std::unique_ptr<DataDb> data, Alarm& alarm, raft::EntryId applied)
-      : data_(std::move(data)), alarm_(alarm), applied_(applied), batch_(alarm) {
+  DataWork(std::unique_ptr<DataDb> data, Alarm& alarm, raft::EntryId applied,
+           std::size_t row_memory_bytes)
+      : data_(std::move(data)), alarm_(alarm), applied_(applied), batch_(alarm, row_memory_bytes) {
     batch_.begin(data_->family());
   }
 

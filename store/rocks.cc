@@ -124,7 +124,8 @@ Status RocksStore::open() {
                     mark.last.index};
   adopted_ = recovery_.cluster != raft::ClusterId{};
   cached_ = std::make_unique<CachedView>((*data)->family());
-  data_ = std::make_unique<DataWork>(std::move(*data), alarm_, mark.last);
+  data_ =
+      std::make_unique<DataWork>(std::move(*data), alarm_, mark.last, options_.row_memory_bytes);
   log_ = std::make_unique<LogWork>(
       std::move(*log), alarm_, [this](raft::Ticket ticket) { events_.durable(ticket); },
       [this](std::shared_ptr<const Staged> staged) { return flip(std::move(staged)); },

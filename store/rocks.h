@@ -28,6 +28,7 @@ struct RocksOptions {
 
   // Memory. Blocks of the data read last, and what of them cached() can answer from.
   std::size_t block_cache_bytes = 64u << 20;
+  std::size_t row_memory_bytes = 8u << 20;      // rows the data lane remembers (row_batch.h)
   std::size_t data_memtable_bytes = 32u << 20;  // up to memtables_max of them
   std::size_t log_memtable_bytes = 32u << 20;
   int memtables_max = 3;          // of each instance; more than two full ones hold writes up

@@ -73,18 +73,48 @@ class RowBatch::Merged final : public Cursor {
   Overlay::const_iterator above_;
 };
 
-RowBatch::RowBatch(Alarm& alarm)
+RowBatch::RowBatch(Alarm& alarm, std::size_t memory_bytes_max)
     : alarm_(alarm),
-      rows_(std::make_unique<rocksdb::WriteBatch>()),
+      memory_bytes_max_(memory_bytes_max),
       read_(std::make_unique<rocksdb::ReadOptions>()) {}
 
 RowBatch::~RowBatch() = default;
 
 void RowBatch::begin(std::shared_ptr<Family> family) {
   family_ = std::move(family);
-  rows_->Clear();
   overlay_.clear();
   removed_prefixes_.clear();
+  bytes_ = 0;
+  memory_.clear();
+  memory_bytes_ = 0;
+}
+
+void RowBatch::written() {
+  if (!removed_prefixes_.empty()) {  // it may remember rows of these
+    memory_.clear();
+    memory_bytes_ = 0;
+    removed_prefixes_.clear();
+  }
+  while (!overlay_.empty()) {
+    auto row = overlay_.extract(overlay_.begin());
+    remember(std::move(row.key()), std::move(row.mapped()));
+  }
+  bytes_ = 0;
+}
+
+void RowBatch::remember(std::string row, Row value) const {
+  constexpr std::size_t overhead_bytes = 128;  // of a node and two strings, about
+  const std::size_t bytes = overhead_bytes + row.size() + (value ? value->size() : 0);
+  if (bytes > remembered_row_bytes_max) {
+    memory_.erase(row);
+    return;
+  }
+  if (memory_bytes_ + bytes > memory_bytes_max_) {
+    memory_.clear();
+    memory_bytes_ = 0;
+  }
+  memory_bytes_ += bytes;  // counts a row again where it is replaced: forgets a little early
+  memory_.insert_or_assign(std::move(row), std::move(value));
 }
 
 bool RowBatch::removed(std::string_view row) const {
@@ -94,13 +124,22 @@ bool RowBatch::removed(std::string_view row) const {
 
 Found RowBatch::get(Table table, std::string_view key, std::string& value) const {
   row_key(key_, table, key);
+  const Row* known = nullptr;
   if (const auto found = overlay_.find(key_); found != overlay_.end()) {
-    if (!found->second) return Found::no;
-    value = *found->second;
-    return Found::yes;
+    known = &found->second;
+  } else if (removed(key_)) {
+    return Found::no;
+  } else if (const auto seen = memory_.find(key_); seen != memory_.end()) {
+    known = &seen->second;
   }
-  if (removed(key_)) return Found::no;
-  return get_row(*family_, *read_, key_, value, alarm_);
+  if (known == nullptr) {
+    const Found found = get_row(*family_, *read_, key_, value, alarm_);
+    remember(key_, found == Found::yes ? Row(value) : Row());
+    return found;
+  }
+  if (!*known) return Found::no;
+  value = **known;
+  return Found::yes;
 }
 
 std::unique_ptr<Cursor> RowBatch::scan(Table table, std::string_view prefix,
@@ -112,13 +151,11 @@ std::unique_ptr<Cursor> RowBatch::scan(Table table, std::string_view prefix,
 }
 
 void RowBatch::write(std::string_view row, std::optional<std::string_view> value) {
-  if (value) {
-    CHECK(rows_->Put(family_->handle(), rocksdb::Slice(row), rocksdb::Slice(*value)).ok());
-  } else {
-    CHECK(rows_->Delete(family_->handle(), rocksdb::Slice(row)).ok());
+  bytes_ += row.size() + (value ? value->size() : 0);
+  auto place = overlay_.lower_bound(row);
+  if (place == overlay_.end() || place->first != row) {
+    place = overlay_.emplace_hint(place, std::string(row), std::nullopt);
   }
-  auto place = overlay_.find(row);
-  if (place == overlay_.end()) place = overlay_.emplace(std::string(row), std::nullopt).first;
   if (value) {
     place->second.emplace(*value);
   } else {
@@ -148,14 +185,23 @@ void RowBatch::remove_prefix(Table table, std::string_view prefix) {
     for (const std::string& row : rows) write(row, std::nullopt);
     return;
   }
-  CHECK(rows_->DeleteRange(family_->handle(), begin, end).ok());
   for (auto at = overlay_.lower_bound(begin); at != overlay_.end() && at->first < end; ++at) {
     at->second.reset();
   }
+  bytes_ += begin.size();
   removed_prefixes_.push_back(std::move(begin));
 }
 
-std::size_t RowBatch::bytes() const { return rows_->GetDataSize(); }
-bool RowBatch::empty() const { return rows_->Count() == 0; }
+// Ranges first: what was written under one after its removal is in the overlay and comes later.
+void RowBatch::write_to(rocksdb::WriteBatch& rows) const {
+  for (const std::string& prefix : removed_prefixes_) {
+    CHECK(rows.DeleteRange(family_->handle(), prefix, prefix_end(prefix)).ok());
+  }
+  for (const auto& [row, value] : overlay_) {
+    const rocksdb::Status taken =
+        value ? rows.Put(family_->handle(), row, *value) : rows.Delete(family_->handle(), row);
+    CHECK(taken.ok());
+  }
+}
 
 }  // namespace iris::store
