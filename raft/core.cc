@@ -131,7 +131,7 @@ void Core::State::step(Message message) {
   }
   // Neither trial votes nor a dismissal move or obey terms.
   if (const auto* dismissed = std::get_if<Dismissed>(&message.body))
-    return on_dismissed(*dismissed);
+    return on_dismissed(message.term, *dismissed);
   if (const auto* request = std::get_if<PreVoteRequest>(&message.body)) {
     return on_pre_vote_request(message, *request);
   }

@@ -132,7 +132,7 @@ void Core::State::tick_leaving(Leader& leader) {
     if (!peer->second.leaving || !committed) {
       ++peer;
     } else if (++peer->second.leaving_ticks >= 2 * options.election_ticks) {
-      send(peer->first, Dismissed{members.latest().index});
+      send(peer->first, Dismissed{members.latest().index, committed_own_term()});
       peer = leader.peers.erase(peer);
     } else {
       ++peer;
@@ -147,33 +147,26 @@ void Core::State::dismiss_stranger(NodeId from) {
       is_member(configuration(), from)) {
     return;
   }
-  send(from, Dismissed{committed.index});
+  send(from, Dismissed{committed.index, role() == Role::leader && committed_own_term()});
 }
 
-// Out of its own latest configuration, and in an earlier one: it saw its removal, but not (yet)
-// that it was committed. A newcomer, which reads of times before its own, was in none.
-bool Core::State::may_be_removed() const {
-  if (is_member(configuration(), self)) return false;
-  const auto& versions = members.versions();
-  return was_member || std::any_of(versions.begin(), versions.end(), [this](const auto& version) {
-           return is_member(version.members, self);
-         });
-}
-
-void Core::State::on_dismissed(const Dismissed& dismissed) {
-  const Index latest = members.latest().index;
-  const bool is_news = latest != Index{} && dismissed.members_index > latest;
-  const bool confirms = may_be_removed() && dismissed.members_index == latest;
-  if (!is_news && !confirms) return;
+void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
+  const Index own = members.latest().index;
+  if (own == Index{}) return;
+  const bool believed = is_member(configuration(), self) ? dismissed.members_index > own
+                                                         : dismissed.leads && term >= hard.term &&
+                                                               dismissed.members_index >= own;
+  if (!believed) return;
   halt(Errc::refused,
        "this node was removed from the cluster (a member says so, by its configuration of entry " +
            std::to_string(dismissed.members_index.value) + ")",
        true);
 }
 
-// Who never campaigns would wait for its leader for ever, and nobody would notice.
+// Who is no voter never campaigns, so nobody would notice that it still waits for a leader: a
+// learner, or one that stopped after its own removal was appended and before it heard of its
+// commit.
 void Core::State::ask_whether_member() {
-  if (!is_learner(configuration(), self) && !may_be_removed()) return;
   for (const Member& voter : configuration().voters) send(voter.id, HeartbeatReply{});
 }
 

@@ -65,10 +65,13 @@ struct HeartbeatReply {
 struct TimeoutNow {};
 
 // "You are in no configuration any more": by one whose committed configuration, made at
-// `members_index`, does not contain the addressee. Believed only where that is later than the
-// addressee's own latest configuration, or is that very one and the addressee was in one before it.
+// `members_index`, does not contain the addressee. Believed where the addressee's own latest
+// configuration contains it and is earlier. Where that does not contain it either, it may be a
+// newcomer still reading of times before its own, and the sender one that has not heard of it yet:
+// then only a leader is believed that has committed in its term (`leads`).
 struct Dismissed {
   Index members_index;
+  bool leads = false;
 };
 
 using Body = std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendRequest,

@@ -175,8 +175,7 @@ struct Core::State {
   void resign_removed(Leader& leader);
   void tick_leaving(Leader& leader);
   void dismiss_stranger(NodeId from);
-  [[nodiscard]] bool may_be_removed() const;
-  void on_dismissed(const Dismissed& dismissed);
+  void on_dismissed(Term term, const Dismissed& dismissed);
   void ask_whether_member();
   Result<NodeId> transfer(NodeId target);
   [[nodiscard]] NodeId best_successor(const Leader& leader) const;
