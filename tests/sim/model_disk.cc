@@ -12,7 +12,9 @@ constexpr std::size_t versions_max = 2048;
 
 std::uint64_t DataState::digest() const {
   std::uint64_t result = mix(applied.index.value) ^ mix(applied.term.value + 1);
-  for (const PersistentMap& table : tables) result = mix(result + table.digest());
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    result = mix(result + tables[i].digest() + maintained[i]);
+  }
   return result;
 }
 
@@ -33,6 +35,14 @@ ModelDisk::ModelDisk(raft::NodeId self, std::uint64_t seed)
       random_(seed),
       durable_data_(std::make_shared<DataState>()),
       versions_{durable_data_} {}
+
+void ModelDisk::preload(raft::ClusterId cluster, const raft::EntryPtr& first) {
+  CHECK(!open_ && log_.entries.empty() && log_.cluster.value == 0);
+  log_.cluster = cluster;
+  log_.state.term = first->id.term;
+  log_.entries.push_back(first);
+  log_.bytes = raft::entry_bytes(*first);
+}
 
 std::uint64_t ModelDisk::used_bytes() const { return log_.bytes + data().bytes(); }
 

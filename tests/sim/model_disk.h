@@ -26,8 +26,12 @@ struct DataState {
   raft::EntryId applied;
   raft::Members members;  // in force at `applied`
   raft::Index members_index;
+  // What maintain() took from (or added to) the tables' digests: deleting what nobody can see is
+  // each node's own business and not part of what the log means.
+  std::array<std::uint64_t, table_count> maintained{};
 
   [[nodiscard]] raft::SnapshotMark mark() const { return {applied, members, members_index}; }
+  // Of what the log up to `applied` means; equal on all nodes.
   [[nodiscard]] std::uint64_t digest() const;
   [[nodiscard]] std::uint64_t bytes() const;
 };
@@ -88,6 +92,9 @@ class ModelDisk {
   // REQUIRES: no store is open on it.
   void crash(Crash crash);
 
+  // As if this configuration had been its first entry. REQUIRES: never used.
+  void preload(raft::ClusterId cluster, const raft::EntryPtr& first);
+
   DiskProfile profile;
 
   // What would be there if power failed now and nothing un-synced survived.
@@ -95,6 +102,7 @@ class ModelDisk {
   [[nodiscard]] const DataState& durable_data() const { return *durable_data_; }
   // What the node sees.
   [[nodiscard]] const DataState& data() const { return *versions_.back(); }
+  [[nodiscard]] const DataPtr& data_version() const { return versions_.back(); }
   [[nodiscard]] raft::NodeId self() const { return self_; }
   [[nodiscard]] std::uint64_t used_bytes() const;
   // Counted over all lives.

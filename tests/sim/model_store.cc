@@ -138,7 +138,8 @@ void ModelStore::start(store::Events events) {
 // --- The log lane.
 
 void ModelStore::adopt(raft::ClusterId cluster, std::function<void()> done) {
-  CHECK(recovery_.cluster.value == 0 && cluster.value != 0 && disk_.pending_.empty());
+  if (!effect()) return;
+  CHECK(recovery_.cluster.value == 0 && cluster.value != 0);
   recovery_.cluster = cluster;
   LogJob job;
   job.adopt = cluster;
@@ -146,6 +147,7 @@ void ModelStore::adopt(raft::ClusterId cluster, std::function<void()> done) {
 }
 
 void ModelStore::write(raft::LogWrite write) {
+  if (!effect()) return;
   LogJob job;
   if (write.install) {
     CHECK(import_ && import_->staged != nullptr && import_->mark == *write.install);
@@ -207,16 +209,18 @@ void ModelStore::finish_log() {
 
 void ModelStore::apply(Applied applied, std::function<void(store::Batch&)> job,
                        std::function<void()> done) {
+  if (!effect()) return;
   // An install replaces the data as a whole: what is applied while it is under way would be lost.
   for (const LogJob& pending : disk_.pending_) CHECK(pending.staged == nullptr);
   queue_data({std::move(applied), std::move(job), std::move(done), std::nullopt});
 }
 
 void ModelStore::maintain(std::function<void(store::Batch&)> job, std::function<void()> done) {
-  queue_data({std::nullopt, std::move(job), std::move(done), std::nullopt});
+  if (effect()) queue_data({std::nullopt, std::move(job), std::move(done), std::nullopt});
 }
 
 void ModelStore::trim(raft::SnapshotMark floor, std::function<void()> done) {
+  if (!effect()) return;
   CHECK(floor.last.index <= disk_.data().applied.index);
   queue_data({std::nullopt, nullptr, std::move(done), std::move(floor)});
 }
@@ -256,7 +260,14 @@ void ModelStore::finish_data() {
       queue_log(std::move(trim), std::move(job.done));
       continue;
     }
+    std::array<std::uint64_t, table_count> before{};
+    for (std::size_t i = 0; i < table_count; ++i) before[i] = state.tables[i].digest();
     job.job(batch);
+    if (!job.applied) {
+      for (std::size_t i = 0; i < table_count; ++i) {
+        state.maintained[i] += before[i] - state.tables[i].digest();
+      }
+    }
     if (job.applied) {
       CHECK(job.applied->last.index > state.applied.index);
       CHECK(job.applied->last.term >= state.applied.term);

@@ -34,6 +34,10 @@ class ModelStore : public store::Store {
   ModelStore(const ModelStore&) = delete;
   ModelStore& operator=(const ModelStore&) = delete;
 
+  // Asked before anything is written; once it says false, nothing is any more: so a process can end
+  // between two of its effects.
+  void set_gate(std::function<bool()> gate) { gate_ = std::move(gate); }
+
   // --- Without a Schedule.
   // The next step of `lane`: the work itself, or the news of it. False: nothing waits there.
   bool run(Lane lane);
@@ -83,6 +87,7 @@ class ModelStore : public store::Store {
   // Runs `fn` later on `lane`'s behalf, unless this store is gone by then.
   void post(Lane lane, std::uint64_t delay_us, std::function<void()> fn);
   std::uint64_t duration(std::uint64_t min_us, std::uint64_t max_us);
+  [[nodiscard]] bool effect() const { return !gate_ || gate_(); }
   [[nodiscard]] bool refused(std::uint64_t added_bytes);
 
   void queue_log(LogJob job, std::function<void()> done);
@@ -97,6 +102,7 @@ class ModelStore : public store::Store {
 
   ModelDisk& disk_;
   Schedule schedule_;
+  std::function<bool()> gate_;
   store::Recovery recovery_;
   store::Events events_;
   bool started_ = false;

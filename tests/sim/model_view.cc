@@ -78,6 +78,7 @@ struct Reader {
 std::uint64_t tables_digest(const DataState& state) {
   std::uint64_t result = 0;
   for (const PersistentMap& table : state.tables) result = mix(result + table.digest());
+  for (const std::uint64_t digest : state.maintained) result = mix(result + digest);
   return result;
 }
 
@@ -130,6 +131,7 @@ std::string export_state(const DataState& state) {
     }
   }
   bytes.push_back(end_mark);
+  for (const std::uint64_t digest : state.maintained) append_number(bytes, digest);
   append_number(bytes, tables_digest(state));
   return bytes;
 }
@@ -145,6 +147,7 @@ Result<DataPtr> import_state(const raft::SnapshotMark& mark, std::string_view by
     state->tables[table].put(key, value);
   }
   reader.take(1);
+  for (std::uint64_t& each : state->maintained) each = reader.number<std::uint64_t>();
   const auto digest = reader.number<std::uint64_t>();
   if (!reader.ok || !reader.bytes.empty() || digest != tables_digest(*state)) {
     return fail(Errc::corrupt, "the snapshot stream does not match its hash");

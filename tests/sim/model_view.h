@@ -55,7 +55,8 @@ class StateBatch : public store::Batch {
   std::vector<std::pair<store::Table, std::string>> removed_prefixes_;
 };
 
-// [table 1][key length 4][key][value length 4][value] for each pair, then [0xff][digest 8].
+// [table 1][key length 4][key][value length 4][value] for each pair, then [0xff], the digests that
+// maintenance changed [8] * 7 and the digest of all tables [8].
 [[nodiscard]] std::string export_state(const DataState& state);
 // The tables of what export_state() wrote; applied and members come from `mark`. Errc::corrupt.
 [[nodiscard]] Result<DataPtr> import_state(const raft::SnapshotMark& mark, std::string_view bytes);

@@ -1,0 +1,288 @@
+#include "tests/sim/host.h"
+
+#include <algorithm>
+
+#include "tests/sim/report.h"
+#include "tests/sim/world.h"
+
+namespace iris::sim {
+namespace {
+
+// What the kernel keeps for a process that stands still.
+constexpr std::size_t backlog_max = 10'000;
+// A peer that was not let in, or that nobody knows any more, dials again after this time.
+constexpr std::uint64_t redial_us = 300'000;
+// A process that ends by itself: what it had written but not synced is not lost by that, except
+// what it had not written yet.
+constexpr ModelDisk::Crash by_itself{ModelDisk::Keep::some, ModelDisk::Keep::some, true};
+
+}  // namespace
+
+Host::Host(World& world, std::size_t number)
+    : world_(world),
+      number_(number),
+      address_("h" + std::to_string(number) + ":1"),
+      watch_(world, *this) {
+  wipe();
+}
+
+Host::~Host() {
+  node_.reset();
+  store_.reset();
+}
+
+Node& Host::node() {
+  CHECK(node_ != nullptr);
+  return *node_;
+}
+const Node& Host::node() const {
+  CHECK(node_ != nullptr);
+  return *node_;
+}
+ModelStore& Host::store() {
+  CHECK(store_ != nullptr);
+  return *store_;
+}
+SimTransport& Host::transport() {
+  CHECK(transport_ != nullptr);
+  return *transport_;
+}
+
+bool Host::leads() const { return node().core().role() == raft::Role::leader; }
+
+raft::Members Host::latest_members() const {
+  if (runs()) return node().core().members();
+  const LogState& log = disk_->log();
+  for (auto entry = log.entries.rbegin(); entry != log.entries.rend(); ++entry) {
+    if (const auto* members = std::get_if<raft::Members>(&(*entry)->payload)) return *members;
+  }
+  return log.floor.members;
+}
+
+std::uint64_t Host::paused_us() const {
+  return paused_us_ + (state_ == State::paused ? world_.now_us() - paused_since_us_ : 0);
+}
+
+// --- The folder.
+
+void Host::wipe() {
+  CHECK(!runs());
+  if (disk_ != nullptr) world_.bury(std::move(disk_));
+  Random random = world_.random(Stream::hosts, number_ * 1000 + disks_++);
+  // A small number that tells host and folder, so that a trace can be read.
+  const raft::NodeId id{(number_ + 1) * 100 + disks_};
+  disk_ = std::make_unique<ModelDisk>(id, random.next());
+  state_ = State::off;
+}
+
+void Host::move_to(std::string address) {
+  CHECK(!runs());
+  address_ = std::move(address);
+}
+
+// --- The process.
+
+NodeHooks Host::make_hooks() {
+  NodeHooks hooks;
+  const std::uint64_t life = life_;
+  hooks.schedule_flush = [this, life] {
+    world_.timeline.after(1, [this, life] { enter_life(life, [this] { node_->flush(); }); });
+  };
+  hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {
+    if (!doomed_) watch_.applied(entry, outcome);
+  };
+  hooks.on_installed = [this](raft::Index index) {
+    if (!doomed_) watch_.installed(index);
+  };
+  hooks.on_trimmed = [](raft::Index) {};
+  hooks.on_sessions_served = [](const SessionsServed&) {};
+  hooks.on_halt = [this](bool clean, const Error& why) {
+    if (!doomed_) halted(clean, why);
+  };
+  return hooks;
+}
+
+void Host::make_node() {
+  ++life_;
+  ++world_.stats.starts;
+  store_ = std::make_unique<ModelStore>(
+      *disk_, [this, life = life_](std::uint64_t delay_us, std::function<void()> fn) {
+        world_.timeline.after(delay_us, [this, life, fn = std::move(fn)]() mutable {
+          enter_life(life, std::move(fn));
+        });
+      });
+  store_->set_gate([this] { return effect(); });
+  transport_ = std::make_unique<SimTransport>(*this);
+  NodeOptions options = world_.options.node;
+  options.address = address_;
+  options.raft.seed = mix(world_.options.seed ^ mix(number_ * 1'000'003 + life_));
+  options.cluster_seed = mix(options.raft.seed);
+  options.life_seed = mix(options.raft.seed + 1);
+  node_ = std::make_unique<Node>(options, *store_, *transport_, make_hooks());
+}
+
+void Host::start() {
+  CHECK(!runs());
+  make_node();
+  state_ = State::up;
+  paused_us_ = 0;
+  TRACE(tag(), "starts as node " + to_text(id()) + " at " + address_);
+  enter([this] {
+    node_->start();
+    if (!doomed_) watch_.started();
+  });
+  tick_later();
+}
+
+void Host::start_as_first() {
+  start();
+  enter([this] { node_->bootstrap(); });
+}
+
+void Host::tick_later() {
+  const std::uint64_t interval_us =
+      std::uint64_t{world_.options.node.tick_ms} * tick_per_mille_;  // ms * (1/1000) = us
+  world_.timeline.after(interval_us, [this, life = life_] {
+    if (life != life_ || !runs()) return;
+    if (state_ == State::paused) {
+      tick_missed_ = true;
+    } else {
+      enter([this] { node_->tick(); });
+    }
+    tick_later();
+  });
+}
+
+void Host::crash(ModelDisk::Crash how) {
+  CHECK(runs() && !inside_);
+  ++world_.stats.crashes;
+  crash_ = how;
+  TRACE(tag(), "crashes");
+  end(State::off);
+}
+
+void Host::crash_after_effects(std::uint64_t effects, ModelDisk::Crash how) {
+  CHECK(runs());
+  effects_left_ = effects;
+  crash_ = how;
+}
+
+bool Host::effect() {
+  if (doomed_ || ending_) return false;
+  if (effects_left_ == 0) {
+    // What it did before this moment is known to the world.
+    watch_.check();
+    doomed_ = true;
+    return false;
+  }
+  if (effects_left_ != UINT64_MAX) --effects_left_;
+  return true;
+}
+
+void Host::pause() {
+  if (state_ != State::up) return;
+  TRACE(tag(), "stands still");
+  state_ = State::paused;
+  paused_since_us_ = world_.now_us();
+  tick_missed_ = false;
+}
+
+void Host::resume() {
+  if (state_ != State::paused) return;
+  TRACE(tag(), "goes on with " + std::to_string(backlog_.size()) + " things to do");
+  paused_us_ += world_.now_us() - paused_since_us_;
+  state_ = State::up;
+  const std::uint64_t life = life_;
+  // A late timer is one tick; whether it is seen before or after the rest is anybody's guess.
+  const bool tick_first = (world_.now_us() & 1) != 0;
+  const auto tick = [&] {
+    if (tick_missed_) enter_life(life, [this] { node_->tick(); });
+  };
+  if (tick_first) tick();
+  std::deque<std::function<void()>> backlog;
+  backlog.swap(backlog_);
+  for (auto& fn : backlog) enter_life(life, std::move(fn));
+  if (!tick_first) tick();
+}
+
+void Host::enter(std::function<void()> fn) {
+  if (state_ == State::paused) {
+    if (backlog_.size() < backlog_max) backlog_.push_back(std::move(fn));
+    return;
+  }
+  if (state_ != State::up) return;
+  CHECK(!inside_);
+  inside_ = true;
+  fn();
+  inside_ = false;
+  judge();
+}
+
+void Host::judge() {
+  if (!doomed_) watch_.check();
+  if (doomed_) {
+    ++world_.stats.crashes;
+    TRACE(tag(), "crashes between two effects");
+    end(State::off);
+  } else if (ending_) {
+    crash_ = by_itself;
+    end(*ending_);
+  }
+}
+
+void Host::end(State state) {
+  state_ = state;
+  node_.reset();
+  transport_.reset();
+  store_.reset();
+  disk_->crash(crash_);
+  backlog_.clear();
+  greeted_.clear();
+  doomed_ = false;
+  ending_.reset();
+  effects_left_ = UINT64_MAX;
+  if (world_.on_process_end) world_.on_process_end(*this, life_);
+}
+
+void Host::halted(bool clean, const Error& why) {
+  TRACE(tag(), "ends: " + why.text);
+  if (clean) {
+    const raft::Members& members = world_.ghost.members();
+    VERIFY(!contains(members.voters, id()) && !contains(members.outgoing, id()) &&
+               !contains(members.learners, id()),
+           "CF", "node " + to_text(id()) + " ends as removed and is a member: " + why.text);
+  } else {
+    VERIFY(may_fail_, "NC", "node " + to_text(id()) + " blames a healthy disk: " + why.text);
+  }
+  ending_ = clean ? State::dismissed : State::failed;
+}
+
+// --- What reaches it.
+
+bool Host::admits(const PeerIdentity& from, std::uint64_t from_life) {
+  const auto found = std::find_if(greeted_.begin(), greeted_.end(),
+                                  [&](const auto& each) { return each.first == from.node; });
+  if (found != greeted_.end() && found->second.life == from_life) {
+    const Greeted& greeted = found->second;
+    const bool steady = greeted.accepted && transport_->knows(from.node);
+    if (steady || world_.now_us() < greeted.at_us + redial_us) return greeted.accepted;
+  }
+  const bool accepted = node_->greet(from).has_value();
+  const Greeted greeted{from_life, world_.now_us(), accepted};
+  if (found != greeted_.end()) {
+    found->second = greeted;
+  } else {
+    greeted_.emplace_back(from.node, greeted);
+  }
+  return accepted;
+}
+
+void Host::deliver(const PeerIdentity& from, std::uint64_t from_life, PeerMessage message) {
+  enter([this, from, from_life, message = std::move(message)]() mutable {
+    if (!admits(from, from_life)) return;
+    TRACE(tag(), "gets from " + to_text(from.node) + ": " + to_text(message.body));
+    node_->receive(std::move(message));
+  });
+}
+
+}  // namespace iris::sim

@@ -1,0 +1,136 @@
+// Host: one machine of the simulated world: an address, a folder, and the process that runs a node
+// on it. A process may crash (also between two of its effects), stand still, or end by itself.
+// One thread. Owns the disk, the node and all that the node borrows. Decides no fault.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "src/node.h"
+#include "tests/sim/model_store.h"
+#include "tests/sim/network.h"
+#include "tests/sim/watch.h"
+
+namespace iris::sim {
+
+class Host {
+ public:
+  enum class State {
+    off,  // not started, or crashed
+    up,
+    paused,     // stands still: everything that comes waits
+    dismissed,  // removed from the cluster: the process has ended for good
+    failed,     // its disk refused something: the process has ended
+  };
+
+  Host(World& world, std::size_t number);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  [[nodiscard]] World& world() { return world_; }
+  [[nodiscard]] std::size_t number() const { return number_; }
+  [[nodiscard]] int tag() const { return static_cast<int>(number_); }
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool runs() const { return state_ == State::up || state_ == State::paused; }
+  [[nodiscard]] const std::string& address() const { return address_; }
+  [[nodiscard]] ModelDisk& disk() { return *disk_; }
+  [[nodiscard]] const ModelDisk& disk() const { return *disk_; }
+  [[nodiscard]] raft::NodeId id() const { return disk_->self(); }
+  // Counts the processes that ran here; a process is named by host and life.
+  [[nodiscard]] std::uint64_t life() const { return life_; }
+  // REQUIRES: runs()
+  [[nodiscard]] Node& node();
+  [[nodiscard]] const Node& node() const;
+  [[nodiscard]] ModelStore& store();
+  [[nodiscard]] SimTransport& transport();
+  [[nodiscard]] Watch& watch() { return watch_; }
+  [[nodiscard]] const Watch& watch() const { return watch_; }
+  [[nodiscard]] bool leads() const;
+  // The configuration it acts on, or would if it ran.
+  [[nodiscard]] raft::Members latest_members() const;
+  // Microseconds of this life that it stood still.
+  [[nodiscard]] std::uint64_t paused_us() const;
+
+  // --- The process.
+  // REQUIRES: !runs()
+  void start();
+  void start_as_first();  // and bootstraps
+  // REQUIRES: runs()
+  void crash(ModelDisk::Crash how);
+  void crash_after_effects(std::uint64_t effects, ModelDisk::Crash how);
+  void disarm() { effects_left_ = UINT64_MAX; }
+  void pause();
+  void resume();
+  // Ticks take this many thousandths of what they should.
+  void set_tick_rate(std::uint64_t per_mille) { tick_per_mille_ = per_mille; }
+
+  // --- The folder. REQUIRES: !runs()
+  // A new and empty one; the world buries the old one.
+  void wipe();
+  void move_to(std::string address);
+  // The disk refused, or was told to: the process may end because of it.
+  void set_may_fail() { may_fail_ = true; }
+
+  // Runs `fn` in the process: now, or when it wakes up; not at all if it does not run. Then judges
+  // what it did.
+  void enter(std::function<void()> fn);
+  // The same for something that belongs to process `life` alone.
+  void enter_life(std::uint64_t life, std::function<void()> fn) {
+    if (life == life_) enter(std::move(fn));
+  }
+  // The process does something the world can see. False: it died before that.
+  bool effect();
+  [[nodiscard]] bool doomed() const { return doomed_; }
+
+  // A message reached this machine.
+  void deliver(const PeerIdentity& from, std::uint64_t from_life, PeerMessage message);
+
+ private:
+  struct Greeted {
+    std::uint64_t life = 0;
+    std::uint64_t at_us = 0;
+    bool accepted = false;
+  };
+
+  void make_node();
+  void tick_later();
+  void judge();
+  void end(State state);
+  [[nodiscard]] NodeHooks make_hooks();
+  void halted(bool clean, const Error& why);
+  bool admits(const PeerIdentity& from, std::uint64_t from_life);
+
+  World& world_;
+  std::size_t number_;
+  std::string address_;
+  std::unique_ptr<ModelDisk> disk_;
+  std::uint64_t disks_ = 0;  // made here so far
+  State state_ = State::off;
+  std::uint64_t life_ = 0;
+  std::unique_ptr<ModelStore> store_;
+  std::unique_ptr<SimTransport> transport_;
+  std::unique_ptr<Node> node_;
+  Watch watch_;
+  std::vector<std::pair<raft::NodeId, Greeted>> greeted_;  // in this life
+  std::uint64_t tick_per_mille_ = 1000;
+  bool may_fail_ = false;
+
+  std::deque<std::function<void()>> backlog_;  // while paused
+  bool tick_missed_ = false;
+  std::uint64_t paused_since_us_ = 0;
+  std::uint64_t paused_us_ = 0;
+
+  bool inside_ = false;
+  bool doomed_ = false;
+  std::uint64_t effects_left_ = UINT64_MAX;
+  ModelDisk::Crash crash_;
+  std::optional<State> ending_;  // the process asked to end
+};
+
+}  // namespace iris::sim

@@ -1,0 +1,89 @@
+// Network: what is between the hosts. Delays, loses, repeats and reorders Raft messages, keeps the
+// rest in order on each link (a link is a connection: it may lose, it never repeats), and knows who
+// can reach whom. The other half of src/transport.h is SimTransport, one for each life of a node.
+// One thread. Owns the links and what is under way. Decides no fault: the nemesis does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "src/transport.h"
+#include "tests/sim/random.h"
+
+namespace iris::sim {
+
+class Host;
+class World;
+
+class Network {
+ public:
+  Network(World& world, std::size_t hosts);
+
+  void send(Host& from, raft::NodeId to, const std::string& address, PeerBody body);
+  // Dials and asks who is there.
+  void probe(Host& from, const std::string& address,
+             std::function<void(Result<PeerIdentity>)> done);
+  // One-way times for things that are no messages.
+  [[nodiscard]] bool reaches(std::size_t from, std::size_t to) const;
+  [[nodiscard]] std::size_t queued_bytes(std::size_t from, std::size_t to) const;
+
+  // --- Faults. Counted: a link works when everything that blocked it is undone.
+  void block(std::size_t from, std::size_t to) { ++link(from, to).blocked; }
+  void unblock(std::size_t from, std::size_t to);
+  void clog(std::size_t from, std::size_t to, std::uint64_t until_us);
+  // What is under way is lost.
+  void cut(std::size_t from, std::size_t to) { ++link(from, to).connection; }
+  void heal();
+  // Loss, duplicates, reordering and small bandwidth: on as drawn, or off everywhere.
+  void set_calm(bool calm) { calm_ = calm; }
+
+ private:
+  struct Link {
+    std::uint32_t blocked = 0;
+    std::uint64_t clogged_until_us = 0;
+    std::uint64_t free_at_us = 0;   // the last byte so far has left
+    std::uint64_t in_order_us = 0;  // the last ordered message so far arrives
+    std::uint64_t connection = 0;
+    std::size_t queued_bytes = 0;
+  };
+  struct Envelope;
+
+  Link& link(std::size_t from, std::size_t to) { return links_[from * hosts_ + to]; }
+  [[nodiscard]] const Link& link(std::size_t from, std::size_t to) const {
+    return links_[from * hosts_ + to];
+  }
+  std::uint64_t arrival_us(Link& on, std::size_t bytes, bool ordered);
+  void dispatch(std::size_t from, std::size_t to, Envelope envelope, bool ordered);
+  void arrive(std::size_t from, std::size_t to, const Envelope& envelope);
+  [[nodiscard]] bool has(std::uint64_t chance, bool enabled);
+
+  World& world_;
+  std::size_t hosts_;
+  std::vector<Link> links_;
+  Random random_;
+  bool calm_ = false;
+};
+
+// How one life of a node reaches its peers.
+class SimTransport : public Transport {
+ public:
+  explicit SimTransport(Host& host) : host_(host) {}
+  void set_peers(const std::vector<raft::Member>& peers) override { peers_ = peers; }
+  void send(raft::NodeId to, PeerBody body) override;
+  void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
+  [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
+  [[nodiscard]] bool knows(raft::NodeId id) const { return address_of(id) != nullptr; }
+
+ private:
+  [[nodiscard]] const std::string* address_of(raft::NodeId id) const;
+
+  Host& host_;
+  std::vector<raft::Member> peers_;
+};
+
+// For the trace.
+[[nodiscard]] std::string to_text(const PeerBody& body);
+
+}  // namespace iris::sim

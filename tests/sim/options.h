@@ -1,0 +1,100 @@
+// SimOptions: everything one run of the simulator depends on. Drawn whole from the seed ("swarm":
+// each seed has its own faults, strengths, sizes and limits), then narrowed by the command line,
+// which is how a failing seed is shrunk.
+// Plain values. Knows nothing of how a fault is done.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "raft/result.h"
+#include "src/node.h"
+
+namespace iris::sim {
+
+enum class Fault : std::uint8_t {
+  loss,             // a Raft message vanishes
+  duplicate,        // a Raft message comes twice
+  reorder,          // a message takes much longer than those after it
+  slow_link,        // links have a small bandwidth
+  clog,             // a link holds everything back, then lets it go
+  cut,              // what is under way on a link is lost
+  split,            // two parts that do not reach each other
+  isolate,          // one host reaches nobody
+  isolate_leader,   // the same, of the leader
+  one_way,          // a link works in one direction
+  bridge,           // two halves and one host that reaches both
+  ring,             // everyone reaches two neighbours only
+  crash,            // a process ends; what is not synced may be lost
+  crash_at_output,  // the same, between two effects of one turn
+  crash_leader,
+  crash_majority,
+  crash_all,
+  pause,  // a process stands still, then finds everything at once
+  pause_leader,
+  skew,           // clocks run at 0.5 to 2 times real time
+  slow_disk,      // every sync takes long
+  stall,          // a sync now and then takes seconds
+  disk_error,     // a write is refused: the process must end
+  disk_full,      // no room for growth for a while
+  cold_cache,     // reads that only the disk can answer
+  wipe,           // a folder is lost; the host comes back as a new node
+  old_folder,     // the folder of a node that was removed is started again
+  join,           // a new host joins, is promoted
+  remove,         // a follower or learner is removed
+  remove_leader,  // the leader is removed
+  transfer,       // leadership is handed over
+  address,        // a host moves to another address
+  count
+};
+inline constexpr std::size_t fault_count = static_cast<std::size_t>(Fault::count);
+
+[[nodiscard]] std::string_view name_of(Fault fault);
+
+struct SimOptions {
+  std::uint64_t seed = 0;
+  std::bitset<fault_count> faults;
+
+  // --- The cluster.
+  std::uint32_t voters = 3;     // at the beginning
+  std::uint32_t spares = 0;     // hosts that may join
+  bool bootstrap_alone = true;  // one node begins and the others join; else all begin as voters
+  NodeOptions node;
+
+  // --- The world. Times in microseconds, chances in a million.
+  std::uint64_t safety_us = 0;  // of the phase with faults
+  std::uint64_t delay_us = 0;   // least time on a link
+  std::uint64_t jitter_us = 0;  // at most this much more
+  std::uint64_t loss = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t reorder = 0;
+  std::uint64_t link_bytes_per_s = 0;  // with slow_link; 0: no limit
+  std::uint64_t fault_every_us = 0;    // mean time between two faults
+  std::uint64_t fault_for_us = 0;      // mean time until one is healed
+  std::uint64_t sync_us = 0;           // of the log, at most
+  bool crash_keeps_nothing = false;    // of what is not synced; else a random prefix
+  bool wire = false;                   // messages travel as bytes
+  bool check_everything = false;       // every invariant of every node after every event
+
+  // --- The load.
+  std::uint32_t clients = 0;
+  std::uint64_t think_us = 0;  // mean pause of a client between two calls
+  std::uint32_t sources = 0;
+  std::uint32_t keys = 0;
+  std::uint32_t value_bytes_max = 0;
+  std::uint64_t calls_max = 0;  // 0: no limit
+  std::uint64_t call_ms = 0;    // deadline
+
+  [[nodiscard]] bool has(Fault fault) const { return faults[static_cast<std::size_t>(fault)]; }
+};
+
+[[nodiscard]] SimOptions draw_options(std::uint64_t seed);
+// "--without loss,split": Errc::invalid_argument names what is no fault.
+[[nodiscard]] Status remove_faults(SimOptions& options, std::string_view names);
+// One line for people: what this seed drew.
+[[nodiscard]] std::string describe(const SimOptions& options);
+
+}  // namespace iris::sim

@@ -1,0 +1,32 @@
+// Report: how a run says that an invariant broke, and what happened before (the trace).
+// One run a process at a time; the process that finds a violation ends with violation_exit_code.
+// Owns the name of the run under way, for the message.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace iris::sim {
+
+inline constexpr int violation_exit_code = 3;
+
+// What to print with a violation. `now_us` outlives the run.
+void begin_report(std::uint64_t seed, const class Timeline* timeline, bool trace);
+[[nodiscard]] bool tracing();
+// One line of the trace: time, host (-1: nobody's), text.
+void trace_line(int host, const std::string& text);
+
+// `invariant` is a name of hazards.md (ES, CID, ...). Prints one line on stderr, ends the process.
+[[noreturn]] void violation(std::string_view invariant, const std::string& text);
+
+}  // namespace iris::sim
+
+#define VERIFY(condition, invariant, text)                     \
+  do {                                                         \
+    if (!(condition)) ::iris::sim::violation(invariant, text); \
+  } while (false)
+#define TRACE(host, text)                                            \
+  do {                                                               \
+    if (::iris::sim::tracing()) ::iris::sim::trace_line(host, text); \
+  } while (false)

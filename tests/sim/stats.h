@@ -1,0 +1,38 @@
+// Stats: what runs did, counted. Plain numbers, so that worker processes can add theirs up in
+// shared memory. Knows no invariant; nothing is decided by it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "tests/sim/options.h"
+
+namespace iris::sim {
+
+struct Stats {
+  std::uint64_t seeds = 0;
+  std::uint64_t events = 0;
+  std::uint64_t simulated_us = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t commits = 0;
+  std::uint64_t elections = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t starts = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t member_changes = 0;
+  std::uint64_t writes_ok = 0;
+  std::uint64_t writes_failed = 0;  // refused, or a condition that did not hold
+  std::uint64_t writes_unknown = 0;
+  std::uint64_t reads_checked = 0;
+  std::uint64_t reads_failed = 0;
+  std::array<std::uint64_t, fault_count> faults{};
+
+  void add(const Stats& other) {
+    static_assert(sizeof(Stats) % sizeof(std::uint64_t) == 0);
+    auto* to = reinterpret_cast<std::uint64_t*>(this);
+    const auto* from = reinterpret_cast<const std::uint64_t*>(&other);
+    for (std::size_t i = 0; i < sizeof(Stats) / sizeof(std::uint64_t); ++i) to[i] += from[i];
+  }
+};
+
+}  // namespace iris::sim

@@ -1,0 +1,360 @@
+#include "tests/sim/watch.h"
+
+#include <algorithm>
+
+#include "tests/sim/report.h"
+#include "tests/sim/world.h"
+
+namespace iris::sim {
+namespace {
+
+// Everything is checked once in so many events of a node (a prime, to meet all kinds of events).
+constexpr std::uint64_t full_check_every = 251;
+
+}  // namespace
+
+std::string Watch::who() const {
+  return "node " + to_text(host_.id()) + " (h" + std::to_string(host_.number()) + ")";
+}
+
+std::optional<raft::EntryId> Watch::id_at(raft::Index index) const {
+  if (index == base_.index) return base_;
+  if (index < base_.index || index > last()) return std::nullopt;
+  return tail_[index.value - base_.index.value - 1].entry->id;
+}
+
+Chain Watch::chain_at(raft::Index index) const {
+  if (index == base_.index) return base_chain_;
+  CHECK(index > base_.index && index <= last());
+  return tail_[index.value - base_.index.value - 1].chain;
+}
+
+void Watch::started() {
+  const raft::Core& core = host_.node().core();
+  if (folder_ != host_.id()) durable_ = {};
+  folder_ = host_.id();
+  tail_.clear();
+  configurations_.clear();
+  base_ = {};
+  base_chain_ = chain_of_nothing;
+  base_members_ = {};
+  term_ = {};
+  leading_ = {};
+  commit_ = {};
+  applied_ = host_.store().recovered().raft.applied;
+  data_ = nullptr;
+  const raft::CoreStatus status = core.status();
+  const raft::Index floor{status.first.value - 1};
+  if (floor.value > 0) rebase(core, floor);
+  commit_ = core.commit_index();
+  VERIFY(commit_ >= applied_, "RP", who() + " applied more than it knows to be committed");
+  check_all();
+}
+
+void Watch::check() {
+  const raft::Core& core = host_.node().core();
+  VERIFY(core.term() >= term_, "MT", who() + ": the term goes down");
+  term_ = core.term();
+  check_disk();
+  follow_log();
+  if (members_moved_) check_members();
+  check_leader();
+  check_commit();
+  if (++checks_ % full_check_every == 0 || world_.options.check_everything) check_all();
+}
+
+void Watch::check_disk() {
+  const ModelDisk& disk = host_.disk();
+  const raft::HardState& state = disk.log().state;
+  if (state != durable_) {
+    VERIFY(state.term >= durable_.term, "MT", who() + ": the durable term goes down");
+    if (state.vote.value != 0) world_.ghost.vote(host_.id(), state.term, state.vote);
+    durable_ = state;
+  }
+  if (disk.data_version().get() != data_) {
+    data_ = disk.data_version().get();
+    world_.ghost.check_data(*data_, who());
+  }
+}
+
+// --- The log.
+
+void Watch::follow_log() {
+  const raft::Core& core = host_.node().core();
+  const bool moved =
+      tail_.empty() ? core.commit_index() > base_.index : core.entry(last()) != tail_.back().entry;
+  if (moved) rewind(core);
+  for (raft::EntryPtr entry = core.entry(last().next()); entry != nullptr;
+       entry = core.entry(last().next())) {
+    append(entry);
+  }
+  // A long tail that the node has forgotten itself.
+  const raft::Index floor = host_.node().floor();
+  while (!tail_.empty() && base_.index < floor) {
+    const Seen& front = tail_.front();
+    if (const auto* members = std::get_if<raft::Members>(&front.entry->payload)) {
+      base_members_ = *members;
+      configurations_.erase(configurations_.begin());
+    }
+    base_ = front.entry->id;
+    base_chain_ = front.chain;
+    tail_.pop_front();
+  }
+}
+
+// The end of the log is not what it was: it was cut, or restarted after a snapshot.
+void Watch::rewind(const raft::Core& core) {
+  const raft::CoreStatus status = core.status();
+  const raft::Index floor{status.first.value - 1};
+  const raft::EntryId mark = floor.value > 0 ? core.mark_at(floor).last : raft::EntryId{};
+  if (floor > last() || (floor > base_.index && id_at(floor) != mark)) {
+    rebase(core, floor);
+    return;
+  }
+  while (!tail_.empty() && last() > floor) {
+    const raft::EntryPtr now = core.entry(last());
+    if (now == tail_.back().entry) return;
+    if (now != nullptr && now->id == tail_.back().entry->id) return;  // read anew from the disk
+    forget_back();
+  }
+}
+
+void Watch::rebase(const raft::Core& core, raft::Index floor) {
+  world_.ghost.check_mark(core.mark_at(floor), who() + " begins its log");
+  while (last() > floor) forget_back();
+  const raft::SnapshotMark mark = core.mark_at(floor);
+  base_ = mark.last;
+  base_chain_ = world_.ghost.chain_at(floor);
+  base_members_ = mark.members;
+  tail_.clear();
+  configurations_.clear();
+  members_moved_ = true;
+}
+
+void Watch::forget_back() {
+  const raft::EntryId id = tail_.back().entry->id;
+  VERIFY(id.index > commit_, "TB", who() + " cut " + to_text(id) + ", which it knows committed");
+  VERIFY(
+      leading_.value == 0 || leading_ != term_ || host_.node().core().role() != raft::Role::leader,
+      "LAO", who() + " cut " + to_text(id) + " of its own log as the leader");
+  VERIFY(id.index > world_.ghost.committed() || world_.ghost.id_at(id.index) != id, "TB",
+         who() + " cut " + to_text(id) + ", which is committed");
+  if (!configurations_.empty() && configurations_.back().first == id.index) {
+    configurations_.pop_back();
+    members_moved_ = true;
+  }
+  tail_.pop_back();
+}
+
+void Watch::append(const raft::EntryPtr& entry) {
+  VERIFY(entry->id.index == last().next(), "LM",
+         who() + ": " + to_text(entry->id) + " is misplaced");
+  const Chain chain = extend(tail_.empty() ? base_chain_ : tail_.back().chain, *entry);
+  world_.ghost.prefix(entry->id, chain);
+  tail_.push_back({entry, chain});
+  if (const auto* members = std::get_if<raft::Members>(&entry->payload)) {
+    configurations_.emplace_back(entry->id.index, *members);
+    members_moved_ = true;
+  }
+}
+
+// The configuration in force is the last one in the log, committed or not (thesis 4.1).
+void Watch::check_members() {
+  members_moved_ = false;
+  const raft::Core& core = host_.node().core();
+  const raft::Members& expected =
+      configurations_.empty() ? base_members_ : configurations_.back().second;
+  VERIFY(core.members() == expected, "CF",
+         who() + " acts on " + to_text(core.members()) + ", its log says " + to_text(expected));
+  if (core.role() != raft::Role::leader || configurations_.empty()) return;
+  const raft::Index committed_somewhere = std::max(core.commit_index(), world_.ghost.committed());
+  const auto uncommitted = std::count_if(
+      configurations_.begin(), configurations_.end(),
+      [&](const auto& configuration) { return configuration.first > committed_somewhere; });
+  VERIFY(uncommitted <= 1, "CF", who() + " leads with two uncommitted configurations");
+  const auto& [index, members] = configurations_.back();
+  if (id_at(index)->term != core.term() || index.value == 1) return;
+  const raft::Index before{std::min(index.value - 1, core.commit_index().value)};
+  const std::optional<raft::EntryId> committed = id_at(before);
+  VERIFY(!committed || committed->term == core.term(), "CF",
+         who() + " changed the members before it had committed an entry of its term");
+}
+
+// --- Elections.
+
+void Watch::check_leader() {
+  const raft::Core& core = host_.node().core();
+  if (core.role() != raft::Role::leader) {
+    leading_ = {};
+    return;
+  }
+  if (leading_ == core.term()) return;
+  leading_ = core.term();
+  ++world_.stats.elections;
+  Ghost& ghost = world_.ghost;
+  TRACE(host_.tag(), "leads in term " + std::to_string(core.term().value));
+  ghost.leader(host_.id(), core.term());
+  VERIFY(
+      contains(core.members().voters, host_.id()) || contains(core.members().outgoing, host_.id()),
+      "QF", who() + " leads and is no voter");
+  VERIFY(is_quorum(core.members(),
+                   [&](raft::NodeId id) { return ghost.voted(id, core.term(), host_.id()); }),
+         "QF",
+         who() + " leads without the durable votes of a quorum of " + to_text(core.members()));
+  VERIFY(last() >= ghost.committed(), "LC", who() + " leads and lacks committed entries");
+  VERIFY(base_.index > ghost.committed() ||
+             chain_at(std::max(ghost.committed(), base_.index)) ==
+                 ghost.chain_at(std::max(ghost.committed(), base_.index)),
+         "LC", who() + " leads with a log other than the committed one");
+}
+
+// --- Commit.
+
+void Watch::check_commit() {
+  const raft::Core& core = host_.node().core();
+  Ghost& ghost = world_.ghost;
+  const raft::Index commit = core.commit_index();
+  VERIFY(commit >= commit_, "MT", who() + ": the commit index goes down");
+  if (commit == commit_) return;
+  VERIFY(commit <= last(), "SMS", who() + " commits what it does not have");
+  if (commit > ghost.committed()) {
+    VERIFY(core.role() == raft::Role::leader, "CID",
+           who() + " is no leader and commits before all others");
+    VERIFY(id_at(commit)->term == core.term(), "CID",
+           who() + " commits " + to_text(*id_at(commit)) + " of a former term by counting");
+    check_quorum(commit);
+    while (ghost.committed() < commit) {
+      const raft::Index next = ghost.committed().next();
+      CHECK(next > base_.index);
+      const Seen& seen = tail_[next.value - base_.index.value - 1];
+      TRACE(host_.tag(), "commits " + to_text(seen.entry->id));
+      if (std::holds_alternative<raft::Members>(seen.entry->payload)) {
+        ++world_.stats.member_changes;
+        TRACE(host_.tag(), "members " + to_text(std::get<raft::Members>(seen.entry->payload)));
+      }
+      ghost.commit(seen.entry, seen.chain);
+      ++world_.stats.commits;
+    }
+  } else {
+    VERIFY(commit < base_.index || chain_at(commit) == ghost.chain_at(commit), "SMS",
+           who() + " commits other entries up to " + std::to_string(commit.value));
+  }
+  commit_ = commit;
+}
+
+// Counted on the disks, not in the leader's memory.
+void Watch::check_quorum(raft::Index index) const {
+  const raft::EntryId id = *id_at(index);
+  const raft::Members& members = host_.node().core().members();
+  const auto holds = [&](raft::NodeId node) {
+    const ModelDisk* disk = world_.disk_of(node);
+    return disk != nullptr && (disk->log().holds(id) || disk->log().floor.last.index >= index);
+  };
+  VERIFY(is_quorum(members, holds), "CID",
+         who() + " commits " + to_text(id) + ", which is not on the disks of a quorum of " +
+             to_text(members));
+}
+
+// --- What it applies.
+
+void Watch::applied(const raft::EntryPtr& entry, const Outcome& outcome) {
+  const Ghost& ghost = world_.ghost;
+  const raft::Index index = entry->id.index;
+  VERIFY(index > applied_, "SMS", who() + " applies " + to_text(entry->id) + " again");
+  VERIFY(index <= ghost.committed(), "WP", who() + " applies what is not committed");
+  for (raft::Index between = applied_.next(); between < index; between = between.next()) {
+    VERIFY(!std::holds_alternative<raft::Command>(ghost.at(between).entry->payload), "SMS",
+           who() + " skips the command at " + std::to_string(between.value));
+  }
+  const Committed& committed = ghost.at(index);
+  VERIFY(*entry == *committed.entry, "SMS", who() + " applies another " + to_text(entry->id));
+  VERIFY(outcome == committed.outcome, "SMS", who() + ": another outcome at " + to_text(entry->id));
+  applied_ = index;
+}
+
+void Watch::installed(raft::Index index) {
+  ++world_.stats.snapshots;
+  TRACE(host_.tag(), "installed a snapshot up to " + std::to_string(index.value));
+  VERIFY(index > applied_ && index <= world_.ghost.committed(), "SN",
+         who() + " installed a snapshot at " + std::to_string(index.value));
+  applied_ = index;
+}
+
+void Watch::check_all() {
+  const raft::Core& core = host_.node().core();
+  core.check_invariants();
+  check_disk();
+  follow_log();
+  check_members();
+  for (const Seen& seen : tail_) {
+    const raft::EntryPtr entry = core.entry(seen.entry->id.index);
+    VERIFY(entry != nullptr && entry->id == seen.entry->id, "LM",
+           who() + ": the log has changed in its middle at " + to_text(seen.entry->id));
+  }
+  const Node& node = host_.node();
+  VERIFY(node.applied() <= core.commit_index(), "WP", who() + " applied beyond its commit index");
+  VERIFY(node.applied() >= applied_, "MT", who() + ": the applied index goes down");
+}
+
+// --- What it says.
+
+void Watch::check_send(raft::NodeId to, const PeerBody& body) const {
+  if (const auto* message = std::get_if<raft::Message>(&body)) {
+    VERIFY(message->to == to && message->from == host_.id(), "NC", who() + ": wrong envelope");
+    check_raft_message(*message);
+  } else if (const auto* chunk = std::get_if<SnapshotChunk>(&body)) {
+    if (chunk->offset == 0) world_.ghost.check_mark(chunk->mark, who() + " sends");
+  }
+}
+
+void Watch::check_raft_message(const raft::Message& message) const {
+  const raft::HardState& state = host_.disk().log().state;
+  if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
+    if (!vote->granted) return;
+    // On its disk, or overtaken there by a later term, in the same sync: then it cannot be
+    // forgotten in favour of another vote either.
+    VERIFY(state == (raft::HardState{message.term, message.to}) || state.term > message.term, "VD",
+           who() + " grants a vote in term " + std::to_string(message.term.value) +
+               " that is not on its disk");
+    world_.ghost.vote(host_.id(), message.term, message.to);
+  } else if (std::holds_alternative<raft::VoteRequest>(message.body)) {
+    VERIFY(state == (raft::HardState{message.term, message.from}) || state.term > message.term,
+           "VD",
+           who() + " asks for votes in term " + std::to_string(message.term.value) +
+               " before its own is on its disk");
+  } else if (const auto* append = std::get_if<raft::AppendReply>(&message.body)) {
+    if (append->matched) check_acknowledged(message, append->index);
+  } else if (const auto* beat = std::get_if<raft::HeartbeatReply>(&message.body)) {
+    VERIFY(beat->durable <= beat->verified, "AD", who() + ": durable beyond verified");
+    if (beat->durable.value > 0) check_acknowledged(message, beat->durable);
+  } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
+    const ModelDisk* disk = world_.disk_of(message.to);
+    const std::optional<raft::EntryId> own = id_at(heartbeat->match);
+    VERIFY(heartbeat->commit <= heartbeat->match, "AD", who() + ": commit beyond match");
+    VERIFY(heartbeat->match.value == 0 || disk == nullptr || !own || disk->log().holds(*own) ||
+               disk->log().floor.last.index >= heartbeat->match ||
+               disk->log().state.term > message.term,
+           "AD", who() + " believes that node " + to_text(message.to) + " holds " + to_text(*own));
+  }
+}
+
+// Everything up to `index` is on this disk, as the leader of the message's term has it.
+void Watch::check_acknowledged(const raft::Message& message, raft::Index index) const {
+  const LogState& log = host_.disk().log();
+  VERIFY(log.state.term >= message.term, "AD",
+         who() + " acknowledges in term " + std::to_string(message.term.value) +
+             " that is not on its disk");
+  VERIFY(index <= log.last(), "AD",
+         who() + " acknowledges " + std::to_string(index.value) + ", on its disk is " +
+             std::to_string(log.last().value));
+  const Host* leader = world_.host_of(message.to);
+  if (leader == nullptr || !leader->runs() || leader->watch().leading_term() != message.term)
+    return;
+  const std::optional<raft::EntryId> theirs = leader->watch().id_at(index);
+  if (!theirs || index <= log.floor.last.index) return;
+  VERIFY(log.holds(*theirs), "AD",
+         who() + " acknowledges " + std::to_string(index.value) + ", where the leader has " +
+             to_text(*theirs) + " and its own disk has not");
+}
+
+}  // namespace iris::sim

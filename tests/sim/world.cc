@@ -1,0 +1,54 @@
+#include "tests/sim/world.h"
+
+#include <utility>
+
+namespace iris::sim {
+
+World::World(const SimOptions& given)
+    : options(given), ghost(mix(given.seed)), network(*this, given.voters + given.spares) {
+  for (std::size_t i = 0; i < options.voters + options.spares; ++i) {
+    hosts.push_back(std::make_unique<Host>(*this, i));
+  }
+}
+
+World::~World() = default;
+
+Host* World::host_of(raft::NodeId id) {
+  for (const auto& host : hosts) {
+    if (host->id() == id) return host.get();
+  }
+  return nullptr;
+}
+
+Host* World::host_at(const std::string& address) {
+  for (const auto& host : hosts) {
+    if (host->address() == address) return host.get();
+  }
+  return nullptr;
+}
+
+Host* World::leader() {
+  Host* leader = nullptr;
+  for (const auto& host : hosts) {
+    if (!host->runs() || !host->leads()) continue;
+    if (leader == nullptr || host->node().core().term() > leader->node().core().term()) {
+      leader = host.get();
+    }
+  }
+  return leader;
+}
+
+const ModelDisk* World::disk_of(raft::NodeId id) const {
+  for (const auto& host : hosts) {
+    if (host->id() == id) return &host->disk();
+  }
+  const auto found = graveyard_.find(id.value);
+  return found == graveyard_.end() ? nullptr : found->second.get();
+}
+
+void World::bury(std::unique_ptr<ModelDisk> disk) {
+  const std::uint64_t id = disk->self().value;
+  graveyard_[id] = std::move(disk);
+}
+
+}  // namespace iris::sim

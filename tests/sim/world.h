@@ -1,0 +1,71 @@
+// World: everything of one run, and how its parts find each other.
+// One thread. Owns all of it. Judges nothing itself.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/ghost.h"
+#include "tests/sim/host.h"
+#include "tests/sim/network.h"
+#include "tests/sim/options.h"
+#include "tests/sim/stats.h"
+#include "tests/sim/timeline.h"
+
+namespace iris::sim {
+
+// Streams of chance, one for each thing that a change must not shift.
+enum class Stream : std::uint64_t {
+  options = 1,
+  network = 2,
+  faults = 3,
+  workload = 4,
+  members = 5,
+  phases = 6,
+  hosts = 100,  // + number of the host
+};
+
+class World {
+ public:
+  explicit World(const SimOptions& given);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  [[nodiscard]] Random random(Stream stream, std::uint64_t number = 0) const {
+    return Random(options.seed, static_cast<std::uint64_t>(stream) + number);
+  }
+  [[nodiscard]] std::uint64_t now_us() const { return timeline.now_us(); }
+  // The longest election timeout, in microseconds.
+  [[nodiscard]] std::uint64_t election_us() const {
+    return std::uint64_t{2} * options.node.raft.election_ticks * options.node.tick_ms * 1000;
+  }
+
+  [[nodiscard]] Host* host_of(raft::NodeId id);
+  [[nodiscard]] Host* host_at(const std::string& address);
+  [[nodiscard]] Host* leader();  // of the highest term, among those that run
+  // The folder of a node, also of one that is lost. nullptr: never was.
+  [[nodiscard]] const ModelDisk* disk_of(raft::NodeId id) const;
+  // A folder that will not be used again; what was promised on it is remembered.
+  void bury(std::unique_ptr<ModelDisk> disk);
+  [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<ModelDisk>>& graveyard() const {
+    return graveyard_;
+  }
+
+  const SimOptions options;
+  Timeline timeline;
+  Stats stats;
+  Ghost ghost;
+  Network network;
+  std::vector<std::unique_ptr<Host>> hosts;
+  // Called when a process has ended.
+  std::function<void(Host&, std::uint64_t life)> on_process_end;
+
+ private:
+  std::map<std::uint64_t, std::unique_ptr<ModelDisk>> graveyard_;
+};
+
+}  // namespace iris::sim
