@@ -53,10 +53,10 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
 
   // How far the rows of a state went, in the order of Filter::sources(), whole source before keys.
   struct StateCursor {
-    std::string source;  // empty: nothing yet
-    std::string key;
-    bool inside = false;  // `source` is read as a whole and complete up to `key`
-    bool whole = false;   // `source` was read as a whole and is complete
+    std::string source;   // empty: nothing yet
+    std::string key;      // complete up to here
+    bool inside = false;  // in the source as a whole; else in its single keys,
+    bool whole = false;   // after the source as a whole
   };
 
   struct Listener {
@@ -117,9 +117,6 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void begin(Listener& listener);
   void replay_from(Listener& listener, std::uint64_t position);
   void set_filter(Listener& listener, Filter filter);
-  void add_subscription(Listener& listener, const SubscriptionView& subscription);
-  void remove_subscription(Listener& listener, std::string_view source,
-                           std::optional<std::string_view> key);
   void learn_tail(std::uint64_t purged, std::uint64_t applied,
                   const std::vector<std::uint64_t>& voids);
   void publish(const raft::EntryPtr& entry, const CommandView& command);
@@ -138,6 +135,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void serve(Listener& listener, std::size_t& work);
   void drain(Listener& listener, std::size_t& work);
   void push(Listener& listener, UpdatePtr update);
+  void prune(Listener& listener);
   void refill(Listener& listener, std::size_t& work);
   void replay(Listener& listener, std::size_t& work);
   // False: the listener left the stage replay.
@@ -145,8 +143,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void begin_grave(Listener& listener, std::uint64_t revision, std::string_view source);
   void release_grave(Listener& listener);
   [[nodiscard]] std::vector<std::string> grave_keys(const Listener& listener,
-                                                    const Filter::Source* source,
-                                                    bool& more) const;
+                                                    const Filter::Source* source, bool& more) const;
   void read_grave_page(Listener& listener);
   void share_grave_page(const std::pair<std::uint64_t, std::string>& key, const GravePage& page);
   void take_grave_page(Listener& listener, const GravePage& page);

@@ -96,6 +96,20 @@ void Listeners::Hub::push(Listener& listener, UpdatePtr update) {
   listener.queue.push_back(std::move(update));
 }
 
+// Unsubscribed: what was not written yet is not written any more.
+void Listeners::Hub::prune(Listener& listener) {
+  const Filter& filter = listener.filter;
+  std::erase_if(listener.queue, [&](const UpdatePtr& update) {
+    if (update->source.empty()) return false;  // a mark
+    const std::uint64_t due_at = update->of_state ? listener.view_revision + 1 : update->revision;
+    if (filter.wants(update->source, update->key, due_at)) return false;
+    listener.queue_bytes -= update->cost_bytes();
+    status_.queued_bytes -= update->cost_bytes();
+    return true;
+  });
+  make_ready(listener);
+}
+
 void Listeners::Hub::refill(Listener& listener, std::size_t& work) {
   if (listener.stage == Stage::replay) replay(listener, work);
   if (!wants_more(listener)) return;
@@ -280,24 +294,27 @@ void Listeners::Hub::enter_states() {
   }
 }
 
+// Who cannot be told to forget is asked about every single key: if it is not there, it is told so.
 std::vector<StateItem> Listeners::Hub::next_items(const Listener& listener) const {
   std::vector<StateItem> items;
   const StateCursor& cursor = listener.cursor;
+  const auto covered = [&](std::uint64_t since) { return since <= listener.view_revision; };
   const auto& sources = listener.filter.sources();
-  for (auto source = sources.lower_bound(cursor.source); source != sources.end(); ++source) {
+  for (auto source = sources.lower_bound(cursor.source);
+       source != sources.end() && items.size() < state_items_max; ++source) {
     const auto& [name, subscriptions] = *source;
     const bool begun = name == cursor.source;
-    if (begun && cursor.whole) continue;
-    const auto covered = [&](std::uint64_t since) { return since <= listener.view_revision; };
+    bool whole = begun && cursor.whole;
+    bool from_first = !begun;
     if (subscriptions.since && covered(*subscriptions.since) && (!begun || cursor.inside)) {
-      items.push_back({name, std::nullopt});
-    } else {
-      auto key = begun ? subscriptions.keys.upper_bound(cursor.key) : subscriptions.keys.begin();
-      for (; key != subscriptions.keys.end() && items.size() < state_items_max; ++key) {
-        if (covered(key->second)) items.push_back({name, key->first});
-      }
+      items.push_back({name, std::nullopt, false});
+      whole = from_first = true;
     }
-    if (items.size() >= state_items_max) break;
+    if (whole && listener.marks) continue;
+    auto key = from_first ? subscriptions.keys.begin() : subscriptions.keys.upper_bound(cursor.key);
+    for (; key != subscriptions.keys.end() && items.size() < state_items_max; ++key) {
+      if (covered(key->second)) items.push_back({name, key->first, whole});
+    }
   }
   return items;
 }
@@ -340,7 +357,7 @@ void Listeners::Hub::take_state_page(Listener& listener, const std::vector<State
   } else {
     CHECK(page.items_done > 0);
     const StateItem& last = items[page.items_done - 1];
-    listener.cursor = {last.source, last.key.value_or(""), false, !last.key};
+    listener.cursor = {last.source, last.key.value_or(""), false, !last.key || last.absent_only};
   }
   make_ready(listener);
 }

@@ -323,6 +323,7 @@ bool Listeners::Hub::apply_change(Listener& listener, std::uint64_t revision,
   } else if (command.kind == Kind::unsubscribe) {
     if (listener.filter.remove(command.source, command.key)) {
       matcher_.remove(listener.id.value, command.source, command.key);
+      prune(listener);
     }
   } else if (listener.known && listener.subscribed <= command.up_to) {
     close(listener, StreamEnd::not_found, "the session expired: subscribe again");

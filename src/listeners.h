@@ -19,8 +19,9 @@
 //
 // What a client must know to resume exactly (ours does): RESYNC and SYNCED speak of the
 // subscriptions made up to their revision. After rows of a state, resume from SYNCED's revision,
-// not from theirs. The removals of one RemoveSource share a revision and come sorted by key: who
-// was cut off after one of them resumes after revision - 1 and skips those it has seen.
+// not from theirs; cut off between RESYNC and SYNCED, ask for the state again. The removals of one
+// RemoveSource share a revision and come sorted by key: who was cut off after one of them resumes
+// after revision - 1 and skips those it has seen.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +75,7 @@ struct ListenersOptions {
   std::size_t page_bytes = 64u << 10;    // of rows read from the store at once, for one stream
   std::size_t page_rows = 1'000;         // looked at in one read
   std::size_t reads_max = 2;             // reads of pages under way, all streams together
-  std::size_t purge_records = 2'000;     // removed from the store at once
+  std::size_t purge_records = 100;       // graves and voids removed from the store at once
 };
 
 struct ListenersHooks {

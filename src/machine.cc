@@ -1,6 +1,7 @@
 #include "src/machine.h"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "raft/check.h"
@@ -287,41 +288,37 @@ std::uint64_t purged(const View& view) {
 bool purge(Batch& batch, std::uint64_t floor, std::size_t records_max) {
   CHECK(floor <= batch.applied().value);
   CHECK(records_max > 0);
-  // First of all, and with the first piece, nobody may rely on what is about to go.
-  if (purged(batch) < floor) {
-    batch.put(Table::voids, layout::number_key(0), layout::number_key(floor));
-  }
-  std::size_t left = records_max;
-  std::vector<std::string> keys;
-  const auto remove_all = [&](Table table) {
-    for (const auto& key : keys) batch.remove(table, key);
-    left -= keys.size();
-    keys.clear();
-  };
-
-  list_voids(batch, 0, [&](std::uint64_t revision) {
-    if (revision > floor || keys.size() == left) return false;
-    keys.push_back(layout::number_key(revision));
-    return true;
-  });
-  remove_all(Table::voids);
-
-  while (left > 0) {
-    const auto first = batch.scan(Table::graves, {}, {});
-    if (!first->valid() || layout::number(first->key()) > floor) return false;
-    const std::string grave_key(first->key());
-    const std::string generation =
-        layout::number_key(layout::parse_grave_record(first->value()).generation);
-    auto cursor = batch.scan(Table::values, generation, generation);
-    for (; cursor->valid() && keys.size() < left; cursor->next()) keys.emplace_back(cursor->key());
-    const bool emptied = !cursor->valid();
-    remove_all(Table::values);
-    if (emptied && left > 0) {
-      batch.remove(Table::graves, grave_key);
-      --left;
+  const std::uint64_t before = purged(batch);
+  if (before >= floor) return false;
+  // What is due, by revision: a grave and its generation, or a void (generation 0). Each scan
+  // begins after the mark, not among what was removed in earlier pieces.
+  std::map<std::uint64_t, std::uint64_t> due;
+  for (const Table table : {Table::voids, Table::graves}) {
+    auto cursor = batch.scan(table, {}, layout::number_key(before + 1));
+    for (std::size_t rows = 0; cursor->valid() && rows < records_max; cursor->next(), ++rows) {
+      const std::uint64_t revision = layout::number(cursor->key());
+      if (revision > floor) break;
+      due.emplace(revision, table == Table::voids
+                                ? 0
+                                : layout::parse_grave_record(cursor->value()).generation);
     }
   }
-  return true;
+  std::size_t records = 0;
+  std::uint64_t mark = before;
+  for (const auto& [revision, generation] : due) {
+    if (records == records_max) break;
+    if (generation == 0) {
+      batch.remove(Table::voids, layout::number_key(revision));
+    } else {
+      batch.remove_prefix(Table::values, layout::number_key(generation));
+      batch.remove(Table::graves, layout::number_key(revision));
+    }
+    mark = revision;
+    ++records;
+  }
+  const bool more = records == records_max;
+  batch.put(Table::voids, layout::number_key(0), layout::number_key(more ? mark : floor));
+  return more;
 }
 
 std::optional<SessionInfo> find_session(const View& view, std::string_view session) {

@@ -95,9 +95,9 @@ void list_voids(const store::View& view, std::uint64_t after,
                 const std::function<bool(std::uint64_t revision)>& row);
 [[nodiscard]] std::uint64_t purged(const store::View& view);
 
-// Forgets graves, with their keys, and voids up to `floor`, at most `records_max` records; true
-// when there is more to do. Not a command: each node does it when its own log is trimmed.
-// REQUIRES: floor is applied, records_max > 0.
+// Forgets graves, with their keys, and voids up to `floor`, in the order of the log and at most
+// records_max of them; true when there may be more to do. Not a command: each node does it when its
+// own log is trimmed. REQUIRES: floor is applied, records_max > 0.
 [[nodiscard]] bool purge(store::Batch& batch, std::uint64_t floor, std::size_t records_max);
 
 // --- Sessions.

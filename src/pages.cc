@@ -26,6 +26,14 @@ void push(std::vector<UpdatePtr>& rows, Room& room, UpdatePtr update) {
   rows.push_back(std::move(update));
 }
 
+// A row of a state.
+void push_row(std::vector<UpdatePtr>& rows, Room& room, Update::Op op, std::string_view source,
+              std::string_view key, const ValueView& value) {
+  auto update = row_update(op, source, key, value.bytes, value.revision);
+  update->of_state = true;
+  push(rows, room, std::move(update));
+}
+
 void read_key(const store::View& view, const StateRequest& request, const StateItem& item,
               Room& room, std::vector<UpdatePtr>& rows) {
   room.look();
@@ -34,11 +42,9 @@ void read_key(const store::View& view, const StateRequest& request, const StateI
   CHECK(found != store::Found::incomplete);
   if (found == store::Found::no) {
     if (!request.tell_absent) return;
-    push(rows, room,
-         row_update(Update::Op::remove, item.source, *item.key, {}, view.applied().value));
-  } else if (value.revision > request.newer_than) {
-    push(rows, room,
-         row_update(Update::Op::put, item.source, *item.key, value.bytes, value.revision));
+    push_row(rows, room, Update::Op::remove, item.source, *item.key, {{}, view.applied().value});
+  } else if (!item.absent_only && value.revision > request.newer_than) {
+    push_row(rows, room, Update::Op::put, item.source, *item.key, {value.bytes, value.revision});
   }
 }
 
@@ -51,7 +57,7 @@ bool read_source(const store::View& view, const StateRequest& request, const std
     room.look();
     page.last_key = key;
     if (value.revision > request.newer_than) {
-      push(page.rows, room, row_update(Update::Op::put, source, key, value.bytes, value.revision));
+      push_row(page.rows, room, Update::Op::put, source, key, value);
     }
     return true;
   });

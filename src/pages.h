@@ -22,6 +22,7 @@ struct PageLimits {
 struct StateItem {
   std::string source;
   std::optional<std::string> key;  // none: the whole source
+  bool absent_only = false;        // of a key: its value came with the whole source
 };
 struct StateRequest {
   std::vector<StateItem> items;

@@ -26,6 +26,7 @@ struct Update {
   std::string_view key;     // empty in a mark
   std::string_view value;   // empty but in a put
   std::uint64_t revision = 0;
+  bool of_state = false;  // a row of a state: may be older than the subscription it is sent for
 
   // What it counts for against a listener's buffer.
   [[nodiscard]] std::size_t cost_bytes() const {
@@ -57,9 +58,10 @@ using UpdatePtr = std::shared_ptr<const Update>;
 }
 
 // Copies its texts.
-[[nodiscard]] inline UpdatePtr row_update(Update::Op op, std::string_view source,
-                                          std::string_view key, std::string_view value,
-                                          std::uint64_t revision) {
+[[nodiscard]] inline std::shared_ptr<Update> row_update(Update::Op op, std::string_view source,
+                                                        std::string_view key,
+                                                        std::string_view value,
+                                                        std::uint64_t revision) {
   auto update = std::make_shared<Update>();
   update->op = op;
   update->bytes.reserve(source.size() + key.size() + value.size());

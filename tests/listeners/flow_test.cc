@@ -162,6 +162,28 @@ TEST_CASE("a second Listen ends the first with aborted and takes over (old fault
   CHECK(test.node.listeners->served() == Texts{"one"});
 }
 
+TEST_CASE("Unsubscribe stops what is still queued, and nothing else") {
+  Fixture test;
+  test.cluster.subscribe("one", "s");
+  test.cluster.subscribe("one", "s", "a");
+  test.cluster.subscribe("one", "t");
+  RecordedStream stream;
+  stream.limited = true;
+  stream.credit = 1;
+  const auto id = test.listen(stream);
+  test.cluster.set("s", "a", "1");  // 4: written
+  test.cluster.set("s", "a", "2");  // 5
+  test.cluster.set("s", "b", "3");  // 6
+  test.cluster.set("t", "k", "4");  // 7
+  test.node.settle();
+  test.cluster.unsubscribe("one", "s");
+  test.node.settle();
+  stream.limited = false;
+  test.read(stream, id, 1);
+  CHECK(test.settle(stream) == Texts{"s/a=1@4", "s/a=2@5", "t/k=4@7"});
+  CHECK(test.node.listeners->status().queued_bytes == 0);
+}
+
 TEST_CASE("a client that went away is not called again, in whatever stage it was") {
   for (int steps = 0; steps < 12; ++steps) {
     Fixture test;
