@@ -140,7 +140,7 @@ void Core::State::step(Message message) {
   }
   if (std::holds_alternative<VoteRequest>(message.body) ||
       std::holds_alternative<HeartbeatReply>(message.body)) {
-    dismiss_stranger(message.from);
+    dismiss_stranger(message.from, message.term);
   }
   if (message.term > hard.term && !enter_later_term(message)) return;
   if (message.term < hard.term) return answer_earlier_term(message);

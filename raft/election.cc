@@ -88,7 +88,7 @@ bool Core::State::hears_leader() const {
 }
 
 void Core::State::on_pre_vote_request(const Message& message, const PreVoteRequest& request) {
-  dismiss_stranger(message.from);
+  dismiss_stranger(message.from, message.term);
   // "Would you vote for me in message.term?" The answer binds nobody and touches no timer.
   const bool term_is_open =
       message.term > hard.term ||

@@ -141,20 +141,22 @@ void Core::State::tick_leaving(Leader& leader) {
 }
 
 // Somebody of no configuration asks: tell it, and it will not ask again (hazard 54).
-void Core::State::dismiss_stranger(NodeId from) {
+void Core::State::dismiss_stranger(NodeId from, Term seen) {
   const MembersHistory::Version& committed = members.at(commit);
   if (committed.members.voters.empty() || is_member(committed.members, from) ||
       is_member(configuration(), from)) {
     return;
   }
-  send(from, Dismissed{committed.index, role() == Role::leader && committed_own_term()});
+  const bool certain =
+      (role() == Role::leader && committed_own_term()) || log.id_at(commit).term > seen;
+  send(from, Dismissed{committed.index, certain});
 }
 
 void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
   const Index own = members.latest().index;
   if (own == Index{}) return;
   const bool believed = is_member(configuration(), self) ? dismissed.members_index > own
-                                                         : dismissed.leads && term >= hard.term &&
+                                                         : dismissed.certain && term >= hard.term &&
                                                                dismissed.members_index >= own;
   if (!believed) return;
   halt(Errc::refused,

@@ -68,10 +68,12 @@ struct TimeoutNow {};
 // `members_index`, does not contain the addressee. Believed where the addressee's own latest
 // configuration contains it and is earlier. Where that does not contain it either, it may be a
 // newcomer still reading of times before its own, and the sender one that has not heard of it yet:
-// then only a leader is believed that has committed in its term (`leads`).
+// then only who is `certain` is believed. Certain is a leader that has committed in its term, and
+// who has committed in a later term than the addressee has ever seen, hence all that was decided
+// before.
 struct Dismissed {
   Index members_index;
-  bool leads = false;
+  bool certain = false;
 };
 
 using Body = std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendRequest,

@@ -174,7 +174,7 @@ struct Core::State {
   [[nodiscard]] bool is_removed() const;
   void resign_removed(Leader& leader);
   void tick_leaving(Leader& leader);
-  void dismiss_stranger(NodeId from);
+  void dismiss_stranger(NodeId from, Term seen);
   void on_dismissed(Term term, const Dismissed& dismissed);
   void ask_whether_member();
   Result<NodeId> transfer(NodeId target);

@@ -266,12 +266,12 @@ Complaint parse(std::string_view bytes, raft::TimeoutNow&) {
 
 void write_fields(ProtoWriter& out, const raft::Dismissed& body) {
   out.number(1, body.members_index.value);
-  out.flag(2, body.leads);
+  out.flag(2, body.certain);
 }
 Complaint parse(std::string_view bytes, raft::Dismissed& body) {
   Complaint wrong = walk("Dismissed", bytes, [&](ProtoReader& in) -> Complaint {
     if (in.field() == 1) body.members_index.value = in.number();
-    if (in.field() == 2) body.leads = in.flag();
+    if (in.field() == 2) body.certain = in.flag();
     return {};
   });
   if (wrong.empty() && body.members_index.value == 0) wrong = "Dismissed: by no configuration";

@@ -75,7 +75,7 @@ TEST_CASE("the fields of Raft's messages stand where peer.proto has them") {
         "heartbeat_reply { round: 7 verified: 41 durable: 40 }");
   CHECK(raft_text(message(6, raft::TimeoutNow{})) == "timeout_now { }");
   CHECK(raft_text(message(6, raft::Dismissed{{80}, true})) ==
-        "dismissed { members_index: 80 leads: true }");
+        "dismissed { members_index: 80 certain: true }");
   CHECK(raft_text(message(6, samples::append())) ==
         "append_request { prev { term: 5 index: 40 } commit: 39 "
         "entries { term: 5 index: 41 command: \"set\" } "
