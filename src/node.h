@@ -104,7 +104,8 @@ class Node {
   // Hands leadership over if this node leads (at stop); `done` when it does not lead any more or
   // gave up.
   void resign(std::uint64_t deadline_ms, std::function<void()> done);
-  // Fails every waiter: not proposed -> unavailable, proposed -> unknown_outcome.
+  // Fails every waiter before it returns: not proposed -> unavailable, proposed -> unknown_outcome.
+  // Raft goes on until the node is destroyed. REQUIRES: not from inside a `done`.
   void stop();
 
   [[nodiscard]] NodeStatus status() const;

@@ -3,6 +3,7 @@
 namespace iris {
 
 void Answers::give() {
+  CHECK(!std::exchange(giving_, true));
   writes_now_.swap(writes_);
   reads_now_.swap(reads_);
   others_now_.swap(others_);
@@ -12,6 +13,7 @@ void Answers::give() {
   writes_now_.clear();
   reads_now_.clear();
   others_now_.clear();
+  giving_ = false;
 }
 
 std::uint64_t NodeHost::id_base() const {

@@ -29,10 +29,11 @@ class Answers {
   void other(std::function<void()> done) { others_.push_back(std::move(done)); }
 
   [[nodiscard]] bool empty() const { return writes_.empty() && reads_.empty() && others_.empty(); }
-  // Gives those that wait now; what they cause waits for the next flush.
+  // Gives those that wait now; what they cause waits for the next flush. REQUIRES: not under way.
   void give();
 
  private:
+  bool giving_ = false;
   struct Write {
     Node::Done done;
     Result<Outcome> result;

@@ -87,9 +87,11 @@ Status PeerBook::greet(const PeerIdentity& peer) {
   }
   if (peer.cluster.value == 0) return Unit{};  // it has nothing to say yet
   if (!greeted_.contains(peer.node) && greeted_.size() >= greeted_max) {
-    const auto oldest = std::min_element(
-        greeted_.begin(), greeted_.end(),
-        [](const auto& a, const auto& b) { return a.second.until < b.second.until; });
+    const auto oldest =
+        std::min_element(greeted_.begin(), greeted_.end(), [this](const auto& a, const auto& b) {
+          return std::pair{is_member(a.first), a.second.until} <
+                 std::pair{is_member(b.first), b.second.until};
+        });
     greeted_.erase(oldest);
   }
   greeted_[peer.node] = {peer.cluster, peer.address, host_.now + host_.patience_ticks()};
@@ -125,7 +127,7 @@ void PeerBook::update() {
     former_[member.id] = {host_.cluster, member.address, host_.now + host_.patience_ticks()};
   }
   std::vector<raft::Member> wanted;
-  if (host_.cluster.value != 0) collect(wanted);
+  collect(wanted);
   if (wanted == told_) return;
   told_ = std::move(wanted);
   host_.transport.set_peers(told_);

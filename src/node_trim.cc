@@ -47,12 +47,12 @@ void Trimmer::check() {
   written_entries_ = 0;
   if (trimming_ || held_ || host_.stopped || !host_.core) return;
   const raft::CoreStatus status = host_.core->status();
-  raft::Index floor = std::min(wanted_floor(status), host_.applied);
-  floor = held_back(status, floor);
+  const raft::Index floor = held_back(status, wanted_floor(status));
   if (floor > host_.floor) trim(floor);
 }
 
-// How far the log must be cut to keep within its limits; the present floor if it does.
+// How far the log must be cut to keep within its limits, as far as it is applied; the present floor
+// if it keeps within them.
 raft::Index Trimmer::wanted_floor(const raft::CoreStatus& status) const {
   const NodeOptions& options = host_.options;
   std::uint64_t entries = status.last.value + 1 - status.first.value;

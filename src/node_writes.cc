@@ -208,7 +208,6 @@ void Writes::installed(raft::Index index) {
 }
 
 void Writes::role_changed() {
-  if (!host_.leads() || host_.core->term() != proposed_term_) orphan_proposed();
   const raft::NodeId leader = host_.core->leader();
   const raft::Term term = host_.core->term();
   if (leader.value != 0 && (leader != known_leader_ || term != known_term_)) {

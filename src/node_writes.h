@@ -59,9 +59,9 @@ class Writes {
   Table calls_;
   Table::Line parked_;
   Table::Line forwarded_;
-  Table::Line proposed_;  // in this leadership, by index
+  Table::Line proposed_;  // in the latest leadership, by index
   raft::Term proposed_term_;
-  // Proposed in a leadership that ended; what became of them is not known yet. By index first.
+  // Proposed in an earlier leadership; what became of them is not known yet. By index first.
   std::map<std::pair<raft::Index, raft::Term>, WaiterHandle> orphans_;
   std::size_t waiting_bytes_ = 0;  // of commands parked and forwarded
   raft::NodeId known_leader_;

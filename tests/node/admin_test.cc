@@ -47,6 +47,22 @@ TEST_CASE("a join may be asked of any node, and again") {
   CHECK(cluster.node(1).core().status().last == before);
 }
 
+TEST_CASE("a join is not answered before the learner's entry is committed, nor a second one") {
+  Cluster cluster;
+  cluster.form(1);
+  cluster.add(2);
+  cluster.at(1).hold_log = true;
+  const AdminAnswer first = cluster.join(1, "host-2:1");
+  cluster.tick(3);
+  REQUIRE(cluster.node(1).core().members().learners.size() == 1);
+  const AdminAnswer second = cluster.join(1, "host-2:1");
+  cluster.tick(3);
+  CHECK(first->pending());
+  CHECK(second->pending());
+  cluster.at(1).hold_log = false;
+  REQUIRE(cluster.until([&] { return first->ok() && second->ok(); }));
+}
+
 TEST_CASE("a join of an address where nobody is changes nothing") {
   Cluster cluster;
   cluster.form(1);
@@ -161,6 +177,17 @@ TEST_CASE("a removed follower is told, says so and stops cleanly (54)") {
   const raft::Term term = cluster.node(1).core().term();
   cluster.tick(100);
   CHECK(cluster.node(1).core().term() == term);
+}
+
+TEST_CASE("a node that asked for its own removal hears that it was done (54)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.keep = [](const Packet& packet) {
+    return std::holds_alternative<AdminReply>(packet.body);
+  };
+  const AdminAnswer removed = cluster.remove(3, 3);
+  REQUIRE(cluster.until([&] { return cluster.at(3).halted.has_value(); }));
+  CHECK(removed->ok());
 }
 
 TEST_CASE("a node removed while it was away is told when it comes back (54)") {

@@ -36,7 +36,7 @@ void FakeTransport::probe(const std::string& address,
           !cluster_.reachable(self_, id))
         continue;
       const Status greeted = cluster_.at(id.value).node->greet(cluster_.identity(self_));
-      if (!greeted) return done(fail(Errc::refused, greeted.error().text));
+      if (!greeted && cluster_.greet_probes) return done(fail(Errc::refused, greeted.error().text));
       return done(cluster_.identity(id));
     }
     done(fail(Errc::io, "connection refused"));

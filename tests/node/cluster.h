@@ -119,6 +119,7 @@ class Cluster {
   std::vector<Packet> kept;
   void deliver_kept();
   std::deque<Packet> wire;
+  bool greet_probes = true;  // false: whoever is probed only says who it is
 
   // --- Calls. The answers fill in while the cluster settles and ticks.
   WriteAnswer submit(std::uint64_t id, const Operation& operation, std::uint64_t ms = 5000);

@@ -158,6 +158,26 @@ TEST_CASE("a lost request is asked again within the deadline, a lost leader is w
   CHECK(through->ok());
 }
 
+TEST_CASE("a read is asked anew as soon as another node leads (74)") {
+  NodeOptions options = Cluster::small();
+  options.raft.election_ticks = 400;  // a lost request would be asked anew after 100
+  Cluster cluster(options);
+  cluster.form(3);
+  cluster.keep = keep_all<ReadIndexRequest>();
+  const ReadAnswer read = cluster.read(2);
+  cluster.settle();
+  cluster.keep = nullptr;
+  cluster.tick(2);
+  CHECK(read->pending());
+  AdminRequest transfer;
+  transfer.kind = AdminRequest::Kind::transfer;
+  transfer.node = {3};
+  const AdminAnswer moved = cluster.admin(1, transfer);
+  REQUIRE(cluster.until([&] { return cluster.node(2).core().leader().value == 3; }, 50));
+  cluster.tick(3);
+  CHECK(read->ok());
+}
+
 TEST_CASE("all reads of a turn share one request, and those after it one more") {
   Cluster cluster;
   cluster.form(3);

@@ -158,7 +158,14 @@ TEST_CASE("a leader that changes in the middle leaves nothing behind (64)") {
   const AdminAnswer moved = b.cluster.admin(old, transfer);
   REQUIRE(b.cluster.until([&] { return moved->ok(); }));
   b.cluster.deliver_kept();  // the old leader's chunks come late
+  int late = 0;
+  b.cluster.keep = [&](const Packet& packet) {
+    late += is_chunk(packet) && packet.from.value == old;
+    return false;
+  };
   b.require_equal();
+  b.cluster.tick(30);
+  CHECK(late == 0);  // and it sends no more of them
 }
 
 TEST_CASE("a damaged snapshot is refused and sent anew; the state stays what it was (68)") {
@@ -207,6 +214,54 @@ TEST_CASE("what is being applied is applied before the state is replaced (59, 69
   CHECK(cluster.at(3).installed.size() == 1);
   CHECK(cluster.at(3).applied.size() >= 5);
   CHECK(cluster.disk(3).data().digest() == cluster.disk(1).data().digest());
+}
+
+TEST_CASE("only who leads may send a snapshot (61)") {
+  Cluster cluster(tiny());
+  cluster.form(3);
+  std::size_t acks = 0;
+  cluster.keep = [&](const Packet& packet) {
+    acks += std::holds_alternative<SnapshotAck>(packet.body);
+    return false;
+  };
+  SnapshotChunk chunk;
+  chunk.transfer = 7;
+  chunk.mark = cluster.node(1).core().mark_at(cluster.node(1).applied());
+  cluster.node(3).receive({{2}, chunk});
+  cluster.settle();
+  CHECK(acks == 0);
+  chunk.offset = 5;  // its beginning is unknown here
+  cluster.node(3).receive({{1}, chunk});
+  cluster.settle();
+  CHECK(acks == 1);
+}
+
+TEST_CASE("a snapshot of what is known already is acknowledged and dropped (48, 61)") {
+  Cluster cluster(tiny());
+  cluster.form(3);
+  const WriteAnswer wrote = cluster.set(1, "k", "old");
+  REQUIRE(cluster.until([&] { return wrote->ok(); }));
+  auto source = cluster.at(1).store->pin();
+  const WriteAnswer again = cluster.set(1, "k", "new");
+  REQUIRE(cluster.until([&] { return again->ok() && cluster.value(3, "k") == "new"; }));
+  SnapshotChunk chunk;
+  chunk.transfer = 7;
+  chunk.mark = source->mark();
+  source->read(1u << 20, [&](Result<std::string> bytes) { chunk.bytes = std::move(*bytes); });
+  cluster.settle();
+  REQUIRE_FALSE(chunk.bytes.empty());
+  std::vector<SnapshotAck> acks;
+  cluster.keep = [&](const Packet& packet) {
+    if (const auto* ack = std::get_if<SnapshotAck>(&packet.body)) acks.push_back(*ack);
+    return false;
+  };
+  chunk.last = true;
+  cluster.node(3).receive({{1}, chunk});
+  cluster.settle();
+  REQUIRE_FALSE(acks.empty());
+  CHECK(acks.back().done);
+  CHECK(cluster.at(3).installed.empty());
+  CHECK(cluster.value(3, "k") == "new");
 }
 
 TEST_CASE("two snapshots in quick succession (64)") {

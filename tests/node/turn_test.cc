@@ -39,6 +39,13 @@ TEST_CASE("a crash between the first entry and the cluster's id ends in one clus
   cluster.settle();
   auto& store = *cluster.at(1).store;
   REQUIRE(store.run(sim::Lane::log));  // the entry is on disk, nobody has heard
+  SECTION("before the id is on its way") {}
+  SECTION("while it is") {
+    REQUIRE(store.run(sim::Lane::log));
+    cluster.tick(50);
+    CHECK(cluster.leader() == 0);  // it takes no part before it belongs
+    CHECK(cluster.node(1).status().cluster.value == 0);
+  }
   cluster.crash(1);
   cluster.restart(1);
   CHECK(cluster.node(1).initialized());
@@ -92,6 +99,35 @@ TEST_CASE("an append is acknowledged only once it is on disk (hazards 1, 2, 29)"
   cluster.settle();
   CHECK(acks > 0);
   CHECK(wrote->ok());
+}
+
+TEST_CASE(
+    "each acknowledgement waits for its own ticket, not for an earlier one (hazards 26, 31)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.at(2).hold_log = true;
+  raft::Index acknowledged;
+  cluster.keep = [&](const Packet& packet) {
+    if (packet.from.value != 2 || !is_raft<raft::AppendReply>(packet)) return false;
+    const auto& message = std::get<raft::Message>(packet.body);
+    acknowledged = std::max(acknowledged, std::get<raft::AppendReply>(message.body).index);
+    return false;
+  };
+  const WriteAnswer first = cluster.set(1, "a", "1");
+  cluster.settle();
+  const WriteAnswer second = cluster.set(1, "b", "2");
+  cluster.settle();
+  REQUIRE(first->ok());
+  REQUIRE(second->ok());
+  auto& store = *cluster.at(2).store;
+  while (acknowledged.value < first->got.front()->revision) {
+    REQUIRE(store.run(sim::Lane::log));
+    cluster.settle();
+  }
+  CHECK(acknowledged.value == first->got.front()->revision);
+  cluster.at(2).hold_log = false;
+  cluster.settle();
+  CHECK(acknowledged.value == second->got.front()->revision);
 }
 
 TEST_CASE("a vote leaves only once it is on disk (hazards 1, 2)") {
