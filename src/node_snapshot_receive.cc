@@ -105,12 +105,6 @@ void SnapshotReceiver::installed() {
   phase_ = Phase::idle;
 }
 
-void SnapshotReceiver::role_changed() {
-  const bool half = phase_ == Phase::receiving || phase_ == Phase::checking;
-  const raft::NodeId leader = host_.core->leader();
-  if (half && leader.value != 0 && leader != from_) drop();
-}
-
 void SnapshotReceiver::tick() {
   if (phase_ == Phase::receiving && host_.now - heard_at_ >= host_.patience_ticks()) drop();
 }

@@ -17,7 +17,6 @@ class SnapshotReceiver {
   explicit SnapshotReceiver(NodeHost& host) : host_(host) {}
 
   void chunk(raft::NodeId from, SnapshotChunk chunk);
-  void role_changed();
   void tick();
 
   // Staged and checked: may be offered to the core once nothing is being applied or trimmed.

@@ -46,7 +46,6 @@ void Node::State::carry_out(raft::Output output) {
     reads.role_changed();
     admin.role_changed();
     sender.role_changed();
-    receiver.role_changed();
   }
   if (!output.halt) return;
   if (output.dismissed) {

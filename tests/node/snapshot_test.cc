@@ -55,6 +55,32 @@ struct Behind {
   }
 };
 
+TEST_CASE("the log is held back for a snapshot on its way, up to twice its limit (66)") {
+  Cluster cluster(tiny());
+  cluster.form(3);
+  cluster.isolate(3);
+  WriteAnswer last;
+  const auto write = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      last = cluster.set(1, "k", "v");
+      REQUIRE(cluster.until([&] { return last->ok(); }));
+    }
+    cluster.tick(3);
+  };
+  write(60);
+  raft::Index mark;
+  cluster.keep = [&](const Packet& packet) {
+    if (is_chunk(packet)) mark = std::get<SnapshotChunk>(packet.body).mark.last.index;
+    return is_chunk(packet);
+  };
+  cluster.heal();
+  REQUIRE(cluster.until([&] { return mark.value > 0; }));
+  write(12);
+  CHECK(cluster.node(1).floor() <= mark);
+  write(12);
+  CHECK(cluster.node(1).floor() > mark);
+}
+
 TEST_CASE("a follower below the log's floor is given a snapshot and goes on from it (36, 62, 67)") {
   Behind b;
   b.cluster.heal();
@@ -227,6 +253,7 @@ TEST_CASE("only who leads may send a snapshot (61)") {
   SnapshotChunk chunk;
   chunk.transfer = 7;
   chunk.mark = cluster.node(1).core().mark_at(cluster.node(1).applied());
+  chunk.bytes = "x";
   cluster.node(3).receive({{2}, chunk});
   cluster.settle();
   CHECK(acks == 0);
