@@ -1,8 +1,9 @@
 // SnapshotReceiver: the follower's side of a snapshot transfer. Stages the chunks in the store, in
 // order, acknowledges what is staged, has the whole checked, and offers it to the core, which
 // answers with LogWrite.install.
-// Loop thread. One transfer at a time, from whoever leads; a new one begins from nothing. Nothing
-// of it is seen by anybody before the install is durable (hazards 59-69).
+// Loop thread. One transfer at a time, from whoever leads; a new one begins from nothing, and one
+// that nobody continues is given up. Nothing of it is seen by anybody before the install is durable
+// (hazards 59-69).
 #pragma once
 
 #include <cstdint>
