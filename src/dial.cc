@@ -153,7 +153,10 @@ void Dial::await_welcome() {
   stream_->receive([self = shared_from_this()](const Result<std::string_view>& payload) {
     if (self->done_ == nullptr) return false;
     if (!payload) {
-      self->give_up(payload.error().code, payload.error().text);
+      // An acceptor that wants TLS says nothing to one that does not begin with it.
+      const bool guess = self->tls_ == nullptr && payload.error().code == Errc::io;
+      self->give_up(payload.error().code,
+                    payload.error().text + (guess ? " (does it want TLS?)" : ""));
       return false;
     }
     const auto welcome = wire::read_welcome(*payload);

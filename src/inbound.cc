@@ -79,9 +79,13 @@ void Inbound::read_batches() {
 
 bool Inbound::on_batch(const Result<std::string_view>& payload) {
   if (!payload) {
-    const bool protocol = payload.error().code == Errc::invalid_argument;
-    if (protocol) ++shared_.stats.refused;
-    end(payload.error().text);
+    const Error& error = payload.error();
+    if (error.code == Errc::invalid_argument) {
+      refuse(error.text);
+      end({});
+    } else {
+      end(error.text);
+    }
     return false;
   }
   const raft::NodeId from = hello_->sender.node;
@@ -92,8 +96,8 @@ bool Inbound::on_batch(const Result<std::string_view>& payload) {
   });
   if (ended_) return false;
   if (!read) {
-    ++shared_.stats.refused;
-    end(read.error().text);
+    refuse(read.error().text);
+    end({});
     return false;
   }
   return true;

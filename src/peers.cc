@@ -415,6 +415,8 @@ bool Peers::connected(raft::NodeId to) const {
   return found != state_->ways.end() && State::connected(found->second);
 }
 
+std::size_t Peers::accepted_open() const { return state_->inbounds.size(); }
+
 const PeersStats& Peers::stats() const { return state_->stats; }
 
 }  // namespace iris

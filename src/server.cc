@@ -160,6 +160,11 @@ bool Server::State::load_tls() {
   auto loaded = Tls::load(options.tls, options.server_name);
   if (!loaded) return refuse(exit_config, loaded.error().text);
   tls = std::move(*loaded);
+  if (!tls->bears_server_name()) {
+    log(LogLevel::warn,
+        "other nodes will refuse this node's certificate: it does not bear the name",
+        {{"file", options.tls.certificate}, {"name", options.server_name}});
+  }
   grpc_tls = std::make_unique<GrpcTls>(tls->material());
   return true;
 }

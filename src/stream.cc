@@ -86,7 +86,9 @@ Error Stream::describe(const std::error_code& error) const {
     return {Errc::refused, "TLS: the other end does not speak it (is it run with -insecure?)"};
   }
   const char* text = ERR_reason_error_string(static_cast<unsigned>(error.value()));
-  return {Errc::refused, std::string("TLS: ") + (text != nullptr ? text : "unknown error")};
+  const bool alert = reason >= SSL_AD_REASON_OFFSET;
+  return {Errc::refused, std::string(alert ? "TLS: the other end refused this one: " : "TLS: ") +
+                             (text != nullptr ? text : "unknown error")};
 }
 
 void Stream::handshake(Side side, std::function<void(Status)> done) {
@@ -192,6 +194,7 @@ void Stream::on_read(const std::error_code& error, std::size_t bytes) {
 void Stream::drain(std::function<void()> done) {
   CHECK(sending_.empty() && !reading_);
   on_frame_ = nullptr;
+  reader_ = FrameReader(handshake_bytes_max);  // what it holds may fill it
   drained_ = std::move(done);
   std::error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);

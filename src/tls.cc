@@ -15,8 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "src/log.h"
-
 namespace iris {
 namespace {
 
@@ -131,18 +129,30 @@ int on_verified(int good, X509_STORE_CTX* store) {
   if (good == 1) return 1;
   auto* session =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  X509* current = X509_STORE_CTX_get_current_cert(store);  // the one of the chain that is wrong
+  X509* own = X509_STORE_CTX_get0_cert(store);
   const int error = X509_STORE_CTX_get_error(store);
-  std::string why = "its certificate";
-  if (certificate != nullptr) why += " (CN=" + common_name(certificate) + ")";
-  if (error == X509_V_ERR_HOSTNAME_MISMATCH) {
-    const char* wanted = X509_VERIFY_PARAM_get0_host(SSL_get0_param(session), 0);
-    why += " does not bear the name \"" + std::string(wanted != nullptr ? wanted : "") +
-           "\" (-serverName)";
-  } else if (error == X509_V_ERR_CERT_HAS_EXPIRED && certificate != nullptr) {
-    why += " expired at " + date_text(unix_time(X509_get0_notAfter(certificate)));
-  } else {
-    why += " was refused: " + std::string(X509_verify_cert_error_string(error));
+  std::string why = "its certificate" + (own != nullptr ? " (CN=" + common_name(own) + ")" : "");
+  switch (error) {
+    case X509_V_ERR_HOSTNAME_MISMATCH: {
+      const char* wanted = X509_VERIFY_PARAM_get0_host(SSL_get0_param(session), 0);
+      why += " does not bear the name \"" + std::string(wanted != nullptr ? wanted : "") +
+             "\" (-serverName)";
+      break;
+    }
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      why += " is not signed by a CA of -ca";
+      break;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      why += (current == own ? " expired at " : "'s CA expired at ") +
+             date_text(unix_time(X509_get0_notAfter(current)));
+      break;
+    default:
+      why += " was refused: " + std::string(X509_verify_cert_error_string(error));
   }
   delete static_cast<std::string*>(SSL_get_ex_data(session, refusal_slot()));
   SSL_set_ex_data(session, refusal_slot(), new std::string(std::move(why)));
@@ -153,6 +163,7 @@ int on_verified(int good, X509_STORE_CTX* store) {
 
 struct Tls::Loaded {
   TlsMaterial material;
+  bool bears_server_name = false;
   Context dialler;
   Context acceptor;
 };
@@ -275,11 +286,8 @@ Status Tls::reload() {
   if (!acceptor) return fail(acceptor.error().code, acceptor.error().text);
   fresh->dialler = std::move(*dialler);
   fresh->acceptor = std::move(*acceptor);
-  if (X509_check_host(own, server_name_.data(), server_name_.size(), X509_CHECK_FLAG_NO_WILDCARDS,
-                      nullptr) != 1) {
-    log(LogLevel::warn, "own certificate does not bear -serverName: other nodes will refuse it",
-        {{"file", paths_.certificate}, {"name", server_name_}});
-  }
+  fresh->bears_server_name = X509_check_host(own, server_name_.data(), server_name_.size(),
+                                             X509_CHECK_FLAG_NO_WILDCARDS, nullptr) == 1;
   loaded_ = std::move(fresh);
   return Unit{};
 }
@@ -288,7 +296,7 @@ bool Tls::changed() const { return fingerprint(paths_) != fingerprint_; }
 
 const TlsMaterial& Tls::material() const { return loaded_->material; }
 
-const std::string& Tls::server_name() const { return server_name_; }
+bool Tls::bears_server_name() const { return loaded_->bears_server_name; }
 
 ssl_st* Tls::new_dialler() const { return SSL_new(loaded_->dialler.get()); }
 

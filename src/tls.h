@@ -44,7 +44,8 @@ class Tls {
   [[nodiscard]] bool changed() const;
 
   [[nodiscard]] const TlsMaterial& material() const;
-  [[nodiscard]] const std::string& server_name() const;
+  // Would other nodes take this node's certificate, as far as the name goes?
+  [[nodiscard]] bool bears_server_name() const;
 
   // A new TLS session for one end of a connection between nodes; whoever takes it frees it.
   // nullptr: out of memory.
