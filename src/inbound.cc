@@ -6,6 +6,11 @@
 #include "src/log.h"
 
 namespace iris {
+namespace {
+
+constexpr std::chrono::duration<std::uint32_t, std::milli> late_timer{200};
+
+}  // namespace
 
 Inbound::Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream)
     : shared_(shared), stream_(std::move(stream)), timer_(shared.loop) {}
@@ -44,7 +49,7 @@ bool Inbound::on_hello(const Result<std::string_view>& payload) {
   return false;
 }
 
-void Inbound::answer(const wire::Hello& hello, Status admitted) {
+void Inbound::answer(const wire::Hello& hello, const Status& admitted) {
   if (ended_) return;  // the hook that admitted it closed everything
   wire::Welcome welcome{.sender = shared_.identity()};
   if (!admitted) {
@@ -139,12 +144,13 @@ void Inbound::on_time() {
     refuse("no handshake within " + std::to_string(shared_.options.handshake_ms_max) + " ms");
     return end({});
   }
+  const auto now = Stream::Clock::now();
+  // A loop that stood still (SIGSTOP, a stalled machine) comes here before it reads what has come
+  // meanwhile; it must not call others silent for that.
+  if (now - timer_.expiry() > late_timer) return arm(late_timer.count());
   const auto limit = std::chrono::milliseconds(shared_.options.silence_ms_max);
-  const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(Stream::Clock::now() -
-                                                                            stream_->heard());
-  if (silent >= limit) {
-    return end("silent for " + std::to_string(silent.count()) + " ms");
-  }
+  const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(now - stream_->heard());
+  if (silent >= limit) return end("silent for " + std::to_string(limit.count()) + " ms");
   arm(static_cast<std::uint32_t>((limit - silent).count()) + 1);
 }
 

@@ -51,7 +51,7 @@ class Inbound : public std::enable_shared_from_this<Inbound> {
 
  private:
   bool on_hello(const Result<std::string_view>& payload);
-  void answer(const wire::Hello& hello, Status admitted);
+  void answer(const wire::Hello& hello, const Status& admitted);
   void read_batches();
   bool on_batch(const Result<std::string_view>& payload);
   void refuse(const std::string& why);

@@ -227,6 +227,12 @@ void Link::flush() {
 void Link::say(LogLevel level, const char* event, const std::string& why) {
   const auto left_out = shared_.limiter.allow(name_ + event + why, LogLimiter::Clock::now());
   if (!left_out) return;
+  if (why.empty()) {
+    return log(level, event,
+               {{"peer", hex_id(peer_.id.value)},
+                {"address", peer_.address},
+                {"purpose", name_of(purpose_)}});
+  }
   log(level, event,
       {{"peer", hex_id(peer_.id.value)},
        {"address", peer_.address},

@@ -1,6 +1,7 @@
 // LogLimiter: the same complaint at most once in a while, with the count of those left out. For
 // lines that others can cause as often as they like.
-// One thread. Owns a bounded memory of what was said; forgets the oldest first.
+// One thread. Owns a bounded memory of what was said lately; when that is full, nothing new is said
+// until the oldest is old enough, so the number of lines is bounded however their texts vary.
 #pragma once
 
 #include <chrono>
@@ -22,7 +23,7 @@ class LogLimiter {
   [[nodiscard]] std::optional<std::uint64_t> allow(const std::string& what, Clock::time_point now) {
     const auto known = said_.find(what);
     if (known == said_.end()) {
-      if (said_.size() >= remembered_max_) forget_oldest();
+      if (said_.size() >= remembered_max_ && !forget_oldest(now)) return std::nullopt;
       said_.emplace(what, Said{now, 0});
       return 0;
     }
@@ -45,12 +46,14 @@ class LogLimiter {
     Clock::time_point at;
     std::uint64_t left_out = 0;
   };
-  void forget_oldest() {
+  bool forget_oldest(Clock::time_point now) {
     auto oldest = said_.begin();
     for (auto each = said_.begin(); each != said_.end(); ++each) {
       if (each->second.at < oldest->second.at) oldest = each;
     }
+    if (now - oldest->second.at < pause_) return false;
     said_.erase(oldest);
+    return true;
   }
 
   std::chrono::milliseconds pause_;

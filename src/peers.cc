@@ -35,8 +35,6 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
         options(std::move(given)),
         tls(with_tls),
         hooks(std::move(with_hooks)),
-        acceptor(io),
-        accept_timer(io),
         link_shared{io,    options, tls,    [this] { return identity(); },
                     stats, limiter, jitter, [this](const Link& link) { retire(link); }},
         inbound_shared{io,
@@ -75,10 +73,18 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
 
   // --- The way in.
 
-  Status open(const tcp::endpoint& endpoint);
+  // One for each address that -listen stands for.
+  struct Door {
+    explicit Door(asio::io_context& io) : acceptor(io), retry(io) {}
+    tcp::acceptor acceptor;
+    asio::steady_timer retry;
+  };
+
+  std::error_code open(const tcp::endpoint& endpoint);
   Status listen();
-  void accept();
-  void on_accepted(const std::error_code& error, tcp::socket socket);
+  [[nodiscard]] std::uint16_t port() const;
+  void accept(Door& door);
+  void on_accepted(Door& door, const std::error_code& error, tcp::socket socket);
   void displace_oldest_handshake();
   Status admit(const wire::Hello& hello);
   Status check_stranger(raft::NodeId node) const;
@@ -97,8 +103,7 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
   std::mt19937_64 jitter{std::random_device{}()};
   bool closed = false;
 
-  tcp::acceptor acceptor;
-  asio::steady_timer accept_timer;
+  std::list<Door> doors;
   const LinkShared link_shared;
   const InboundShared inbound_shared;
   std::map<raft::NodeId, Ways> ways;
@@ -210,55 +215,73 @@ void Peers::State::probe(const std::string& address,
 
 // --- The way in.
 
-Status Peers::State::open(const tcp::endpoint& endpoint) {
+std::error_code Peers::State::open(const tcp::endpoint& endpoint) {
   std::error_code error;
-  acceptor = tcp::acceptor(loop);
+  Door& door = doors.emplace_back(loop);
+  tcp::acceptor& acceptor = door.acceptor;
   static_cast<void>(acceptor.open(endpoint.protocol(), error));
   if (!error) static_cast<void>(acceptor.set_option(tcp::acceptor::reuse_address(true), error));
   if (!error && endpoint.protocol() == tcp::v6()) {
-    static_cast<void>(acceptor.set_option(asio::ip::v6_only(false), error));
+    static_cast<void>(acceptor.set_option(asio::ip::v6_only(!options.listen.empty()), error));
   }
   if (!error) static_cast<void>(acceptor.bind(endpoint, error));
   if (!error) static_cast<void>(acceptor.listen(tcp::acceptor::max_listen_connections, error));
-  if (!error) static_cast<void>(acceptor.non_blocking(true, error));
-  if (!error) return Unit{};
-  const bool taken = error == asio::error::address_in_use;
-  return fail(Errc::io, "the raft port " + endpoint_text(endpoint) + " (-port + 1) " +
-                            (taken ? "is in use by another process"
-                                   : "cannot be opened: " + error.message()));
+  if (error) {
+    doors.pop_back();
+  } else {
+    accept(door);
+  }
+  return error;
 }
 
 Status Peers::State::listen() {
+  std::vector<tcp::endpoint> endpoints;
+  std::error_code error;
   if (options.listen.empty()) {  // IPv6 sockets take IPv4 too; some hosts have no IPv6
-    std::error_code error;
     tcp::acceptor test(loop);
     static_cast<void>(test.open(tcp::v6(), error));
-    const Status opened = open(tcp::endpoint(error ? tcp::v4() : tcp::v6(), options.port));
-    if (!opened) return opened;
-  } else {
-    // Before the loop runs, so that waiting for a name server holds up nobody.
-    std::error_code error;
-    const auto found = tcp::resolver(loop).resolve(options.listen, std::to_string(options.port),
-                                                   tcp::resolver::passive, error);
-    if (error || found.empty()) {
+    endpoints.emplace_back(error ? tcp::v4() : tcp::v6(), options.port);
+  } else {  // before the loop runs, so that waiting for a name server holds up nobody
+    for (const auto& found : tcp::resolver(loop).resolve(
+             options.listen, std::to_string(options.port), tcp::resolver::passive, error)) {
+      endpoints.push_back(found.endpoint());
+    }
+    if (endpoints.empty()) {
       return fail(Errc::io, "-listen " + options.listen + " is not resolved: " + error.message());
     }
-    const Status opened = open(found.begin()->endpoint());
-    if (!opened) return opened;
   }
-  accept();
-  return Unit{};
+  Status opened = Unit{};
+  for (tcp::endpoint endpoint : endpoints) {
+    if (!doors.empty()) endpoint.port(port());  // where any was free, all take the same
+    error = open(endpoint);
+    if (!error) continue;
+    const bool taken = error == asio::error::address_in_use;
+    opened = fail(Errc::io, "the raft port " + endpoint_text(endpoint) + " (-port + 1) " +
+                                (taken ? "is in use by another process"
+                                       : "cannot be opened: " + error.message()));
+    if (taken) return opened;
+  }
+  // A name may stand for addresses that this host does not have (::1 where IPv6 is off).
+  return doors.empty() ? opened : Unit{};
 }
 
-void Peers::State::accept() {
-  acceptor.async_accept(
-      [weak = weak_from_this()](const std::error_code& error, tcp::socket socket) {
+std::uint16_t Peers::State::port() const {
+  std::error_code error;
+  CHECK(!doors.empty());
+  const auto endpoint = doors.front().acceptor.local_endpoint(error);
+  CHECK(!error);
+  return endpoint.port();
+}
+
+void Peers::State::accept(Door& door) {
+  door.acceptor.async_accept(
+      [weak = weak_from_this(), &door](const std::error_code& error, tcp::socket socket) {
         const auto self = weak.lock();
-        if (self != nullptr && !self->closed) self->on_accepted(error, std::move(socket));
+        if (self != nullptr && !self->closed) self->on_accepted(door, error, std::move(socket));
       });
 }
 
-void Peers::State::on_accepted(const std::error_code& error, tcp::socket socket) {
+void Peers::State::on_accepted(Door& door, const std::error_code& error, tcp::socket socket) {
   if (error) {
     // Out of descriptors or memory: the connection still waits, so an immediate retry would spin.
     ++stats.accept_errors;
@@ -266,10 +289,10 @@ void Peers::State::on_accepted(const std::error_code& error, tcp::socket socket)
       log(LogLevel::error, "cannot accept connections on the raft port",
           {{"why", error.message()}, {"left_out", *left_out}});
     }
-    accept_timer.expires_after(std::chrono::milliseconds(options.accept_retry_ms));
-    accept_timer.async_wait([weak = weak_from_this()](const std::error_code& cancelled) {
+    door.retry.expires_after(std::chrono::milliseconds(options.accept_retry_ms));
+    door.retry.async_wait([weak = weak_from_this(), &door](const std::error_code& cancelled) {
       const auto self = weak.lock();
-      if (self != nullptr && !self->closed && !cancelled) self->accept();
+      if (self != nullptr && !self->closed && !cancelled) self->accept(door);
     });
     return;
   }
@@ -282,7 +305,7 @@ void Peers::State::on_accepted(const std::error_code& error, tcp::socket socket)
     inbounds.push_back(inbound);
     inbound->start();
   }
-  accept();
+  accept(door);
 }
 
 // Whoever opens connections and says nothing, or says it slowly, gets in nobody's way (hazard 110):
@@ -359,9 +382,11 @@ const Inbound* Peers::State::inbound_from(raft::NodeId node) const {
 
 void Peers::State::close() {
   if (std::exchange(closed, true)) return;
-  std::error_code ignored;
-  static_cast<void>(acceptor.close(ignored));
-  accept_timer.cancel();
+  for (Door& door : doors) {
+    std::error_code ignored;
+    static_cast<void>(door.acceptor.close(ignored));
+    door.retry.cancel();
+  }
   for (const auto& [number, dial] : probes) dial->cancel();
   probes.clear();
   for (auto& [id, way] : ways) drop(way);
@@ -381,12 +406,7 @@ Peers::~Peers() { close(); }
 
 Status Peers::listen() { return state_->listen(); }
 
-std::uint16_t Peers::port() const {
-  std::error_code error;
-  const auto endpoint = state_->acceptor.local_endpoint(error);
-  CHECK(!error);
-  return endpoint.port();
-}
+std::uint16_t Peers::port() const { return state_->port(); }
 
 void Peers::close() { state_->close(); }
 

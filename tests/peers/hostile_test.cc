@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <list>
+#include <thread>
 
 #include "src/log_limiter.h"
 #include "src/peers.h"
@@ -182,7 +183,20 @@ TEST_CASE("a peer that falls silent is hung up on (hazard 111)") {
   REQUIRE(loop.until([&] { return peer.closed; }));
   CHECK(Clock::now() - begun >= milliseconds(199));
   CHECK(node.got(1));
-  CHECK(log.count("silent for 2") == 1);
+  CHECK(log.count("silent for 200 ms") == 1);
+}
+
+TEST_CASE("a loop that stood still does not call its peers silent (hazard 16)") {
+  Loop loop;
+  PeersOptions options = quick_options(1);
+  options.silence_ms_max = 100;
+  TestNode node(loop, options);
+  RawSocket peer(loop, framed(wire::write(hello_of(2))), node.peers.port());
+  REQUIRE(loop.until([&] { return peer.welcome().has_value(); }));
+  peer.write(framed(samples::bytes(ReadIndexRequest{1})));
+  std::this_thread::sleep_for(milliseconds(500));  // the fault itself
+  REQUIRE(loop.until([&] { return node.got(1); }));
+  REQUIRE(loop.until([&] { return peer.closed; }));  // now it is silent indeed
 }
 
 TEST_CASE("nodes of two clusters refuse each other, and both say so (hazard 51)") {
@@ -381,10 +395,11 @@ TEST_CASE("the same complaint is made once in a while, with the count of the res
   CHECK_FALSE(limiter.allow("a", now + std::chrono::seconds(9)));
   CHECK(limiter.allow("b", now + std::chrono::seconds(9)) == 0);
   CHECK(limiter.allow("a", now + std::chrono::seconds(10)) == 2);
-  CHECK(limiter.allow("c", now + std::chrono::seconds(11)) == 0);  // "b" is forgotten
-  CHECK(limiter.allow("b", now + std::chrono::seconds(11)) == 0);
-  limiter.forget("b");
-  CHECK(limiter.allow("b", now + std::chrono::seconds(11)) == 0);
+  CHECK_FALSE(limiter.allow("c", now + std::chrono::seconds(18)));  // its memory is full
+  CHECK(limiter.allow("c", now + std::chrono::seconds(19)) == 0);   // "b" is forgotten
+  CHECK_FALSE(limiter.allow("b", now + std::chrono::seconds(19)));
+  limiter.forget("a");
+  CHECK(limiter.allow("b", now + std::chrono::seconds(19)) == 0);
 }
 
 }  // namespace

@@ -266,6 +266,9 @@ TEST_CASE("hosts are found by name without holding up the loop") {
   a.peers.set_peers({b.member()});
   a.peers.send(b.id, ReadIndexRequest{1});
   REQUIRE(loop.until([&] { return b.got(1); }));
+  // Every address of the name is listened on, whichever comes first.
+  RawSocket by_number(loop, framed(wire::write(hello_of(3))), b.peers.port());
+  REQUIRE(loop.until([&] { return by_number.welcome().has_value(); }));
 }
 
 TEST_CASE("a raft port that is taken is named") {
