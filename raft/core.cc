@@ -184,7 +184,11 @@ void Core::State::tick() {
 
 void Core::State::tick_follower() {
   count_up(elapsed_ticks);
-  if (elapsed_ticks < timeout_ticks) return;
+  if (elapsed_ticks < timeout_ticks) {
+    const bool is_time = elapsed_ticks % options.heartbeat_ticks == 0;
+    if (is_time && std::holds_alternative<Precandidate>(role_data)) ask_again_for_trial_votes();
+    return;
+  }
   if (!is_voter(configuration(), self)) {
     // Neither a learner nor a removed node ever campaigns (hazard 7).
     become_follower({});
@@ -273,13 +277,13 @@ void Core::applied(Index index) {
   CHECK(index <= state_->handed);
   state_->applied = std::max(state_->applied, index);
 }
-bool Core::snapshot_received(SnapshotMark mark, NodeId from) {
+bool Core::snapshot_received(const SnapshotMark& mark, NodeId from) {
   return state_->snapshot_received(mark, from);
 }
 void Core::snapshot_sent(NodeId id, bool ok, EntryId mark) { state_->snapshot_sent(id, ok, mark); }
 void Core::trim(Index floor) {
-  CHECK(floor <= state_->applied);
   if (floor <= state_->log.floor().index) return;
+  CHECK(floor <= state_->applied);
   state_->log.trim(floor);
   state_->members.trim(floor);
 }

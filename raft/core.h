@@ -147,7 +147,7 @@ class Core {
   void applied(Index index);      // REQUIRES: handed out in Output.commit
   // A snapshot from `from` is staged completely. The core answers with LogWrite.install, or
   // ignores one that is not newer than its commit index (then returns false; the host drops it).
-  bool snapshot_received(SnapshotMark mark, NodeId from);
+  bool snapshot_received(const SnapshotMark& mark, NodeId from);
   // A transfer to `id` ended; `mark` is what was sent (ignored where !ok).
   void snapshot_sent(NodeId id, bool ok, EntryId mark);
   // Forget entries up to `floor`. REQUIRES: floor <= applied. Followers below it get a snapshot.

@@ -15,11 +15,20 @@ void Core::State::campaign() {
 void Core::State::ask_for_trial_votes() {
   role_data = Precandidate{{{self, true}}};
   restart_timer();
+  ask_again_for_trial_votes();
+  count_trial_votes();  // a lone voter has won already
+}
+
+// Of those that have not granted it. A voter that refused because it had heard the leader a tick
+// less ago than this node has changed its mind by the next heartbeat.
+void Core::State::ask_again_for_trial_votes() {
+  const Ballot& ballot = std::get<Precandidate>(role_data).ballot;
   for (const Member& member : all_members(configuration())) {
-    if (member.id == self || !is_voter(configuration(), member.id)) continue;
+    const auto answer = ballot.find(member.id);
+    const bool has_granted = answer != ballot.end() && answer->second;
+    if (has_granted || !is_voter(configuration(), member.id)) continue;
     out.send.push_back({self, member.id, hard.term.next(), PreVoteRequest{log.last_id()}});
   }
-  count_trial_votes();  // a lone voter has won already
 }
 
 void Core::State::ask_for_votes(bool transfer) {

@@ -157,11 +157,11 @@ MembersHistory::MembersHistory(Members members, Index index) {
 }
 
 const MembersHistory::Version& MembersHistory::at(Index index) const {
-  for (auto version = versions_.rbegin(); version != versions_.rend(); ++version) {
-    if (version->index <= index) return *version;
-  }
-  CHECK(false && "the configuration before the floor is forgotten");
-  return versions_.front();
+  const auto version =
+      std::find_if(versions_.rbegin(), versions_.rend(),
+                   [index](const Version& candidate) { return candidate.index <= index; });
+  CHECK(version != versions_.rend());
+  return *version;
 }
 
 void MembersHistory::append(Index index, Members members) {

@@ -71,7 +71,7 @@ void Core::State::members_appended(Index index, const Members& next) {
 }
 
 // One Progress for each member but this node; those who are none any more leave.
-void Core::State::align_peers(Leader& leader) {
+void Core::State::align_peers(Leader& leader) const {
   for (auto& [id, peer] : leader.peers) {
     if (!is_member(configuration(), id)) peer.leaving = true;
   }
@@ -127,17 +127,16 @@ void Core::State::resign_removed(Leader& leader) {
 
 // Who left gets the log until it had time to learn of it; after that only an answer to its asking.
 void Core::State::tick_leaving(Leader& leader) {
-  const bool committed = members.latest().index <= commit;
-  for (auto peer = leader.peers.begin(); peer != leader.peers.end();) {
-    if (!peer->second.leaving || !committed) {
-      ++peer;
-    } else if (++peer->second.leaving_ticks >= 2 * options.election_ticks) {
-      send(peer->first, Dismissed{members.latest().index, committed_own_term()});
-      peer = leader.peers.erase(peer);
-    } else {
-      ++peer;
-    }
+  if (members.latest().index > commit) return;  // it may come back yet
+  for (auto& [id, peer] : leader.peers) {
+    if (peer.leaving) ++peer.leaving_ticks;
   }
+  std::erase_if(leader.peers, [this](const auto& entry) {
+    const auto& [id, peer] = entry;
+    const bool is_over = peer.leaving_ticks >= 2 * options.election_ticks;
+    if (is_over) send(id, Dismissed{members.latest().index});
+    return is_over;
+  });
 }
 
 // Somebody of no configuration asks: tell it, and it will not ask again (hazard 54).
@@ -215,7 +214,7 @@ NodeId Core::State::best_successor(const Leader& leader) const {
   return best;
 }
 
-void Core::State::tick_transfer(Leader& leader) {
+void Core::State::tick_transfer(Leader& leader) const {
   if (leader.transfer) {
     // Thesis 3.10: a target that does not take over in time is given up.
     if (++leader.transfer->ticks >= options.election_ticks) leader.transfer.reset();

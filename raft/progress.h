@@ -56,6 +56,7 @@ struct Progress {
   Index next;   // of the first entry to send
   Pace pace = Pace::probe;
   bool paused = false;  // probe: waits for an answer, or (sent_to 0) for a sign of life
+  bool bare = false;    // probe: without entries, because one that had some got no answer
   Window window;
 
   std::uint32_t silent_ticks = 0;  // since it was last heard
@@ -87,6 +88,7 @@ struct Progress {
     pace = Pace::probe;
     next = std::max(from, match.next());
     paused = false;
+    bare = false;
     restart_window();
   }
   void replicate() {

@@ -104,7 +104,7 @@ void Core::State::replicate_to(NodeId id, Progress& peer) {
     return;
   }
   if (peer.pace == Pace::probe) {
-    send_append(id, peer, batch_end(peer.next, options.append_bytes_max));
+    send_append(id, peer, peer.bare ? peer.next : batch_end(peer.next, options.append_bytes_max));
     peer.paused = true;
     return;
   }
@@ -187,6 +187,7 @@ void Core::State::on_heartbeat_reply(Leader& leader, const Message& message,
     leader.work = true;
   } else if (peer.pace == Pace::probe && peer.paused && (lost || peer.sent_to == Index{})) {
     peer.probe(std::max(peer.next, verified_there.next()));
+    peer.bare = lost;
     leader.work = true;
   }
   if (reply.durable > Index{}) acked(leader, peer, reply.durable);
@@ -201,10 +202,9 @@ void Core::State::acked(Leader& leader, Progress& peer, Index index) {
     peer.window.acked(index);
     peer.next = std::max(peer.next, index.next());
   }
-  if (peer.pace == Pace::probe && peer.match.next() >= peer.next) {
-    peer.replicate();
-    leader.work = true;
-  } else if (peer.pace == Pace::snapshot && peer.match >= log.floor().index) {
+  const bool is_found = peer.pace == Pace::probe && peer.match.next() >= peer.next;
+  const bool is_within_log = peer.pace == Pace::snapshot && peer.match >= log.floor().index;
+  if (is_found || is_within_log) {
     peer.replicate();
     leader.work = true;
   }

@@ -48,10 +48,11 @@ class unexpected {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value)
-      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(unexpected<Error> error)                            // NOLINT(google-explicit-constructor)
-      : state_(std::in_place_index<1>, std::move(error.error())) {}
+  // Both convert on purpose, as std::expected does.
+  // NOLINTBEGIN(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(unexpected<Error> error) : state_(std::in_place_index<1>, std::move(error.error())) {}
+  // NOLINTEND(google-explicit-constructor)
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }

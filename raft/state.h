@@ -119,6 +119,7 @@ struct Core::State {
   // --- election.cc
   void campaign();
   void ask_for_trial_votes();
+  void ask_again_for_trial_votes();
   void ask_for_votes(bool transfer);
   void become_leader();
   [[nodiscard]] bool hears_leader() const;
@@ -168,7 +169,7 @@ struct Core::State {
   [[nodiscard]] Status may_promote(const Leader& leader, NodeId id) const;
   [[nodiscard]] bool caught_up(const Progress& peer) const;
   void members_appended(Index index, const Members& next);
-  void align_peers(Leader& leader);
+  void align_peers(Leader& leader) const;
   void on_configuration_committed(const MembersHistory::Version& version);
   void continue_change();
   [[nodiscard]] bool is_removed() const;
@@ -179,7 +180,7 @@ struct Core::State {
   void ask_whether_member();
   Result<NodeId> transfer(NodeId target);
   [[nodiscard]] NodeId best_successor(const Leader& leader) const;
-  void tick_transfer(Leader& leader);
+  void tick_transfer(Leader& leader) const;
   void push_transfer(Leader& leader);
 
   // --- invariants.cc

@@ -18,7 +18,7 @@ namespace iris::raft {
 template <class Tag>
 struct Number {
   std::uint64_t value = 0;
-  auto operator<=>(const Number&) const = default;
+  auto operator<=>(const Number&) const = default;  // NOLINT(modernize-use-nullptr): a false alarm
   [[nodiscard]] Number next() const { return {value + 1}; }
 };
 

@@ -12,6 +12,12 @@
 
 namespace iris::raft::test {
 
+using Terms = std::vector<std::uint64_t>;
+
+[[nodiscard]] inline EntryId id(std::uint64_t term, std::uint64_t index) {
+  return {Term{term}, Index{index}};
+}
+
 class Bare {
  public:
   explicit Bare(Disk disk, Options options = {}, std::uint64_t id = 1)
@@ -77,8 +83,8 @@ class Bare {
   [[nodiscard]] std::uint64_t last() const { return host.status().last.value; }
   [[nodiscard]] std::uint64_t commit() const { return host.core().commit_index().value; }
   // The terms of the entries in memory.
-  [[nodiscard]] std::vector<std::uint64_t> terms() const {
-    std::vector<std::uint64_t> terms;
+  [[nodiscard]] Terms terms() const {
+    Terms terms;
     const CoreStatus status = host.status();
     for (Index index = status.first; index <= status.last; index = index.next()) {
       terms.push_back(host.core().entry(index)->id.term.value);
@@ -90,5 +96,10 @@ class Bare {
   std::deque<Message> left;
   bool disk_waits = false;
 };
+
+// Node 1 of voters 1, 2, 3 with the configuration and an entry of each of `terms` in its log.
+[[nodiscard]] inline Bare three(const Terms& terms = {}, Options options = {}) {
+  return Bare(disk_with(voters({1, 2, 3}), terms), options);
+}
 
 }  // namespace iris::raft::test

@@ -379,7 +379,7 @@ void run_seeds(std::uint64_t nodes, bool changes_members) {
   const std::uint64_t first = one != nullptr ? std::strtoull(one, nullptr, 10) : 1;
   const std::uint64_t count = one != nullptr    ? 1
                               : many != nullptr ? std::strtoull(many, nullptr, 10)
-                                                : 30;
+                                                : 15;
   std::size_t committed = 0;
   std::size_t reads = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
