@@ -42,7 +42,7 @@ Result<ListenSpec> parse(grpc::ByteBuffer& bytes, const Limits& limits) {
     return fail(right.error().code, right.error().text);
   }
   return ListenSpec{std::move(*request.mutable_session()), request.after_revision(),
-                    request.send_initial(), request.heartbeat_ms()};
+                    request.send_initial(), request.heartbeat_ms(), request.earlier()};
 }
 
 Errc code_of(StreamEnd end) {

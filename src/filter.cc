@@ -65,6 +65,13 @@ bool Filter::remove(std::string_view source, std::optional<std::string_view> key
   return true;
 }
 
+void Filter::lower_since(std::uint64_t since) {
+  for (auto& [name, source] : sources_) {
+    if (source.since) source.since = std::min(*source.since, since);
+    for (auto& [key, own] : source.keys) own = std::min(own, since);
+  }
+}
+
 bool Filter::wants(std::string_view source, std::string_view key, std::uint64_t revision) const {
   const Source* found = find(source);
   if (found == nullptr) return false;

@@ -42,6 +42,9 @@ class Filter {
   // False where it was not there.
   bool remove(std::string_view source, std::optional<std::string_view> key);
 
+  // As if nothing here was subscribed later than `since`.
+  void lower_since(std::uint64_t since);
+
   // An update is due where the subscription is older.
   [[nodiscard]] bool wants(std::string_view source, std::string_view key,
                            std::uint64_t revision) const;

@@ -272,6 +272,11 @@ void Listeners::Hub::begin(Listener& listener) {
   // Past the barrier, a revision beyond what is applied never was one of this cluster's: a restored
   // backup, or another cluster (hazard 86).
   if (after > std::max(applied, listener.loaded)) return begin_state(listener, true);
+  if (listener.spec.earlier) {
+    Filter all = listener.filter;
+    all.lower_since(after);
+    set_filter(listener, std::move(all));
+  }
   replay_from(listener, after);
 }
 

@@ -21,7 +21,8 @@
 // subscriptions made up to their revision. After rows of a state, resume from SYNCED's revision,
 // not from theirs; cut off between RESYNC and SYNCED, ask for the state again. The removals of one
 // RemoveSource share a revision and come sorted by key: who was cut off after one of them resumes
-// after revision - 1 and skips those it has seen.
+// after revision - 1 and skips those it has seen. A client whose session expired subscribes anew
+// and asks, with `earlier`, for what its new subscriptions are too young for.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +95,7 @@ struct ListenSpec {
   std::uint64_t after_revision = 0;  // ignored with send_initial
   bool send_initial = false;
   std::uint32_t heartbeat_ms = 0;
+  bool earlier = false;  // with after_revision: what the subscriptions are too young for, too
 };
 
 using ListenerId = raft::Number<struct ListenerIdTag>;

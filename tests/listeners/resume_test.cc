@@ -23,6 +23,36 @@ TEST_CASE("a resume goes on exactly after the revision (hazard 86)") {
   }
 }
 
+TEST_CASE("a new session that asks for it goes on where an expired one was (hazard 86)") {
+  Fixture test;
+  test.cluster.subscribe("former", "s");    // 1
+  test.cluster.set("s", "a", "1");          // 2: the last that was seen
+  test.cluster.set("s", "b", "1");          // 3
+  test.cluster.set("t", "k", "1");          // 4
+  test.cluster.remove_source("s");          // 5
+  test.cluster.set("s", "a", "2");          // 6
+  test.cluster.subscribe("one", "s");       // 7
+  test.cluster.subscribe("one", "t", "k");  // 8
+  test.cluster.set("s", "b", "2");          // 9
+  RecordedStream stream;
+  test.listen(stream, {.session = "one", .after_revision = 2, .earlier = true});
+  CHECK(stream.take() == Texts{"s/b=1@3", "t/k=1@4", "s/a-@5", "s/b-@5", "s/a=2@6", "s/b=2@9"});
+  test.cluster.set("t", "k", "2");  // 10
+  CHECK(test.settle(stream) == Texts{"t/k=2@10"});
+}
+
+TEST_CASE("what a session subscribed to later is due from then on, also in a resume") {
+  Fixture test;
+  test.cluster.subscribe("one", "s");  // 1
+  test.cluster.set("s", "a", "1");     // 2
+  test.cluster.set("t", "a", "1");     // 3
+  test.cluster.subscribe("one", "t");  // 4
+  test.cluster.set("t", "a", "2");     // 5
+  RecordedStream stream;
+  test.listen(stream, {"one", 1});
+  CHECK(stream.take() == Texts{"s/a=1@2", "t/a=2@5"});
+}
+
 TEST_CASE("a resume waits for this node to have what others had (hazard 86)") {
   Fixture test;
   test.cluster.subscribe("one", "s");
