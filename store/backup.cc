@@ -48,11 +48,6 @@ unexpected<Error> named(const std::string& path, const Error& error) {
   return fail(error.code, path + ": " + error.text);
 }
 
-std::string without_trailing_slash(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
-}
-
 Status require_absent_or_empty(const std::string& folder) {
   if (!exists(folder)) return Unit{};
   std::error_code error;

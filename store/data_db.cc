@@ -105,14 +105,15 @@ Result<std::unique_ptr<DataDb>> DataDb::open(const RocksOptions& options, const 
   data->db_.reset(made);
   if (!opened.ok()) return unexpected(engine_error(what, opened));
   check_data_settings(*data->db_);
-  if (Status read = data->read(folder.self(), std::move(handles), found); !read) {
+  if (Status read = data->read(folder.self(), handles, found); !read) {
     return fail(read.error().code, read.error().text);
   }
   return data;
 }
 
 // Finds the true family and drops the others: what a crash left of an installation.
-Status DataDb::read(const raft::NodeId& self, std::vector<rocksdb::ColumnFamilyHandle*> handles,
+Status DataDb::read(const raft::NodeId& self,
+                    const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
                     raft::SnapshotMark& found) {
   std::vector<std::shared_ptr<Family>> families;
   for (rocksdb::ColumnFamilyHandle* handle : handles) {
@@ -210,6 +211,9 @@ Status DataDb::install(const Staged& staged) {
       db_->Put(synced_write(), rocksdb::Slice(current_key), encode_number(current_key, number));
   if (!flipped.ok()) return unexpected(engine_error(what, flipped));
   step("data flipped");
+  // Else this one record would hold on to write-ahead files that are otherwise done with.
+  const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions(), default_);
+  if (!flushed.ok()) return unexpected(engine_error(what, flushed));
   const rocksdb::Status dropped = db_->DropColumnFamily(family_->handle());
   if (!dropped.ok()) return unexpected(engine_error(what, dropped));
   family_ = std::move(fresh);

@@ -72,7 +72,7 @@ class DataDb {
 
  private:
   DataDb(const RocksOptions& options, std::string path);
-  Status read(const raft::NodeId& self, std::vector<rocksdb::ColumnFamilyHandle*> handles,
+  Status read(const raft::NodeId& self, const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
               raft::SnapshotMark& found);
   [[nodiscard]] std::shared_ptr<Family> make_family(std::uint64_t number,
                                                     rocksdb::ColumnFamilyHandle* handle);

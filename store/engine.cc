@@ -78,7 +78,6 @@ rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
   records.write_buffer_size = options.log_memtable_bytes;
   records.max_write_buffer_number = options.memtables_max;
   records.compression = rocksdb::kNoCompression;
-  records.level0_file_num_compaction_trigger = 2;
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;
   table.block_size = 32u << 10;

@@ -50,6 +50,11 @@ std::string parent_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
+std::string without_trailing_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 Status make_folder(const std::string& path) {
   if (is_folder(path)) return Unit{};
   if (exists(path)) return failure("use", path, ENOTDIR);

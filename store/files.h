@@ -50,5 +50,6 @@ Status write_at(const Descriptor& file, const std::string& path, std::string_vie
 // Deletes whatever is there; nothing there is fine.
 Status remove_tree(const std::string& path);
 [[nodiscard]] std::string parent_of(const std::string& path);
+[[nodiscard]] std::string without_trailing_slash(std::string path);
 
 }  // namespace iris::store

@@ -59,8 +59,9 @@ Result<std::uint64_t> random_id() {
 
 Result<Folder> Folder::open(const std::string& path) {
   CHECK(!path.empty());
-  Folder folder(path);
-  if (Status made = make_folder(path); !made) return fail(made.error().code, made.error().text);
+  Folder folder(without_trailing_slash(path));
+  if (Status made = make_folder(folder.path_); !made)
+    return fail(made.error().code, made.error().text);
   if (Status locked = folder.lock(); !locked) {
     return fail(locked.error().code, locked.error().text);
   }

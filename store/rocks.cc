@@ -86,7 +86,7 @@ class RocksStore final : public Store {
   Recovery recovery_;
   Events events_;
   bool adopted_ = false;
-  // Loop only. Gone first: a post that comes later finds nobody and does nothing.
+  // For posts that are run when this is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<LogWork> log_;
   std::unique_ptr<DataWork> data_;
@@ -166,13 +166,13 @@ void RocksStore::start(Events events) {
 // The log lane waits for the data lane when it flips, and the data lane feeds the log lane when it
 // trims: so the data lane stops last of the two, and what it would still feed is dropped.
 RocksStore::~RocksStore() {
-  alive_.reset();
   if (log_lane_) log_lane_->stop();
   if (data_lane_) data_lane_->stop();
   if (read_lane_) read_lane_->stop();
   if (bulk_lane_) bulk_lane_->stop();
   if (data_) data_->data().on_retired(nullptr);
   alarm_.listen(nullptr);
+  alive_.reset();  // nobody posts any more; what was posted finds nobody
 }
 
 void RocksStore::post(Answers answers) {
@@ -322,6 +322,7 @@ void RocksStore::import_drop() {
 
 Result<std::unique_ptr<Store>> open_rocks(RocksOptions options) {
   CHECK(options.post != nullptr);
+  CHECK(!options.path.empty());
   CHECK(options.data_files_open_max >= data_files_open_min);
   Result<Folder> folder = Folder::open(options.path);
   if (!folder) return fail(folder.error().code, folder.error().text);

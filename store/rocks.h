@@ -21,7 +21,7 @@ class Env;
 namespace iris::store {
 
 struct RocksOptions {
-  // The raft folder. Made (mode 0700) where there is none.
+  // The raft folder. Made (mode 0700) where there is none. REQUIRES: not empty.
   std::string path;
   // Runs what it is given on the loop, later, in order. Called from any thread.
   std::function<void(std::function<void()>)> post;
@@ -38,7 +38,8 @@ struct RocksOptions {
 
   // For tests only. Another file system beneath both instances; nullptr: the real one.
   rocksdb::Env* env = nullptr;
-  // Called on a lane when a step of an installation is reached (names in rocks.cc).
+  // Called on a lane when a step of an installation is done. In their order: install noted, family
+  // made, files moved, data flipped, old data dropped, log restarted.
   std::function<void(std::string_view step)> on_step;
 };
 
