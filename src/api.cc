@@ -194,6 +194,7 @@ Status Api::start() {
       &api.bound_port);
   builder.RegisterService(&api.iris);
   builder.RegisterService(&api.cluster);
+  builder.RegisterService(&api.maintenance);
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(api.options.limits.message_bytes_max() + receive_slack_bytes));
   // Else two servers would share the port without a word.
@@ -221,6 +222,7 @@ Status Api::start() {
   add_session_calls(api);
   add_listen_calls(api);
   add_cluster_calls(api);
+  add_backup_calls(api);
   for (const auto& method : api.methods) method->start();
   api.completions->start();
   api.sweep_lists();

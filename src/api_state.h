@@ -61,6 +61,7 @@ struct ApiContext {
   CallGate gate;
   IrisService iris;
   pb::Cluster::AsyncService cluster;
+  pb::Maintenance::AsyncService maintenance;
   std::unique_ptr<CompletionThread> completions;
   std::vector<std::unique_ptr<Method>> methods;
   std::unordered_set<Stallable*> lists;
@@ -102,6 +103,7 @@ void add_list_calls(ApiContext& api);     // api_lists.cc
 void add_session_calls(ApiContext& api);  // api_sessions.cc
 void add_listen_calls(ApiContext& api);   // api_listen.cc
 void add_cluster_calls(ApiContext& api);  // api_cluster.cc
+void add_backup_calls(ApiContext& api);   // api_backup.cc
 
 // The gRPC address of the leader, where this node knows one; else empty.
 [[nodiscard]] std::string leader_address(const Node& node);

@@ -244,7 +244,12 @@ class StreamCall final : public Completion {
     state_ = State::writing;
     dropped_ = method_.gate_.is_sealed();
     if (dropped_) return;  // gone() will say that it was lost
-    writer_.Write(row, more ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions(), this);
+    // Never the first: it carries the initial metadata, and gRPC 1.51 holds both back until
+    // something else is written, without an end to the operation.
+    const bool may_wait = more && std::exchange(begun_, true);
+    begun_ = true;
+    writer_.Write(row, may_wait ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions(),
+                  this);
   }
   // REQUIRES: !writing(), finish() was not called.
   void finish(const grpc::Status& status) {
@@ -305,6 +310,7 @@ class StreamCall final : public Completion {
   grpc::ServerAsyncWriter<Row> writer_{&context_};
   Gone gone_{*this};
   State state_ = State::asked;
+  bool begun_ = false;  // something was written
   bool gone_seen_ = false;
   bool dropped_ = false;  // the write under way was never started: the server is down
   std::unique_ptr<StreamHandler<Request, Row>> handler_;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "raft/check.h"
+#include "src/client/backup.h"
 #include "src/client/call.h"
 #include "src/client/credentials.h"
 #include "src/client/listen.h"
@@ -391,6 +392,38 @@ Result<std::string> Client::promote_member(const std::string& id,
     return *error;
   }
   return std::move(*response.mutable_id());
+}
+
+Result<client::BackupTaken> Client::backup(const std::string& file,
+                                           const client::CallOptions& options) {
+  client::BackupFile written(file);
+  bool disk_refused = false;
+  std::string sha256;
+  const CallPlan plan = state_->read(options.timeout);
+  const auto attempt = [&](Node& node, grpc::ClientContext& context) {
+    // One attempt may take all the time there is: half a backup is worth nothing.
+    context.set_deadline(std::chrono::system_clock::now() + plan.timeout);
+    disk_refused = !written.begin();
+    if (disk_refused) return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
+    const auto stub = pb::Maintenance::NewStub(node.channel);
+    const auto reader = stub->Snapshot(&context, pb::SnapshotRequest());
+    pb::SnapshotChunk chunk;
+    while (reader->Read(&chunk)) {
+      sha256 = chunk.sha256();
+      disk_refused = disk_refused || !written.add(chunk.data());
+      if (disk_refused) context.TryCancel();
+    }
+    grpc::Status status = reader->Finish();
+    if (disk_refused) return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
+    if (status.ok() && !written.finish(sha256)) {
+      return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
+    }
+    return status;
+  };
+  if (auto error = client::call(*state_->pool, plan, attempt)) {
+    return disk_refused ? Error{Code::refused, written.error()} : *error;
+  }
+  return client::BackupTaken{written.bytes(), sha256};
 }
 
 Result<std::string> Client::transfer_leader(const std::string& id,

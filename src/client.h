@@ -130,6 +130,10 @@ struct Value {
   std::string bytes;
   std::uint64_t revision = 0;  // of the set that stored it
 };
+struct BackupTaken {
+  std::uint64_t bytes = 0;
+  std::string sha256;  // hex; of all but the last 32 bytes, which are this
+};
 struct KeyRow {
   std::string key;
   Value value;  // with_values only
@@ -300,6 +304,10 @@ class Client {
   client::Result<std::string> remove_member(const std::string& id, bool force = false,
                                             const client::CallOptions& options = {});
   client::Result<std::string> promote_member(const std::string& id,
+                                             const client::CallOptions& options = {});
+  // The whole data, at one revision that contains every write acknowledged before the call, into
+  // `file`, which is replaced once the backup is complete, checked and synced. refused: the disk.
+  client::Result<client::BackupTaken> backup(const std::string& file,
                                              const client::CallOptions& options = {});
   // id empty: to the most up-to-date voter.
   client::Result<std::string> transfer_leader(const std::string& id = {},

@@ -90,6 +90,8 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments);
 // --- status.cc
 ExitCode run_status(const Command& self, std::span<const std::string> arguments);
 ExitCode run_health(const Command& self, std::span<const std::string> arguments);
+// --- backup.cc
+ExitCode run_backup(const Command& self, std::span<const std::string> arguments);
 // --- members.cc
 ExitCode run_member_ls(const Command& self, std::span<const std::string> arguments);
 ExitCode run_member_rm(const Command& self, std::span<const std::string> arguments);

@@ -54,6 +54,14 @@ constexpr Command all_commands[] = {
      "",
      {"iris-cli health", "iris-cli health -addr b:32000 -timeout 1s"},
      run_health},
+    {"backup",
+     "FILE [flags]",
+     "Takes the whole data of the running cluster, at one revision, into a file.",
+     "It contains every write acknowledged before. `iris verify FILE` checks it, `iris restore "
+     "FILE`\n"
+     "makes a new cluster of it. Without -timeout it may take an hour.",
+     {"iris-cli backup iris.backup", "iris-cli backup nightly/$(date +%F) -addr b:32000"},
+     run_backup},
     {"member ls",
      "[flags]",
      "Lists the members of the cluster.",

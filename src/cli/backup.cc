@@ -1,0 +1,29 @@
+// backup: the whole data of a running cluster, into a file.
+#include <nlohmann/json.hpp>
+
+#include "src/cli/command.h"
+
+namespace iris::cli {
+
+ExitCode run_backup(const Command& self, std::span<const std::string> arguments) {
+  Line line(self);
+  if (const auto code = line.parse(arguments, 1, 1)) return *code;
+  auto client = line.client();
+  if (!client) return line.code();
+  const auto timeout =
+      line.flags().given("timeout") ? line.timeout() : std::chrono::milliseconds(3'600'000);
+  // The hour is for the data: that nobody is there is known sooner.
+  if (const auto there = client->members({line.timeout()}); !there) {
+    return line.failed(there.error());
+  }
+  const auto taken = client->backup(line.plain()[0], {timeout});
+  if (!taken) return line.failed(taken.error());
+  if (line.json()) {
+    print_json({{"file", line.plain()[0]}, {"bytes", taken->bytes}, {"sha256", taken->sha256}});
+  } else {
+    print(line.plain()[0] + ": " + size_text(taken->bytes) + ", sha256 " + taken->sha256 + "\n");
+  }
+  return finish() ? exit_ok : exit_output;
+}
+
+}  // namespace iris::cli

@@ -1,0 +1,94 @@
+#include "src/client/backup.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace iris::client {
+namespace {
+
+constexpr std::size_t hash_bytes = 32;
+
+std::string hex(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
+    text += digits;
+  }
+  return text;
+}
+
+}  // namespace
+
+BackupFile::BackupFile(std::string path)
+    : path_(std::move(path)), hash_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {}
+
+BackupFile::~BackupFile() {
+  if (file_ < 0) return;
+  ::close(file_);
+  ::unlink(part().c_str());
+}
+
+bool BackupFile::fail(const std::string& what) {
+  error_ = what + " " + part() + ": " + std::strerror(errno);
+  return false;
+}
+
+bool BackupFile::begin() {
+  if (file_ >= 0) ::close(file_);
+  // What it holds is as secret as the cluster.
+  file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file_ < 0) return fail("cannot write");
+  EVP_DigestInit_ex(hash_.get(), EVP_sha256(), nullptr);
+  tail_.clear();
+  bytes_ = 0;
+  return true;
+}
+
+bool BackupFile::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail("cannot write");
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+bool BackupFile::add(std::string_view bytes) {
+  if (!write(bytes)) return false;
+  bytes_ += bytes.size();
+  tail_ += bytes;
+  const std::size_t hashed = tail_.size() - std::min(tail_.size(), hash_bytes);
+  EVP_DigestUpdate(hash_.get(), tail_.data(), hashed);
+  tail_.erase(0, hashed);
+  return true;
+}
+
+bool BackupFile::finish(const std::string& sha256) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_DigestFinal_ex(hash_.get(), digest, &size);
+  const std::string computed(reinterpret_cast<const char*>(digest), size);
+  if (computed != tail_ || hex(computed) != sha256) {
+    error_ = "the backup arrived damaged: its SHA-256 is not the one it ends with";
+    return false;
+  }
+  if (::fsync(file_) != 0) return fail("cannot sync");
+  ::close(std::exchange(file_, -1));
+  if (::rename(part().c_str(), path_.c_str()) != 0) return fail("cannot rename");
+  const std::size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = directory >= 0 && ::fsync(directory) == 0;
+  if (directory >= 0) ::close(directory);
+  return synced || fail("cannot sync the folder of");
+}
+
+}  // namespace iris::client

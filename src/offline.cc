@@ -1,0 +1,145 @@
+#include "src/offline.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <iostream>
+
+#include "src/address.h"
+#include "src/flags.h"
+#include "src/log.h"
+#include "src/server.h"
+#include "store/backup.h"
+
+namespace iris {
+namespace {
+
+struct Offline {
+  std::string raft_dir;
+  std::string host = "127.0.0.1";
+  std::uint32_t port = 32000;
+  bool force_new_cluster = false;
+  bool yes = false;
+
+  [[nodiscard]] std::string raft_address() const { return address_text(host, port + 1); }
+};
+
+struct Command {
+  const char* name;
+  const char* usage;
+  std::size_t files;  // plain arguments
+  int (*run)(const Offline& asked, const std::vector<std::string>& files);
+};
+
+int failed(const Error& error) {
+  std::fprintf(stderr, "iris: %s\n", error.text.c_str());
+  return 1;
+}
+
+int usage(const std::string& text) {
+  std::fprintf(stderr, "iris: %s\n", text.c_str());
+  return exit_usage;
+}
+
+void print_new_cluster(const char* what, const Offline& asked, const store::NewCluster& made) {
+  std::printf("%s: %s is node %s of the new cluster %s, at revision %lu\n", what,
+              asked.raft_dir.c_str(), hex_id(made.node.value).c_str(),
+              hex_id(made.cluster.value).c_str(), made.last.index.value);
+  std::printf("start it with -raftdir %s; others join it with emptied folders\n",
+              asked.raft_dir.c_str());
+}
+
+int run_verify(const Offline&, const std::vector<std::string>& files) {
+  const auto info = store::verify_backup(files[0]);
+  if (!info) return failed(info.error());
+  std::printf("%s is whole: revision %lu, %lu rows, %lu bytes, sha256 %s\n", files[0].c_str(),
+              info->mark.last.index.value, info->rows, info->bytes, info->sha256.c_str());
+  return 0;
+}
+
+int run_restore(const Offline& asked, const std::vector<std::string>& files) {
+  if (asked.raft_dir.empty()) return usage("restore needs -raftdir FOLDER, which it makes");
+  const auto made = store::restore_backup(files[0], asked.raft_dir, asked.raft_address());
+  if (!made) return failed(made.error());
+  print_new_cluster("restored", asked, *made);
+  return 0;
+}
+
+bool confirmed(const Offline& asked) {
+  if (asked.yes) return true;
+  if (::isatty(STDIN_FILENO) == 0) {
+    std::fprintf(stderr,
+                 "iris: recover asks before it goes on, and stdin is no terminal: add -yes\n");
+    return false;
+  }
+  std::printf(
+      "The node in %s forgets the other members and is a cluster of its own. What only they had "
+      "is\n"
+      "lost, and none of them may ever run again on its old folder. Go on? (yes/no) ",
+      asked.raft_dir.c_str());
+  std::fflush(stdout);
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "yes";
+}
+
+int run_recover(const Offline& asked, const std::vector<std::string>&) {
+  if (asked.raft_dir.empty()) return usage("recover needs -raftdir FOLDER");
+  if (!asked.force_new_cluster) {
+    return usage("recover needs -force-new-cluster: it is all that it can do");
+  }
+  if (!confirmed(asked)) return 1;
+  const auto made = store::force_new_cluster(asked.raft_dir, asked.raft_address());
+  if (!made) return failed(made.error());
+  print_new_cluster("recovered", asked, *made);
+  return 0;
+}
+
+constexpr std::array<Command, 3> commands = {{
+    {"verify",
+     "iris verify FILE\n\n"
+     "Reads a backup (iris-cli backup FILE) and says whether it is whole.\n",
+     1, run_verify},
+    {"restore",
+     "iris restore FILE -raftdir FOLDER [-advertise HOST] [-port PORT]\n\n"
+     "Makes FOLDER the one node of a new cluster that holds what the backup holds.\n",
+     1, run_restore},
+    {"recover",
+     "iris recover -force-new-cluster -raftdir FOLDER [-yes] [-advertise HOST] [-port PORT]\n\n"
+     "For a cluster whose majority is gone for good: the node in FOLDER goes on alone.\n",
+     0, run_recover},
+}};
+
+const Command* find(const std::string& word) {
+  for (const auto& command : commands) {
+    if (word == command.name) return &command;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool is_offline_command(const std::string& word) { return find(word) != nullptr; }
+
+int run_offline(std::span<const std::string> words) {
+  const Command& command = *find(words[0]);
+  Offline asked;
+  Flags flags;
+  flags.section("Flags");
+  flags.text("raftdir", &asked.raft_dir, "FOLDER", "folder of the node");
+  flags.text("advertise", &asked.host, "HOST", "host by which other nodes will reach it");
+  flags.number("port", &asked.port, 1, 65534, "PORT", "its gRPC port");
+  flags.boolean("force-new-cluster", &asked.force_new_cluster, "of recover: yes, that");
+  flags.boolean("yes", &asked.yes, "of recover: do not ask");
+  const auto line = flags.parse(words.subspan(1));
+  if (!line) return usage(line.error().text);
+  if (line->help) {
+    std::printf("usage: %s\n%s", command.usage, flags.help().c_str());
+    return 0;
+  }
+  if (line->plain.size() != command.files) return usage(std::string("usage: ") + command.usage);
+  return command.run(asked, line->plain);
+}
+
+}  // namespace iris
