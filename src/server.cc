@@ -1,3 +1,5 @@
+// Long file: the start and the stop of the process, each in one written order; what happens between
+// is in the rooms it wires.
 #include "src/server.h"
 
 #include <sys/random.h>

@@ -1,5 +1,6 @@
 // iris-cli as a user sees it: the built program against fake nodes. Exit codes, what stands on
 // stdout and what on stderr.
+// Long file: one test a command and exit code, all against one fixture.
 #include <csignal>
 #include <ctime>
 #include <filesystem>

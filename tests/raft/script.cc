@@ -1,3 +1,4 @@
+// Long function: run() is the table of all commands, an entry each.
 #include "tests/raft/script.h"
 
 #include <algorithm>
