@@ -519,7 +519,8 @@ void Server::State::stop(std::string_view why) {
 }
 
 void Server::State::hand_over() {
-  node->resign(resign_ms_max, [this] { drain(); });
+  // The answer comes amid a turn of the node, which drain() may not end.
+  node->resign(resign_ms_max, [this] { asio::post(loop, [this] { drain(); }); });
   patience.expires_after(Milliseconds(resign_ms_max) + Milliseconds(resign_ms_max) / 4);
   patience.async_wait([this](const asio::error_code& error) {
     if (!error) drain();
