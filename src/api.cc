@@ -16,6 +16,7 @@
 #include <mutex>
 #include <thread>
 
+#include "proto/health.pb.h"
 #include "src/address.h"
 #include "src/api_state.h"
 #include "src/log.h"
@@ -44,6 +45,8 @@ void log_for_grpc(gpr_log_func_args* args) {
 void set_up_grpc_once() {
   static std::once_flag once;
   std::call_once(once, [] {
+    // Named, the description of the health protocol is linked in, and reflection can tell it.
+    CHECK(grpc::health::v1::HealthCheckRequest::descriptor() != nullptr);
     gpr_set_log_function(log_for_grpc);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();

@@ -122,7 +122,14 @@ Tally rolling_rounds(const Arguments& arguments) {
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       const bool led = nodes.await_leader() == i;
       const auto one = step(ledger, led ? "the leader restarts" : "a follower restarts", [&] {
-        const bool clean = nodes.stop(i) == 0;
+        const auto code = nodes.stop(i);
+        const bool clean = code == 0;
+        if (!clean) {
+          std::printf("  node %zu, told to stop, %s; the end of its log:\n%s\n", i,
+                      code ? ("ended with " + std::to_string(*code)).c_str() : "goes on",
+                      nodes.log_tail(i).c_str());
+          nodes.kill(i);
+        }
         nodes.start(i);
         return clean && await(Milliseconds(20000), [&] {
                  const std::string role = nodes.role(i);

@@ -102,6 +102,12 @@ std::string Nodes::log_text(std::size_t i) const {
   return text.str();
 }
 
+std::string Nodes::log_tail(std::size_t i) const {
+  constexpr std::size_t shown = 2000;
+  const std::string text = log_text(i);
+  return text.substr(text.size() > shown ? text.size() - shown : 0);
+}
+
 void Nodes::start(std::size_t i) {
   CHECK(!running(i));
   launch(i);
@@ -191,10 +197,8 @@ void Nodes::start_all() {
 void Nodes::fail(const std::string& what) {
   std::fprintf(stderr, "%s\n", what.c_str());
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    const std::string text = log_text(i);
     std::fprintf(stderr, "--- node %zu (%s), the end of its log:\n%s\n", i,
-                 running(i) ? "running" : "ended",
-                 text.substr(text.size() > 2000 ? text.size() - 2000 : 0).c_str());
+                 running(i) ? "running" : "ended", log_tail(i).c_str());
   }
   for (auto& node : nodes_) node.process.kill_now();
   std::abort();

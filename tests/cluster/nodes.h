@@ -48,6 +48,7 @@ class Nodes {
   [[nodiscard]] pid_t pid(std::size_t i) const { return nodes_[i].process.pid(); }
   [[nodiscard]] std::string data_folder(std::size_t i) const;
   [[nodiscard]] std::string log_text(std::size_t i) const;
+  [[nodiscard]] std::string log_tail(std::size_t i) const;
   [[nodiscard]] const Tls& tls() const { return tls_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::optional<int> wait_exit(std::size_t i, Milliseconds limit) {
