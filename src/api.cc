@@ -1,5 +1,7 @@
 #include "src/api.h"
 
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
@@ -40,6 +42,10 @@ void log_for_grpc(gpr_log_func_args* args) {
   log(LogLevel::debug, "gRPC says", {{"text", std::string(args->message)}});
 }
 
+void log_for_protobuf(google::protobuf::LogLevel, const char*, int, const std::string& text) {
+  log(LogLevel::debug, "protobuf says", {{"text", text}});
+}
+
 // Health, reflection and the log are gRPC's own, one for the process, and chosen before any server
 // is built.
 void set_up_grpc_once() {
@@ -47,7 +53,11 @@ void set_up_grpc_once() {
   std::call_once(once, [] {
     // Named, the description of the health protocol is linked in, and reflection can tell it.
     CHECK(grpc::health::v1::HealthCheckRequest::descriptor() != nullptr);
+    // Never shut down again: gRPC's shutdown may wait 10 s for a poller of its own (seen in 1.51
+    // after great messages), and the process ends anyway.
+    grpc_init();
     gpr_set_log_function(log_for_grpc);
+    google::protobuf::SetLogHandler(log_for_protobuf);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -56,7 +66,7 @@ void set_up_grpc_once() {
 // gRPC only says that it could not listen; a socket says why.
 Status check_can_bind(const std::string& host, std::uint16_t port) {
   addrinfo hints{};
-  hints.ai_family = host.empty() ? AF_UNSPEC : AF_UNSPEC;
+  hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;

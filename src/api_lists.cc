@@ -171,8 +171,8 @@ class List final : public StreamHandler<Request, Row>, private Stallable {
   std::uint64_t left_ = 0;  // rows the client still wants
   bool waiting_ = false;    // for the node or the read lane
   bool gone_ = false;
-  std::uint64_t moved_ = 0;  // writes that ended
-  std::uint64_t moved_before_ = 0;
+  std::uint64_t moved_ = 0;                  // writes that ended
+  std::uint64_t moved_before_ = UINT64_MAX;  // at the last look; none yet
 };
 
 }  // namespace

@@ -60,6 +60,8 @@ class TestServer {
   }
   [[nodiscard]] Node& node() { return *node_; }  // on the loop
   [[nodiscard]] Api& api() { return *api_; }     // on the loop
+  [[nodiscard]] store::Store& store() { return *store_; }
+  [[nodiscard]] Listeners& listeners() { return *listeners_; }
   // Begins as main does: health, the node's waiters, the drain. `done` is set at the end.
   std::future<void> begin_stop(std::uint32_t drain_ms);
   void stop(std::uint32_t drain_ms = 1'000) { begin_stop(drain_ms).wait(); }

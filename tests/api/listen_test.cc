@@ -1,0 +1,211 @@
+// Listen through gRPC, as the clients of 2017 used it, and with the newer fields. What streams
+// carry is tested in tests/listeners; here it is the gRPC end.
+#include <thread>
+
+#include "tests/api/server.h"
+#include "tests/catch.h"
+
+namespace iris::test {
+namespace {
+
+using namespace std::chrono_literals;
+using grpc::StatusCode;
+
+void set(TestServer& server, const std::string& source, const std::string& key,
+         const std::string& value) {
+  pb::SetValueRequest request;
+  request.set_source(source);
+  request.set_key(key);
+  request.set_value(value);
+  pb::SetValueResponse response;
+  REQUIRE(server.iris().SetValue(context().get(), request, &response).ok());
+}
+
+void subscribe(TestServer& server, const std::string& session, const std::string& source) {
+  pb::SubscribeRequest request;
+  request.set_session(session);
+  request.set_source(source);
+  pb::SubscribeResponse response;
+  REQUIRE(server.iris().Subscribe(context().get(), request, &response).ok());
+}
+
+struct Listening {
+  Listening(TestServer& server, const pb::ListenRequest& request,
+            std::unique_ptr<grpc::ClientContext> given = context())
+      : call(std::move(given)), reader(server.iris().Listen(call.get(), request)) {}
+  Listening(TestServer& server, const std::string& session)
+      : Listening(server, [&] {
+          pb::ListenRequest request;
+          request.set_session(session);
+          return request;
+        }()) {}
+  std::unique_ptr<grpc::ClientContext> call;
+  std::unique_ptr<grpc::ClientReader<pb::Update>> reader;
+
+  pb::Update next() {
+    pb::Update update;
+    REQUIRE(reader->Read(&update));
+    return update;
+  }
+};
+
+TEST_CASE("updates of a subscribed source come in order, with their revision") {
+  TestServer server;
+  subscribe(server, "S", "colors");
+  Listening listening(server, "S");
+  for (int i = 0; i < 100; ++i) set(server, "colors", std::to_string(i), "v" + std::to_string(i));
+  set(server, "sizes", "k", "v");
+  std::uint64_t last = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto update = listening.next();
+    REQUIRE(update.source() == "colors");
+    REQUIRE(update.key() == std::to_string(i));
+    REQUIRE(update.value() == "v" + std::to_string(i));
+    REQUIRE(update.op() == pb::Update::PUT);
+    REQUIRE(update.revision() > last);
+    last = update.revision();
+  }
+}
+
+TEST_CASE("what happens between Subscribe and Listen is not lost") {
+  TestServer server;
+  subscribe(server, "S", "colors");
+  set(server, "colors", "sky", "blue");
+  Listening listening(server, "S");
+  REQUIRE(listening.next().value() == "blue");
+}
+
+TEST_CASE("a removal is an update with an empty value") {
+  TestServer server;
+  set(server, "colors", "sky", "blue");
+  subscribe(server, "S", "colors");
+  Listening listening(server, "S");
+  pb::RemoveValueRequest request;
+  request.set_source("colors");
+  request.set_key("sky");
+  pb::RemoveValueResponse response;
+  REQUIRE(server.iris().RemoveValue(context().get(), request, &response).ok());
+  const auto update = listening.next();
+  REQUIRE(update.key() == "sky");
+  REQUIRE(update.value().empty());
+  REQUIRE(update.op() == pb::Update::REMOVE);
+}
+
+TEST_CASE("one update reaches many streams as it is") {
+  TestServer server;
+  std::vector<std::unique_ptr<Listening>> all;
+  for (int i = 0; i < 50; ++i) {
+    const std::string session = "S" + std::to_string(i);
+    subscribe(server, session, "s");
+    all.push_back(std::make_unique<Listening>(server, session));
+  }
+  const std::string value(100'000, 'v');
+  set(server, "s", "k", value);
+  for (const auto& listening : all) REQUIRE(listening->next().value() == value);
+}
+
+TEST_CASE("the state comes first where it is asked for, then SYNCED") {
+  TestServer server;
+  set(server, "colors", "sky", "blue");
+  subscribe(server, "S", "colors");
+  pb::ListenRequest request;
+  request.set_session("S");
+  request.set_send_initial(true);
+  Listening listening(server, request);
+  REQUIRE(listening.next().value() == "blue");
+  REQUIRE(listening.next().op() == pb::Update::SYNCED);
+  set(server, "colors", "sky", "grey");
+  REQUIRE(listening.next().value() == "grey");
+}
+
+TEST_CASE("a second Listen ends the first with ABORTED (hazard 93)") {
+  TestServer server;
+  subscribe(server, "S", "s");
+  Listening first(server, "S");
+  set(server, "s", "k", "1");
+  REQUIRE(first.next().value() == "1");
+  pb::ListenRequest request;
+  request.set_session("S");
+  request.set_heartbeat_ms(1'000);  // a first mark comes at once
+  Listening second(server, request);
+  second.next();
+  pb::Update update;
+  REQUIRE_FALSE(first.reader->Read(&update));
+  REQUIRE(first.reader->Finish().error_code() == StatusCode::ABORTED);
+}
+
+TEST_CASE("a stop ends streams with UNAVAILABLE, so that clients move on") {
+  TestServer server;
+  subscribe(server, "S", "s");
+  Listening listening(server, "S");
+  set(server, "s", "k", "1");
+  REQUIRE(listening.next().value() == "1");
+  const auto begin = std::chrono::steady_clock::now();
+  server.stop(5'000);
+  REQUIRE(std::chrono::steady_clock::now() - begin < 4s);
+  pb::Update update;
+  REQUIRE_FALSE(listening.reader->Read(&update));
+  REQUIRE(listening.reader->Finish().error_code() == StatusCode::UNAVAILABLE);
+}
+
+std::size_t streams(TestServer& server) {
+  return server.on_loop([&] { return server.listeners().status().listeners; });
+}
+
+void await_streams(TestServer& server, std::size_t count) {
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (streams(server) != count) {
+    REQUIRE(std::chrono::steady_clock::now() < give_up);
+    std::this_thread::yield();
+  }
+}
+
+TEST_CASE("a quiet stream whose client leaves is forgotten (hazard 93)") {
+  TestServer server;
+  subscribe(server, "S", "s");
+  Listening listening(server, "S");
+  await_streams(server, 1);
+  listening.call->TryCancel();
+  REQUIRE(listening.reader->Finish().error_code() == StatusCode::CANCELLED);
+  await_streams(server, 0);
+}
+
+TEST_CASE("a busy stream whose client leaves is forgotten, and the others go on (hazard 93)") {
+  TestServer server;
+  subscribe(server, "S", "s");
+  subscribe(server, "T", "s");
+  Listening leaving(server, "S");
+  Listening staying(server, "T");
+  for (int i = 0; i < 200; ++i) {
+    set(server, "s", "k", std::to_string(i));
+    if (i == 100) leaving.call->TryCancel();
+  }
+  for (int i = 0; i < 200; ++i) REQUIRE(staying.next().value() == std::to_string(i));
+  await_streams(server, 1);
+}
+
+TEST_CASE("a stream that nobody reads is broken off by a stop") {
+  TestServer server;
+  subscribe(server, "S", "s");
+  Listening listening(server, "S");
+  const std::string value(2u << 20, 'v');
+  for (int i = 0; i < 10; ++i) set(server, "s", std::to_string(i), value);
+  const auto begin = std::chrono::steady_clock::now();
+  server.stop(200);
+  REQUIRE(std::chrono::steady_clock::now() - begin < 5s);
+}
+
+TEST_CASE("a deadline ends a stream") {
+  TestServer server;
+  subscribe(server, "S", "s");
+  pb::ListenRequest request;
+  request.set_session("S");
+  Listening listening(server, request, context(300ms));
+  pb::Update update;
+  REQUIRE_FALSE(listening.reader->Read(&update));
+  REQUIRE(listening.reader->Finish().error_code() == StatusCode::DEADLINE_EXCEEDED);
+  await_streams(server, 0);
+}
+
+}  // namespace
+}  // namespace iris::test

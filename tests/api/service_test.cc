@@ -1,0 +1,422 @@
+// What is around the values: sessions, Cluster, health, reflection, the port, the stop.
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <atomic>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "src/trailers.h"
+#include "tests/api/server.h"
+#include "tests/catch.h"
+
+namespace iris::test {
+namespace {
+
+using namespace std::chrono_literals;
+using grpc::StatusCode;
+using Cluster = TestServerOptions::Cluster;
+
+// One message sent and one taken, as bytes, for services whose protos are not ours.
+grpc::Status raw_call(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
+                      const std::string& request, std::string& response) {
+  grpc::GenericStub stub(channel);
+  grpc::CompletionQueue queue;
+  const auto call = context();
+  const auto stream = stub.PrepareCall(call.get(), method, &queue);
+  const auto await = [&] {
+    void* tag = nullptr;
+    bool ok = false;
+    REQUIRE(queue.Next(&tag, &ok));
+    return ok;
+  };
+  const grpc::Slice slice(request);
+  const grpc::ByteBuffer out(&slice, 1);
+  grpc::ByteBuffer in;
+  grpc::Status status;
+  stream->StartCall(nullptr);
+  if (await()) {
+    stream->WriteLast(out, {}, nullptr);
+    await();
+    stream->Read(&in, nullptr);
+    if (await()) {
+      std::vector<grpc::Slice> slices;
+      REQUIRE(in.Dump(&slices).ok());
+      for (const auto& each : slices) response.append(each.begin(), each.end());
+    }
+  }
+  stream->Finish(&status, nullptr);
+  await();
+  queue.Shutdown();
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue.Next(&tag, &ok)) {
+  }
+  return status;
+}
+
+// HealthCheckRequest { string service = 1 }; HealthCheckResponse { enum status = 1 }.
+std::string health(TestServer& server, const std::string& service) {
+  std::string request;
+  if (!service.empty()) {
+    request = std::string("\x0a") + static_cast<char>(service.size()) + service;
+  }
+  std::string response;
+  const auto status = raw_call(server.channel(), "/grpc.health.v1.Health/Check", request, response);
+  if (status.error_code() == StatusCode::NOT_FOUND) return "unknown";
+  REQUIRE(status.ok());
+  if (response == std::string("\x08\x01")) return "serving";
+  if (response == std::string("\x08\x02")) return "not serving";
+  return "?";
+}
+
+TEST_CASE("health is told for the server and for the service") {
+  TestServer server;
+  REQUIRE(health(server, "") == "serving");
+  REQUIRE(health(server, "iris.pb.Iris") == "serving");
+  REQUIRE(health(server, "no.such.Service") == "unknown");
+  server.on_loop([&] { server.api().set_serving(false); });
+  REQUIRE(health(server, "") == "not serving");
+  REQUIRE(health(server, "iris.pb.Iris") == "not serving");
+}
+
+TEST_CASE("reflection lists the services and describes ours") {
+  TestServer server;
+  std::string response;
+  // ServerReflectionRequest { string list_services = 7 }
+  REQUIRE(raw_call(server.channel(),
+                   "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                   std::string("\x3a\x00", 2), response)
+              .ok());
+  for (const char* service : {"iris.pb.Iris", "iris.pb.Cluster", "grpc.health.v1.Health",
+                              "grpc.reflection.v1alpha.ServerReflection"}) {
+    CAPTURE(service);
+    REQUIRE(response.find(service) != std::string::npos);
+  }
+  // { string file_containing_symbol = 4 }
+  response.clear();
+  const std::string symbol = "iris.pb.Iris";
+  REQUIRE(raw_call(server.channel(),
+                   "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                   std::string("\x22") + static_cast<char>(symbol.size()) + symbol, response)
+              .ok());
+  REQUIRE(response.find("SetValueRequest") != std::string::npos);
+}
+
+TEST_CASE("names that are not UTF-8 are refused, and nothing is stored (hazard 107)") {
+  TestServer server;
+  std::string response;
+  const auto status = raw_call(server.channel(), "/iris.pb.Iris/SetValue",
+                               "\x12\x01s\x1a\x02\xff\xfe\x22\x01v", response);
+  REQUIRE_FALSE(status.ok());
+  const auto call = context();
+  pb::GetSourcesResponse row;
+  REQUIRE_FALSE(server.iris().GetSources(call.get(), {})->Read(&row));
+}
+
+TEST_CASE("a session is 20 upper-case hex digits, and no two are the same") {
+  TestServer server;
+  std::set<std::string> sessions;
+  for (int i = 0; i < 100; ++i) {
+    pb::ConnectResponse response;
+    REQUIRE(server.iris().Connect(context().get(), {}, &response).ok());
+    REQUIRE(std::regex_match(response.session(), std::regex("[0-9A-F]{20}")));
+    sessions.insert(response.session());
+  }
+  REQUIRE(sessions.size() == 100);
+}
+
+TEST_CASE("subscribing answers with the names, unsubscribing of nothing with empty ones") {
+  TestServer server;
+  pb::SubscribeRequest request;
+  request.set_session("S");
+  request.set_source("colors");
+  pb::SubscribeKeyRequest key_request;
+  key_request.set_session("S");
+  key_request.set_source("colors");
+  key_request.set_key("sky");
+  pb::UnsubscribeRequest away;
+  away.set_session("S");
+  away.set_source("colors");
+  pb::UnsubscribeKeyRequest key_away;
+  key_away.set_session("S");
+  key_away.set_source("colors");
+  key_away.set_key("sky");
+
+  pb::UnsubscribeResponse gone;
+  REQUIRE(server.iris().Unsubscribe(context().get(), away, &gone).ok());
+  REQUIRE(gone.source().empty());
+  pb::UnsubscribeKeyResponse key_gone;
+  REQUIRE(server.iris().UnsubscribeKey(context().get(), key_away, &key_gone).ok());
+  REQUIRE(key_gone.source().empty());
+  REQUIRE(key_gone.key().empty());
+
+  for (int time = 0; time < 2; ++time) {  // twice is fine
+    pb::SubscribeResponse response;
+    REQUIRE(server.iris().Subscribe(context().get(), request, &response).ok());
+    REQUIRE(response.source() == "colors");
+    pb::SubscribeKeyResponse key_response;
+    REQUIRE(server.iris().SubscribeKey(context().get(), key_request, &key_response).ok());
+    REQUIRE(key_response.source() == "colors");
+    REQUIRE(key_response.key() == "sky");
+  }
+
+  REQUIRE(server.iris().Unsubscribe(context().get(), away, &gone).ok());
+  REQUIRE(gone.source() == "colors");
+  REQUIRE(server.iris().UnsubscribeKey(context().get(), key_away, &key_gone).ok());
+  REQUIRE(key_gone.source() == "colors");
+  REQUIRE(key_gone.key() == "sky");
+}
+
+TEST_CASE("sessions, sources and keys that are needed are asked for by name") {
+  TestServer server;
+  const auto refused = [](const grpc::Status& status, const std::string& field) {
+    INFO(status.error_message());
+    REQUIRE(status.error_code() == StatusCode::INVALID_ARGUMENT);
+    REQUIRE(status.error_message().find("provide a " + field) != std::string::npos);
+  };
+  pb::SubscribeRequest subscribe;
+  pb::SubscribeResponse subscribed;
+  refused(server.iris().Subscribe(context().get(), subscribe, &subscribed), "session");
+  subscribe.set_session("S");
+  refused(server.iris().Subscribe(context().get(), subscribe, &subscribed), "source");
+  pb::UnsubscribeKeyRequest key;
+  pb::UnsubscribeKeyResponse key_response;
+  refused(server.iris().UnsubscribeKey(context().get(), key, &key_response), "session");
+  key.set_session("S");
+  refused(server.iris().UnsubscribeKey(context().get(), key, &key_response), "source");
+  key.set_source("s");
+  refused(server.iris().UnsubscribeKey(context().get(), key, &key_response), "key");
+  const auto listening = context();
+  refused(server.iris().Listen(listening.get(), {})->Finish(), "session");
+}
+
+TEST_CASE("Status tells who the node is, and how the cluster is as far as it knows") {
+  TestServerOptions options;
+  options.api.limits.value_bytes_max = 1'000;
+  options.api.certificate_expires_s = [] { return std::int64_t{1'234}; };
+  TestServer server(options);
+  pb::SetValueRequest request;
+  request.set_source("s");
+  request.set_key("k");
+  pb::SetValueResponse set;
+  REQUIRE(server.iris().SetValue(context().get(), request, &set).ok());
+  pb::StatusResponse status;
+  REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+  REQUIRE(status.id() == "0000000000001111");
+  REQUIRE(status.cluster_id().size() == 16);
+  REQUIRE(status.role() == "leader");
+  REQUIRE(status.term() >= 1);
+  REQUIRE(status.leader_id() == status.id());
+  REQUIRE(status.leader_address() == "127.0.0.1:2");
+  REQUIRE(status.address() == "127.0.0.1:2");
+  REQUIRE(status.commit() >= set.revision());
+  REQUIRE(status.applied() >= set.revision());
+  REQUIRE(status.log_last() >= set.revision());
+  REQUIRE(status.voters() == 1);
+  REQUIRE(status.learners() == 0);
+  REQUIRE(status.reachable() == 1);
+  REQUIRE(status.tolerates_failures() == 0);
+  REQUIRE_FALSE(status.version().empty());
+  REQUIRE(status.message_bytes_max() == 4u << 20);
+  REQUIRE(status.value_bytes_max() == 1'000);
+  REQUIRE(status.name_bytes_max() == 64u << 10);
+  REQUIRE(status.certificate_expires_s() == 1'234);
+  REQUIRE(status.disk_free_bytes() > 0);
+}
+
+TEST_CASE("Status of a node in no cluster says so") {
+  TestServerOptions options;
+  options.cluster = Cluster::none;
+  TestServer server(options);
+  pb::StatusResponse status;
+  REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+  REQUIRE(status.role() == "none");
+  REQUIRE(status.cluster_id().empty());
+  REQUIRE(status.leader_id().empty());
+  REQUIRE(status.tolerates_failures() == 0);
+}
+
+TEST_CASE("Members lists the voters and who leads") {
+  TestServer server;
+  pb::SetValueRequest request;
+  request.set_source("s");
+  request.set_key("k");
+  pb::SetValueResponse set;
+  REQUIRE(server.iris().SetValue(context().get(), request, &set).ok());  // it leads
+  pb::MembersResponse members;
+  REQUIRE(server.cluster().Members(context().get(), {}, &members).ok());
+  REQUIRE(members.members_size() == 1);
+  const auto& member = members.members(0);
+  REQUIRE(member.id() == "0000000000001111");
+  REQUIRE(member.address() == "127.0.0.1:2");
+  REQUIRE(member.voter());
+  REQUIRE(member.leader());
+  REQUIRE(member.active());
+  REQUIRE_FALSE(member.leaving());
+  REQUIRE(member.match() > 0);
+}
+
+TEST_CASE("membership calls say what is wrong with them") {
+  TestServer server;
+  const auto remove = [&](const std::string& id) {
+    pb::RemoveMemberRequest request;
+    request.set_id(id);
+    pb::RemoveMemberResponse response;
+    return server.cluster().RemoveMember(context().get(), request, &response);
+  };
+  REQUIRE(remove("").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(remove("nonsense").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(remove("00000000000022").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(remove("0000000000000000").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(remove("0000000000009999").error_code() == StatusCode::NOT_FOUND);
+  const auto unknown = remove("10.0.0.1:5");
+  REQUIRE(unknown.error_code() == StatusCode::NOT_FOUND);
+  REQUIRE(unknown.error_message().find("10.0.0.1:5") != std::string::npos);
+  // The only voter, by raft address, by gRPC address, by id.
+  for (const char* name : {"127.0.0.1:2", "127.0.0.1:1", "0000000000001111"}) {
+    const auto status = remove(name);
+    INFO(status.error_message());
+    REQUIRE(status.error_code() == StatusCode::FAILED_PRECONDITION);
+  }
+  pb::PromoteMemberRequest promote;
+  promote.set_id("0000000000009999");
+  pb::PromoteMemberResponse promoted;
+  REQUIRE(server.cluster().PromoteMember(context().get(), promote, &promoted).error_code() ==
+          StatusCode::NOT_FOUND);
+  pb::TransferLeaderResponse moved;
+  const auto nobody = server.cluster().TransferLeader(context().get(), {}, &moved);
+  INFO(nobody.error_message());
+  REQUIRE(nobody.error_code() == StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_CASE("Join asks for an address that can be reached") {
+  TestServer server;
+  const auto join = [&](const std::string& address) {
+    pb::JoinRequest request;
+    request.set_address(address);
+    pb::JoinResponse response;
+    return server.iris().Join(context().get(), request, &response);
+  };
+  REQUIRE(join("").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(join(":32001").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(join("nowhere").error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(join("127.0.0.1:2").ok());  // a member already
+  const auto unreachable = join("127.0.0.1:9");
+  REQUIRE_FALSE(unreachable.ok());
+  REQUIRE(unreachable.error_message().find("127.0.0.1:9") != std::string::npos);
+}
+
+TEST_CASE("a port that is taken is named") {
+  TestServer first;
+  asio::io_context loop;
+  ApiOptions options;
+  options.host = "127.0.0.1";
+  options.port = static_cast<std::uint16_t>(std::stoi(first.address().substr(10)));
+  // Never started, so what it is made of is never used.
+  first.on_loop([&] {
+    Api second(loop, first.node(), first.store(), first.listeners(), options);
+    const Status started = second.start();
+    REQUIRE(!started);
+    REQUIRE(started.error().code == Errc::io);
+    REQUIRE(started.error().text.find(std::to_string(options.port)) != std::string::npos);
+    REQUIRE(started.error().text.find("another process has it") != std::string::npos);
+  });
+}
+
+TEST_CASE("a stop ends what is waiting, as not done, and refuses what comes later") {
+  TestServerOptions options;
+  options.cluster = Cluster::none;
+  TestServer server(options);
+  pb::SetValueRequest request;
+  request.set_source("s");
+  request.set_key("k");
+  std::atomic<int> waiting = 0;
+  std::atomic<int> not_done = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 20; ++i) {
+    threads.emplace_back([&] {
+      pb::SetValueResponse response;
+      const auto call = context();
+      ++waiting;
+      const auto status = server.iris().SetValue(call.get(), request, &response);
+      if (status.error_code() == StatusCode::UNAVAILABLE &&
+          trailer(*call, trailer_not_done) == "1") {
+        ++not_done;
+      }
+    });
+  }
+  // All are at the node, as it says itself.
+  const auto give_up = std::chrono::steady_clock::now() + 10s;
+  while (server.on_loop([&] { return server.node().status().waiters; }) < 20) {
+    REQUIRE(std::chrono::steady_clock::now() < give_up);
+    std::this_thread::yield();
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  server.stop(5'000);
+  REQUIRE(std::chrono::steady_clock::now() - begin < 4s);  // nothing was left to wait for
+  for (auto& thread : threads) thread.join();
+  REQUIRE(not_done == 20);
+  pb::SetValueResponse response;
+  REQUIRE(server.iris().SetValue(context(1s).get(), request, &response).error_code() ==
+          StatusCode::UNAVAILABLE);
+}
+
+TEST_CASE("a stop under load ends every call, and soon") {
+  TestServer server;
+  std::atomic<bool> ended = false;
+  std::atomic<int> done = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      const auto stub = pb::Iris::NewStub(server.new_channel());
+      pb::SetValueRequest request;
+      request.set_source("s");
+      request.set_key("k");
+      pb::SetValueResponse response;
+      while (!ended && stub->SetValue(context().get(), request, &response).ok()) ++done;
+      const auto call = context();
+      pb::GetKeysRequest list;
+      list.set_source("s");
+      const auto reader = stub->GetKeys(call.get(), list);
+      pb::GetKeysResponse row;
+      while (reader->Read(&row)) {
+      }
+      static_cast<void>(reader->Finish());
+    });
+  }
+  while (done < 200) std::this_thread::yield();
+  server.stop(1'000);
+  ended = true;
+  for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE("a stop breaks off what does not end, at the end of the drain") {
+  TestServer server;
+  // A list whose client reads nothing.
+  pb::SetValueRequest request;
+  request.set_source("s");
+  request.set_value(std::string(2u << 20, 'v'));
+  for (int key = 0; key < 12; ++key) {
+    request.set_key(std::to_string(key));
+    pb::SetValueResponse response;
+    REQUIRE(server.iris().SetValue(context().get(), request, &response).ok());
+  }
+  pb::GetKeysRequest list;
+  list.set_source("s");
+  list.set_with_values(true);
+  const auto call = context();
+  const auto reader = server.iris().GetKeys(call.get(), list);
+  pb::GetKeysResponse row;
+  REQUIRE(reader->Read(&row));
+  const auto begin = std::chrono::steady_clock::now();
+  server.stop(200);
+  REQUIRE(std::chrono::steady_clock::now() - begin < 5s);
+  while (reader->Read(&row)) {
+  }
+  REQUIRE_FALSE(reader->Finish().ok());
+}
+
+}  // namespace
+}  // namespace iris::test
