@@ -232,7 +232,7 @@ void Server::State::make_node() {
     if (std::exchange(flush_scheduled, true)) return;
     asio::post(loop, [this] {
       flush_scheduled = false;
-      node->flush();
+      if (node) node->flush();
     });
   };
   hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {
@@ -259,7 +259,7 @@ void Server::State::make_listeners() {
     if (std::exchange(pump_scheduled, true)) return;
     asio::post(loop, [this] {
       pump_scheduled = false;
-      listeners->pump();
+      if (listeners) listeners->pump();
     });
   };
   hooks.barrier = [this](std::function<void(Status)> done) {
@@ -544,6 +544,7 @@ void Server::State::leave_loop() {
 }
 
 void Server::State::close_all() {
+  stopping = true;
   formation.reset();
   stela.reset();
   api.reset();

@@ -1,0 +1,358 @@
+// The program iris as a process: its exit codes and sentences, signals, and what it tells systemd.
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
+#include <thread>
+
+#include "proto/iris.grpc.pb.h"
+#include "tests/api/server.h"
+#include "tests/catch.h"
+#include "tests/cluster/process.h"
+#include "tests/peers/certificates.h"
+
+namespace iris::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// A socket that listens on a port of its own choice, or at once finds out that `port` is free.
+class Port {
+ public:
+  explicit Port(std::uint16_t port = 0) : socket_(::socket(AF_INET6, SOCK_STREAM, 0)) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_addr = in6addr_any;
+    address.sin6_port = htons(port);
+    taken_ = ::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+             ::listen(socket_, 1) == 0;
+    socklen_t length = sizeof address;
+    ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length);
+    number_ = ntohs(address.sin6_port);
+  }
+  ~Port() { ::close(socket_); }
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  [[nodiscard]] bool taken() const { return taken_; }
+  [[nodiscard]] std::uint16_t number() const { return number_; }
+
+ private:
+  int socket_;
+  bool taken_ = false;
+  std::uint16_t number_ = 0;
+};
+
+// A port that is free together with the next one.
+std::uint16_t free_port() {
+  while (true) {
+    const Port first;
+    if (first.number() < 65'000 && Port(first.number() + 1).taken()) return first.number();
+  }
+}
+
+class Iris {
+ public:
+  explicit Iris(std::vector<std::string> flags, const Folder* folder = nullptr)
+      : folder_(folder != nullptr ? *folder : own_), log_(own_ / "log") {
+    flags.insert(flags.begin(), std::string(std::getenv("IRIS_BINARIES")) + "/iris");
+    process_ = Process::start(flags, log_, folder_ / "");
+  }
+  [[nodiscard]] std::string log_text() const { return read_text(log_); }
+  [[nodiscard]] bool said(const std::string& text) const {
+    return log_text().find(text) != std::string::npos;
+  }
+  void await_log(const std::string& text) {
+    if (test::await(20s, [&] { return said(text); })) return;
+    FAIL("never said " << text << ":\n" << log_text());
+  }
+  int exit_code(Milliseconds limit = 20s) {
+    const auto code = process_.wait(limit);
+    if (!code) FAIL("still runs:\n" << log_text());
+    return *code;
+  }
+  void signal(int number) { process_.signal(number); }
+  [[nodiscard]] pid_t pid() const { return process_.pid(); }
+
+ private:
+  Folder own_;
+  const Folder& folder_;
+  std::string log_;
+  Process process_;
+};
+
+std::vector<std::string> plain(std::uint16_t port) {
+  return {"-nostela", "-insecure", "-listen", "127.0.0.1", "-port", std::to_string(port)};
+}
+
+std::vector<std::string> operator+(std::vector<std::string> left, std::vector<std::string> right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+std::unique_ptr<pb::Iris::Stub> iris_at(std::uint16_t port) {
+  return pb::Iris::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+}
+
+grpc::Status set(std::uint16_t port, const std::string& key) {
+  pb::SetValueRequest request;
+  request.set_source("s");
+  request.set_key(key);
+  request.set_value("v");
+  pb::SetValueResponse response;
+  return iris_at(port)->SetValue(context().get(), request, &response);
+}
+
+pb::StatusResponse status(std::uint16_t port) {
+  const auto stub = pb::Cluster::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  pb::StatusResponse response;
+  static_cast<void>(stub->Status(context(5s).get(), {}, &response));
+  return response;
+}
+
+TEST_CASE("help and version go to stdout and exit 0, a wrong flag exits 2 with one line") {
+  Iris help({"-h"});
+  REQUIRE(help.exit_code() == 0);
+  REQUIRE(help.said("Usage: iris [flags]"));
+  Iris version({"--version"});
+  REQUIRE(version.exit_code() == 0);
+  REQUIRE(std::regex_match(version.log_text(), std::regex("iris \\d+\\.\\d+\\.\\d+\n")));
+  Iris wrong({"-prot", "1"});
+  REQUIRE(wrong.exit_code() == 2);
+  REQUIRE(wrong.log_text() == "iris: unknown flag -prot; did you mean -port?\n");
+}
+
+TEST_CASE("a port that is taken is named, the clients' and the raft port (exit 1)") {
+  const std::uint16_t port = free_port();
+  {
+    const Port other(port);
+    Iris iris(plain(port));
+    REQUIRE(iris.exit_code() == 1);
+    REQUIRE(iris.said("cannot listen on port " + std::to_string(port)));
+  }
+  const Port other(port + 1);
+  Iris iris(plain(port));
+  REQUIRE(iris.exit_code() == 1);
+  REQUIRE(iris.said(std::to_string(port + 1)));
+}
+
+TEST_CASE("a folder in use names the process that has it (exit 1)") {
+  const Folder folder;
+  const std::uint16_t port = free_port();
+  Iris first(plain(port), &folder);
+  first.await_log("\"serving\"");
+  Iris second(plain(free_port()), &folder);
+  REQUIRE(second.exit_code() == 1);
+  REQUIRE(second.said(std::to_string(first.pid())));
+  first.signal(SIGTERM);
+  REQUIRE(first.exit_code() == 0);
+}
+
+TEST_CASE("a folder that cannot be made is named (exit 1)") {
+  Iris iris(plain(free_port()) + std::vector<std::string>{"-raftdir", "/dev/null/folder"});
+  REQUIRE(iris.exit_code() == 1);
+  REQUIRE(iris.said("/dev/null"));
+}
+
+TEST_CASE("certificates that are no good are named (exit 78)") {
+  const Folder folder;
+  const auto flags = std::vector<std::string>{"-nostela", "-port", std::to_string(free_port())};
+  Iris missing(flags, &folder);
+  REQUIRE(missing.exit_code() == 78);
+  REQUIRE(missing.said("server.crt"));
+
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
+  const Issued other = issue({.alternative_names = "DNS:Iris"}, &authority);
+  write_file(folder / "ca.crt", authority.certificate_pem());
+  write_file(folder / "server.crt", own.certificate_pem());
+  write_file(folder / "server.key", other.key_pem());
+  Iris mismatched(flags, &folder);
+  REQUIRE(mismatched.exit_code() == 78);
+  REQUIRE(mismatched.said("server.key"));
+
+  const Issued old =
+      issue({.alternative_names = "DNS:Iris", .from_s = -100, .until_s = -10}, &authority);
+  write_file(folder / "server.crt", old.certificate_pem());
+  write_file(folder / "server.key", old.key_pem());
+  Iris expired(flags, &folder);
+  REQUIRE(expired.exit_code() == 78);
+  REQUIRE(expired.said("server.crt"));
+  REQUIRE(expired.said("expired"));
+}
+
+TEST_CASE("every line of the log is one JSON object, and none is a library's banner") {
+  const std::uint16_t port = free_port();
+  Iris iris(plain(port) + std::vector<std::string>{"-log-level", "debug"});
+  iris.await_log("\"serving\"");
+  REQUIRE(set(port, "a secret key").ok());
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+  std::istringstream lines(iris.log_text());
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    CAPTURE(line);
+    REQUIRE(nlohmann::json::accept(line));
+    REQUIRE(line.find("secret") == std::string::npos);
+  }
+  REQUIRE(count > 2);
+}
+
+TEST_CASE("a lone node keeps its data over SIGTERM and leads again at once") {
+  const Folder folder;
+  const std::uint16_t port = free_port();
+  for (int life = 0; life < 2; ++life) {
+    Iris iris(plain(port), &folder);
+    iris.await_log("\"serving\"");
+    REQUIRE(set(port, "k" + std::to_string(life)).ok());
+    pb::GetValueRequest request;
+    request.set_source("s");
+    request.set_key("k0");
+    pb::GetValueResponse response;
+    REQUIRE(iris_at(port)->GetValue(context().get(), request, &response).ok());
+    REQUIRE(response.value() == "v");
+    const auto begin = Clock::now();
+    iris.signal(life == 0 ? SIGTERM : SIGINT);
+    REQUIRE(iris.exit_code() == 0);
+    REQUIRE(Clock::now() - begin < 2s);
+  }
+}
+
+TEST_CASE("a stop with open streams and waiting calls takes less than two seconds (exit 0)") {
+  const std::uint16_t port = free_port();
+  // Joins nobody who is there: every write waits.
+  Iris iris(plain(port) + std::vector<std::string>{"-join", "127.0.0.1:9"});
+  iris.await_log("\"serving\"");
+  iris.await_log("not in a cluster yet");
+  const auto stub = iris_at(port);
+  pb::ListenRequest request;
+  request.set_session("S");
+  const auto call = context();
+  const auto listening = stub->Listen(call.get(), request);
+  std::thread waiting([&] { static_cast<void>(set(port, "k")); });
+  REQUIRE(status(port).role() == "none");
+  const auto begin = Clock::now();
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+  REQUIRE(Clock::now() - begin < 2s);
+  waiting.join();
+  pb::Update update;
+  REQUIRE_FALSE(listening->Read(&update));
+}
+
+TEST_CASE("SIGHUP reads the certificates again, and keeps the former where they are no good") {
+  const Folder folder;
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
+  write_file(folder / "ca.crt", authority.certificate_pem());
+  write_file(folder / "server.crt", own.certificate_pem());
+  write_file(folder / "server.key", own.key_pem());
+  const std::uint16_t port = free_port();
+  Iris iris({"-nostela", "-port", std::to_string(port)}, &folder);
+  iris.await_log("\"serving\"");
+  iris.signal(SIGHUP);
+  iris.await_log("certificates reloaded");
+  write_file(folder / "server.crt", "nonsense");
+  iris.signal(SIGHUP);
+  iris.await_log("the former ones stay");
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+}
+
+// What systemd would hear.
+class NotifySocket {
+ public:
+  NotifySocket() : path_(folder_ / "notify"), socket_(::socket(AF_UNIX, SOCK_DGRAM, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
+    REQUIRE(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    ::setenv("NOTIFY_SOCKET", path_.c_str(), 1);
+    ::setenv("WATCHDOG_USEC", "30000000", 1);
+  }
+  ~NotifySocket() {
+    ::unsetenv("NOTIFY_SOCKET");
+    ::unsetenv("WATCHDOG_USEC");
+    ::close(socket_);
+  }
+  NotifySocket(const NotifySocket&) = delete;
+  NotifySocket& operator=(const NotifySocket&) = delete;
+  bool heard(const std::string& text) {
+    return test::await(20s, [&] {
+      char piece[1024];
+      for (ssize_t got = 0; (got = ::recv(socket_, piece, sizeof piece, MSG_DONTWAIT)) > 0;) {
+        all_ += std::string(piece, static_cast<std::size_t>(got)) + "\n";
+      }
+      return all_.find(text) != std::string::npos;
+    });
+  }
+
+ private:
+  Folder folder_;
+  std::string path_;
+  int socket_;
+  std::string all_;
+};
+
+#ifdef IRIS_SYSTEMD
+TEST_CASE("systemd hears READY, STATUS, the watchdog and STOPPING") {
+  NotifySocket socket;
+  Iris iris(plain(free_port()));
+  REQUIRE(socket.heard("READY=1"));
+  REQUIRE(socket.heard("STATUS=leader of 1 voters"));
+  REQUIRE(socket.heard("WATCHDOG=1"));
+  iris.signal(SIGTERM);
+  REQUIRE(socket.heard("STOPPING=1"));
+  REQUIRE(iris.exit_code() == 0);
+}
+#endif
+
+TEST_CASE("three empty nodes that expect each other form one cluster (hazard 56)") {
+  std::vector<std::uint16_t> ports;
+  std::string all;
+  for (int i = 0; i < 3; ++i) {
+    ports.push_back(free_port());
+    all += (all.empty() ? "127.0.0.1:" : ",127.0.0.1:") + std::to_string(ports.back());
+  }
+  std::vector<std::unique_ptr<Iris>> nodes;
+  for (const std::uint16_t port : ports) {
+    nodes.push_back(std::make_unique<Iris>(
+        plain(port) + std::vector<std::string>{"-bootstrap-expect", "3", "-join", all}));
+  }
+  REQUIRE(test::await(30s, [&] { return status(ports[0]).voters() == 3; }));
+  const std::string cluster = status(ports[0]).cluster_id();
+  for (const std::uint16_t port : ports) {
+    REQUIRE(set(port, std::to_string(port)).ok());
+    REQUIRE(status(port).cluster_id() == cluster);
+  }
+  for (auto& node : nodes) node->signal(SIGTERM);
+  for (auto& node : nodes) REQUIRE(node->exit_code() == 0);
+}
+
+TEST_CASE("a join target that is down is tried until it is up") {
+  const std::uint16_t first = free_port();
+  const std::uint16_t second = free_port();
+  Iris joining(plain(second) +
+               std::vector<std::string>{"-join", "127.0.0.1:" + std::to_string(first)});
+  joining.await_log("not in a cluster yet");
+  Iris founding(plain(first));
+  REQUIRE(test::await(30s, [&] { return status(second).voters() == 2; }));
+  REQUIRE(set(second, "k").ok());
+}
+
+}  // namespace
+}  // namespace iris::test
