@@ -31,6 +31,8 @@ struct ApiOptions {
   std::shared_ptr<grpc::ServerCredentials> credentials;  // none: no TLS
   // Of the certificate that is served now, in seconds of Unix time; empty without TLS.
   std::function<std::int64_t()> certificate_expires_s;
+  // What Status warns of: less free space than the node keeps back (NodeOptions). 0: never.
+  std::uint64_t disk_reserve_bytes = 0;
   // A list is broken off when its client reads nothing for that long, up to twice as long.
   std::uint32_t list_stall_ms = 15'000;
 };

@@ -101,7 +101,7 @@ class Backup final : public StreamHandler<pb::SnapshotRequest, pb::SnapshotChunk
   bool waiting_ = false;
   bool gone_ = false;
   std::uint64_t moved_ = 0;
-  std::uint64_t moved_before_ = 0;
+  std::uint64_t moved_before_ = UINT64_MAX;  // at the last look; none yet
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "src/address.h"
 #include "src/api_state.h"
 #include "src/log.h"
+#include "src/own_address.h"
 #include "src/version.h"
 
 namespace iris {
@@ -72,6 +73,14 @@ void fill_health(const raft::CoreStatus& core, pb::StatusResponse& response) {
   }
 }
 
+// What needs an operator, in words; empty: nothing.
+std::string alarm_text(const store::DiskUse& disk, std::uint64_t reserve_bytes) {
+  if (disk.free_bytes >= reserve_bytes) return {};
+  return "disk almost full: " + std::to_string(disk.free_bytes) + " bytes free, " +
+         std::to_string(reserve_bytes) +
+         " are kept back (-disk-reserve-bytes); what needs more space is refused";
+}
+
 using StatusCall = UnaryCall<pb::StatusRequest, pb::StatusResponse>;
 
 void status(ApiContext& api, StatusCall& call) {
@@ -101,6 +110,7 @@ void status(ApiContext& api, StatusCall& call) {
   response.set_message_bytes_max(api.options.limits.message_bytes_max());
   response.set_value_bytes_max(api.options.limits.value_bytes_max);
   response.set_name_bytes_max(api.options.limits.name_bytes_max);
+  response.set_alarm(alarm_text(node.disk, api.options.disk_reserve_bytes));
   if (api.options.certificate_expires_s) {
     response.set_certificate_expires_s(api.options.certificate_expires_s());
   }
@@ -210,6 +220,18 @@ AdminRequest admin(AdminRequest::Kind kind, bool force = false) {
   return request;
 }
 
+// A member that calls itself 127.0.0.1 cannot be reached from another host: said here, before the
+// cluster counts on the newcomer. Nothing is wrong while all are on one host.
+Status check_reach(const std::string& own_address, const std::string& joining_address) {
+  const auto own = parse_address(own_address);
+  const auto joining = parse_address(joining_address);
+  if (!own || !joining || !is_loopback(own->host) || is_loopback(joining->host)) return Unit{};
+  if (!is_numeric_host(joining->host) || is_local_address(joining->host)) return Unit{};
+  return fail(Errc::refused, "the node that was asked calls itself " + own_address +
+                                 ", where no other host can reach it: start it with -advertise "
+                                 "HOST before others join it");
+}
+
 using JoinCall = UnaryCall<pb::JoinRequest, pb::JoinResponse>;
 
 void join(ApiContext& api, JoinCall& call) {
@@ -220,6 +242,9 @@ void join(ApiContext& api, JoinCall& call) {
                    address.empty() ? "you must provide an address: the field \"address\" is empty"
                                    : "address is not HOST:PORT, the raft address of the node that "
                                      "joins"});
+  }
+  if (const Status right = check_reach(api.node.status().address, address); !right) {
+    return refuse(api, call, right.error());
   }
   AdminRequest request = admin(AdminRequest::Kind::join);
   request.address = address;

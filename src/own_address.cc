@@ -57,16 +57,13 @@ std::optional<std::string> local_host(int descriptor) {
 
 bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
-bool is_numeric(const std::string& host) {
-  return static_cast<bool>(resolve(host, 1, AI_NUMERICHOST));
-}
-
 std::string own_host(const OwnAddressHints& hints) {
   if (!hints.advertise.empty()) return hints.advertise;
   if (!hints.listen.empty() && !is_wildcard(hints.listen)) return hints.listen;
   std::string recorded;
   if (const auto address = parse_address(hints.recorded)) recorded = address->host;
-  if (!recorded.empty() && (!is_numeric(recorded) || is_local_address(recorded))) return recorded;
+  if (!recorded.empty() && (!is_numeric_host(recorded) || is_local_address(recorded)))
+    return recorded;
   for (const std::string& text : hints.towards) {
     const auto target = parse_address(text);
     if (!target) continue;
@@ -91,6 +88,10 @@ Result<std::string> source_address(const Address& target) {
     why = std::strerror(errno);
   }
   return fail(Errc::io, "no way to " + target.host + ": " + why);
+}
+
+bool is_numeric_host(const std::string& host) {
+  return static_cast<bool>(resolve(host, 1, AI_NUMERICHOST));
 }
 
 bool is_local_address(const std::string& host) {

@@ -1,6 +1,6 @@
 // Own address: by which host other nodes reach this one, where nobody said it (-advertise).
-// Any thread. Sends nothing: it asks the kernel which way it would send. Names are resolved, which
-// may block: call it before the loop runs.
+// Any thread. Sends nothing: it asks the kernel which way it would send. own_raft_address() and
+// source_address() resolve names, which may block: they are for the time before the loop runs.
 #pragma once
 
 #include <string>
@@ -26,6 +26,8 @@ struct OwnAddressHints {
 
 // The address of this machine from which packets to `target` would leave.
 [[nodiscard]] Result<std::string> source_address(const Address& target);
+// An address, not a name.
+[[nodiscard]] bool is_numeric_host(const std::string& host);
 // An address (not a name) of this machine.
 [[nodiscard]] bool is_local_address(const std::string& host);
 // localhost, 127.0.0.0/8 or ::1.

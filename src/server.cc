@@ -287,6 +287,7 @@ bool Server::State::listen() {
   settings.host = options.listen;
   settings.port = static_cast<std::uint16_t>(options.port);
   settings.limits = options.limits;
+  settings.disk_reserve_bytes = options.disk_reserve_bytes;
   if (grpc_tls) {
     settings.credentials = grpc_tls->server_credentials();
     settings.certificate_expires_s = [this] { return tls->material().expires_s; };

@@ -226,6 +226,23 @@ TEST_CASE("Status tells who the node is, and how the cluster is as far as it kno
   REQUIRE(status.disk_free_bytes() > 0);
 }
 
+TEST_CASE("Status sounds the alarm when the disk is almost full (hazard 96)") {
+  TestServerOptions options;
+  options.disk.capacity_bytes = 1'000'000;
+  options.api.disk_reserve_bytes = 1;
+  {
+    TestServer server(options);
+    pb::StatusResponse status;
+    REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+    REQUIRE(status.alarm().empty());
+  }
+  options.api.disk_reserve_bytes = 2'000'000;
+  TestServer server(options);
+  pb::StatusResponse status;
+  REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+  REQUIRE(status.alarm().find("-disk-reserve-bytes") != std::string::npos);
+}
+
 TEST_CASE("Status of a node in no cluster says so") {
   TestServerOptions options;
   options.cluster = Cluster::none;
@@ -302,7 +319,10 @@ TEST_CASE("Join asks for an address that can be reached") {
   REQUIRE(join("").error_code() == StatusCode::INVALID_ARGUMENT);
   REQUIRE(join(":32001").error_code() == StatusCode::INVALID_ARGUMENT);
   REQUIRE(join("nowhere").error_code() == StatusCode::INVALID_ARGUMENT);
-  REQUIRE(join("127.0.0.1:2").ok());  // a member already
+  REQUIRE(join("127.0.0.1:2").ok());            // a member already
+  const auto other_host = join("192.0.2.7:9");  // to which this node's 127.0.0.1 means nothing
+  REQUIRE(other_host.error_code() == StatusCode::FAILED_PRECONDITION);
+  REQUIRE(other_host.error_message().find("-advertise") != std::string::npos);
   const auto unreachable = join("127.0.0.1:9");
   REQUIRE_FALSE(unreachable.ok());
   REQUIRE(unreachable.error_message().find("127.0.0.1:9") != std::string::npos);
