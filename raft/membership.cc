@@ -35,12 +35,30 @@ Result<EntryId> Core::State::change(const MemberChange& change, bool force) {
       return fail(allowed.error().code, allowed.error().text);
     }
   }
-  if (!force && is_joint(next.value()) && !hears_quorum(*leader, without_outgoing(next.value()))) {
+  if (!force && is_joint(next.value())) {
+    if (Status allowed = may_decide_alone(*leader, without_outgoing(next.value())); !allowed) {
+      return fail(allowed.error().code, allowed.error().text);
+    }
+  }
+  return append_own(std::move(next.value()));
+}
+
+// Hazard 57: a configuration without a live majority could never be left again.
+Status Core::State::may_decide_alone(const Leader& leader, const Members& next) const {
+  if (!hears_quorum(leader, next)) {
     return fail(Errc::refused,
                 "after it no majority of the voters would be alive: too many of them were not "
                 "heard within an election timeout");
   }
-  return append_own(std::move(next.value()));
+  // A new leader gives everybody that time to be heard: that is no sign of life yet.
+  const bool heard = quorum_tally(next, [&](NodeId id) -> std::optional<bool> {
+                       if (id == self) return true;
+                       const auto peer = leader.peers.find(id);
+                       return peer != leader.peers.end() && (peer->second.match != Index{} ||
+                                                             peer->second.round_acked != Round{});
+                     }) == Tally::won;
+  if (heard) return Unit{};
+  return fail(Errc::busy, "this leader is new and waits to hear who is alive");
 }
 
 // Thesis 4.2.1: a newcomer that lags would hold up commitment as soon as its vote counts.
