@@ -47,6 +47,9 @@ void Node::bootstrap() {
 }
 
 bool Node::initialized() const { return state_->peers.initialized(); }
+bool Node::admitted() const {
+  return state_->host.core.has_value() && !state_->host.core->members().voters.empty();
+}
 
 void Node::tick() {
   NodeHost& host = state_->host;

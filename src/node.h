@@ -83,6 +83,10 @@ class Node {
   void bootstrap();
   // Belongs to a cluster (has a configuration, or was adopted by one).
   [[nodiscard]] bool initialized() const;
+  // Has a configuration: bootstrapped, or its leader has begun to send it the log. A node that was
+  // adopted and never got that far may be unknown to all (the entry that admitted it was lost with
+  // its leader): it must ask to join again.
+  [[nodiscard]] bool admitted() const;
 
   void tick();
   void flush();

@@ -312,8 +312,9 @@ bool Server::State::listen() {
 // Data on disk wins: what follows is for a node that belongs to no cluster.
 void Server::State::become_member() {
   if (!options.no_stela) use_stela();
-  if (node->initialized()) return;
+  if (node->admitted()) return;
   if (!options.join.empty()) return join(options.join, options.bootstrap_expect);
+  if (node->initialized()) return;  // adopted, and waits for its log
   if (options.no_stela || options.bootstrap_expect == 1) node->bootstrap();
 }
 
@@ -373,11 +374,11 @@ void Server::State::use_stela() {
 
 // Asks who else serves Iris, again and again, until this node belongs to a cluster.
 void Server::State::discover() {
-  if (stopping || node->initialized() || !options.join.empty()) return;
+  if (stopping || node->admitted() || !options.join.empty()) return;
   stela->discover(
       Stela::service_name, Milliseconds(0),
       [this](Result<std::vector<StelaService>> found) {
-        if (!found || stopping || node->initialized()) return;
+        if (!found || stopping || node->admitted()) return;
         std::vector<std::string> targets;
         for (const StelaService& service : *found) {
           const std::string& host = service.ipv4.empty() ? service.hostname : service.ipv4;
@@ -434,7 +435,7 @@ void Server::State::every_second() {
     if (error) return;
     notify_watchdog();
     tell_status();
-    if (formation && node->initialized()) formation->stop();
+    if (formation && node->admitted()) formation->stop();
     if (tls && ++seconds_since_check >= certificate_check_s) {
       seconds_since_check = 0;
       if (tls->changed()) reload(false);
