@@ -50,13 +50,18 @@ SimTransport& Host::transport() {
 
 bool Host::leads() const { return node().core().role() == raft::Role::leader; }
 
-raft::Members Host::latest_members() const {
-  if (runs()) return node().core().members();
+std::pair<raft::Index, raft::Members> Host::latest_members() const {
+  if (runs()) {
+    const raft::CoreStatus status = node().core().status();
+    return {status.members_index, status.members};
+  }
   const LogState& log = disk_->log();
   for (auto entry = log.entries.rbegin(); entry != log.entries.rend(); ++entry) {
-    if (const auto* members = std::get_if<raft::Members>(&(*entry)->payload)) return *members;
+    if (const auto* members = std::get_if<raft::Members>(&(*entry)->payload)) {
+      return {(*entry)->id.index, *members};
+    }
   }
-  return log.floor.members;
+  return {log.floor.members_index, log.floor.members};
 }
 
 std::uint64_t Host::paused_us() const {

@@ -52,8 +52,8 @@ class Host {
   [[nodiscard]] Watch& watch() { return watch_; }
   [[nodiscard]] const Watch& watch() const { return watch_; }
   [[nodiscard]] bool leads() const;
-  // The configuration it acts on, or would if it ran.
-  [[nodiscard]] raft::Members latest_members() const;
+  // The configuration it acts on, or would if it ran, and the entry that made it.
+  [[nodiscard]] std::pair<raft::Index, raft::Members> latest_members() const;
   // Microseconds of this life that it stood still.
   [[nodiscard]] std::uint64_t paused_us() const;
 

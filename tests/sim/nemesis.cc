@@ -295,11 +295,8 @@ bool Nemesis::may_lose(raft::NodeId lost) const {
     };
     return is_quorum(members, lives) && is_quorum(later, lives);
   };
-  if (!survives(world_.ghost.members())) return false;
-  return std::all_of(world_.hosts.begin(), world_.hosts.end(), [&](const auto& host) {
-    const raft::Members members = host->latest_members();
-    return members.voters.empty() || survives(members);
-  });
+  const std::vector<raft::Members> in_force = world_.members_in_force();
+  return !in_force.empty() && std::all_of(in_force.begin(), in_force.end(), survives);
 }
 
 void Nemesis::lose_folder() {

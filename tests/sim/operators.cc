@@ -46,12 +46,12 @@ void Operators::later() {
 Host* Operators::pick_voice() {
   std::vector<Host*> candidates;
   for (const auto& host : world_.hosts) {
-    if (host->runs() && host->node().initialized()) candidates.push_back(host.get());
+    if (host->runs() && host->node().admitted()) candidates.push_back(host.get());
   }
   return candidates.empty() ? nullptr : candidates[random_.below(candidates.size())];
 }
 
-// Every host that runs and belongs to no cluster asks somebody for admission. One that was removed
+// Every host that runs and has no configuration asks somebody for admission. One that was removed
 // and admitted again by a call that was under way is started again.
 void Operators::ask_to_join() {
   for (const auto& host : world_.hosts) {
@@ -62,7 +62,7 @@ void Operators::ask_to_join() {
   }
   for (const auto& host : world_.hosts) {
     const std::size_t number = host->number();
-    if (!host->runs() || asking_[number] || host->node().initialized()) continue;
+    if (!host->runs() || asking_[number] || host->node().admitted()) continue;
     Host* voice = pick_voice();
     if (voice == nullptr) break;
     asking_[number] = true;
@@ -165,7 +165,7 @@ bool Operators::everybody_can_be_found() const {
 // The machine gets another address while its process is down.
 void Operators::move() {
   Host& host = *world_.hosts[random_.below(world_.hosts.size())];
-  if (!host.runs() || !host.node().initialized() || !everybody_can_be_found()) return;
+  if (!host.runs() || !host.node().admitted() || !everybody_can_be_found()) return;
   count(Fault::address);
   nemesis_.crash(host);
   host.move_to("h" + std::to_string(host.number()) + ":" + std::to_string(random_.below(1000) + 2));

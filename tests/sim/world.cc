@@ -46,6 +46,17 @@ const ModelDisk* World::disk_of(raft::NodeId id) const {
   return found == graveyard_.end() ? nullptr : found->second.get();
 }
 
+std::vector<raft::Members> World::members_in_force() const {
+  const raft::Index committed = ghost.members_index_at(ghost.committed());
+  std::vector<raft::Members> all;
+  if (committed.value > 0) all.push_back(ghost.members());
+  for (const auto& host : hosts) {
+    auto [index, members] = host->latest_members();
+    if (index > committed && !members.voters.empty()) all.push_back(std::move(members));
+  }
+  return all;
+}
+
 void World::bury(std::unique_ptr<ModelDisk> disk) {
   const std::uint64_t id = disk->self().value;
   graveyard_[id] = std::move(disk);

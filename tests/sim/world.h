@@ -49,6 +49,9 @@ class World {
   [[nodiscard]] Host* leader();  // of the highest term, among those that run
   // The folder of a node, also of one that is lost. nullptr: never was.
   [[nodiscard]] const ModelDisk* disk_of(raft::NodeId id) const;
+  // Every configuration that can decide something from now on: the committed one, and those that
+  // somebody has in a log after it.
+  [[nodiscard]] std::vector<raft::Members> members_in_force() const;
   // A folder that will not be used again; what was promised on it is remembered.
   void bury(std::unique_ptr<ModelDisk> disk);
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<ModelDisk>>& graveyard() const {
