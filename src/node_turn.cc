@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "src/log.h"
 #include "src/node_state.h"
 
 namespace iris {
@@ -9,6 +10,21 @@ namespace {
 // that neither the lane nor the loop is held up by one job.
 constexpr std::size_t piece_entries_max = 4096;
 constexpr std::size_t piece_bytes_max = 4u << 20;
+
+// Who leads is what people look for first in a log. Campaigns are for who asks.
+void log_role(const raft::Core& core) {
+  const std::uint64_t term = core.term().value;
+  if (core.role() == raft::Role::leader) {
+    log(LogLevel::info, "this node leads", {{"term", term}});
+  } else if (core.leader().value != 0) {
+    log(LogLevel::info, "another node leads",
+        {{"leader", hex_id(core.leader().value)}, {"term", term}});
+  } else {
+    const bool campaigns = core.role() != raft::Role::follower;
+    log(LogLevel::debug, campaigns ? "this node campaigns" : "no leader is known",
+        {{"term", term}});
+  }
+}
 
 }  // namespace
 
@@ -42,6 +58,7 @@ void Node::State::carry_out(raft::Output output) {
   for (const raft::NodeId to : output.snapshots_wanted) sender.wanted(to);
   if (output.members_changed) peers.members_changed();
   if (output.role_changed) {
+    log_role(*host.core);
     writes.role_changed();
     reads.role_changed();
     admin.role_changed();
