@@ -96,6 +96,13 @@ struct NodeHost {
     return core->leader();
   }
 
+  // A leader that a command can be sent to. One whose connection broke may be dead: a command sent
+  // after it would be of unknown outcome for nothing, when it could wait for the next leader.
+  [[nodiscard]] raft::NodeId reachable_leader() const {
+    const raft::NodeId leader = other_leader();
+    return leader.value != 0 && transport.connected(leader) ? leader : raft::NodeId{};
+  }
+
   // A call's time as a tick. Never now, never so far that ticks could overflow (hazard 15).
   [[nodiscard]] std::uint64_t deadline(std::uint64_t deadline_ms) const {
     constexpr std::uint64_t ticks_max = 1ull << 40;

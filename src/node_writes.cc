@@ -69,7 +69,7 @@ void Writes::place(Call call, std::uint64_t deadline) {
   if (host_.may_propose()) {
     propose(std::move(call), deadline);
   } else {
-    keep(std::move(call), deadline, host_.other_leader());
+    keep(std::move(call), deadline, host_.reachable_leader());
   }
 }
 
@@ -119,7 +119,7 @@ void Writes::keep(Call call, std::uint64_t deadline, raft::NodeId leader) {
 }
 
 void Writes::retry_parked() {
-  while (host_.may_propose() || host_.other_leader().value != 0) {
+  while (host_.may_propose() || host_.reachable_leader().value != 0) {
     const WaiterHandle handle = calls_.front(parked_);
     if (!handle) return;
     const std::uint64_t deadline = calls_.deadline(handle);

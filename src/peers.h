@@ -104,7 +104,7 @@ class Peers final : public Transport {
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
 
-  [[nodiscard]] bool connected(raft::NodeId to) const;  // the control connection stands
+  [[nodiscard]] bool connected(raft::NodeId to) const override;  // the control connection
   [[nodiscard]] std::size_t accepted_open() const;      // accepted connections that stand
   [[nodiscard]] const PeersStats& stats() const;
 

@@ -104,6 +104,10 @@ class Transport {
   // Dials `address`, learns who is there, hangs up. Bounded by a time limit of the implementation.
   virtual void probe(const std::string& address,
                      std::function<void(Result<PeerIdentity>)> done) = 0;
+  // false: nothing that is sent now would reach it soon, and what must not be sent for nothing (a
+  // command, whose fate would then be unknown) had better wait.
+  // Who cannot tell says true.
+  [[nodiscard]] virtual bool connected(raft::NodeId) const { return true; }
   // Bytes queued towards `to` and not yet given to the kernel (snapshot pacing).
   [[nodiscard]] virtual std::size_t queued_bytes(raft::NodeId to) const = 0;
 };

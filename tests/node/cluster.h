@@ -32,11 +32,13 @@ class FakeTransport : public Transport {
   void set_peers(const std::vector<raft::Member>& peers) override { peers_ = peers; }
   void send(raft::NodeId to, PeerBody body) override;
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
+  [[nodiscard]] bool connected(raft::NodeId to) const override { return !broken.contains(to); }
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId) const override { return queued; }
 
   [[nodiscard]] const std::vector<raft::Member>& peers() const { return peers_; }
   [[nodiscard]] bool knows(raft::NodeId id) const;
   std::size_t queued = 0;
+  std::set<raft::NodeId> broken;  // connections known to be down
 
  private:
   Cluster& cluster_;

@@ -141,6 +141,21 @@ TEST_CASE("a forwarded command whose leader dies is unknown soon after the next 
   CHECK(cluster.value(2, "sky").empty());  // and nobody sent it again
 }
 
+TEST_CASE("a write after the leader's connection broke waits for the next leader (42, 80)") {
+  Cluster cluster;
+  cluster.form(3);
+  const std::uint64_t old_leader = cluster.leader();
+  const std::uint64_t follower = old_leader % 3 + 1;
+  cluster.crash(old_leader);
+  cluster.at(follower).transport->broken.insert({old_leader});
+  const WriteAnswer answer = cluster.set(follower, "key", "value");
+  cluster.settle();
+  REQUIRE(answer->pending());
+  // Known not to have left, it needs no deadline to become certain: the next leader takes it.
+  REQUIRE(cluster.until([&] { return !answer->pending(); }));
+  CHECK(answer->ok());
+}
+
 TEST_CASE("a command that whoever was taken for the leader did not propose is sent again (80)") {
   Cluster cluster;
   cluster.form(3);
