@@ -226,10 +226,13 @@ Result<std::optional<raft::MemberChange>> Admin::missing(const Call& call) const
       if (member != nullptr) return Missing{raft::Remove{request.node}};
       if (call.ever_sent) return Missing{};
       return fail(Errc::not_found, no_member(request.node));
-    case Kind::promote:
+    case Kind::promote: {
       if (find_by_id(members.voters, request.node) != nullptr) return Missing{};
-      if (member != nullptr) return Missing{promotion(request.node)};
-      return fail(Errc::not_found, no_member(request.node));
+      if (member == nullptr) return fail(Errc::not_found, no_member(request.node));
+      const Result<raft::Promote> step = promotion(request.node);
+      if (!step) return fail(step.error().code, step.error().text);
+      return Missing{*step};
+    }
     case Kind::set_address:
       if (member == nullptr) return fail(Errc::not_found, no_member(request.node));
       if (member->address == request.address) return Missing{};
@@ -242,6 +245,10 @@ Result<std::optional<raft::MemberChange>> Admin::missing(const Call& call) const
 
 void Admin::change(Key key, Call& call) {
   Result<std::optional<raft::MemberChange>> step = missing(call);
+  if (!step && step.error().code == Errc::busy) {
+    call.last_refusal = step.error().text;  // again at the next tick
+    return;
+  }
   if (!step) {
     answer(key, fail(step.error().code, step.error().text));
     return;
@@ -306,15 +313,24 @@ bool Admin::settled(const raft::CoreStatus& status) {
 }
 
 // A learner at a voter's address is what became of that voter: its folder was emptied. The old
-// identity leaves in the same change, so that it never counts beside the new one.
-raft::MemberChange Admin::promotion(raft::NodeId learner) const {
-  const raft::Members& members = host_.core->members();
+// identity leaves in the same change, so that it never counts beside the new one. Unless it is
+// still heard: then it has moved, and will say so (or it died just now, and will be silent).
+Result<raft::Promote> Admin::promotion(raft::NodeId learner) const {
+  const raft::CoreStatus status = host_.core->status();
   raft::Promote promote{learner, std::nullopt};
-  const raft::Member* newcomer = find_by_id(members.learners, learner);
-  if (newcomer != nullptr) {
-    const raft::Member* old = find_by_address(members.voters, newcomer->address);
-    if (old != nullptr) promote.replaces = old->id;
+  const raft::Member* newcomer = find_by_id(status.members.learners, learner);
+  const raft::Member* old =
+      newcomer != nullptr ? find_by_address(status.members.voters, newcomer->address) : nullptr;
+  if (old == nullptr) return promote;
+  const bool heard =
+      old->id == host_.self ||
+      std::any_of(status.peers.begin(), status.peers.end(),
+                  [&](const raft::PeerStatus& peer) { return peer.id == old->id && peer.active; });
+  if (heard) {
+    return fail(Errc::busy, "node " + hex_id(old->id.value) + " has the same address, " +
+                                old->address + ", and is still heard");
   }
+  promote.replaces = old->id;
   return promote;
 }
 
@@ -416,7 +432,9 @@ void Admin::promote_newcomer() {
                find_by_id(status.members.learners, peer.id) != nullptr;
       });
   if (ready == status.peers.end()) return;
-  const Result<raft::EntryId> entry = host_.core->change(promotion(ready->id));
+  const Result<raft::Promote> step = promotion(ready->id);
+  const Result<raft::EntryId> entry =
+      step ? host_.core->change(*step) : fail(step.error().code, step.error().text);
   if (entry) {
     promote_pause_ = 0;
     log(LogLevel::info, "a learner has caught up and becomes a voter",

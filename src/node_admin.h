@@ -74,7 +74,8 @@ class Admin {
   [[nodiscard]] Result<std::optional<raft::MemberChange>> missing(const Call& call) const;
   // The latest configuration is committed and not joint.
   [[nodiscard]] static bool settled(const raft::CoreStatus& status);
-  [[nodiscard]] raft::MemberChange promotion(raft::NodeId learner) const;
+  // Errc::busy: not yet.
+  [[nodiscard]] Result<raft::Promote> promotion(raft::NodeId learner) const;
 
   NodeHost& host_;
   Writes& writes_;

@@ -170,9 +170,11 @@ void PeerBook::tick() {
   std::erase_if(former_, [&](const auto& each) {
     return each.second.until <= host_.now || is_member(each.first);
   });
-  // A member is remembered as long as it is one; a stranger that is not heard of is forgotten.
+  // Remembered are members, and who leads: a newcomer that is being sent a snapshot knows of no
+  // members for as long as that takes.
   std::erase_if(greeted_, [&](const auto& each) {
-    return each.second.until <= host_.now && !is_member(each.first);
+    return each.second.until <= host_.now && !is_member(each.first) &&
+           each.first != host_.core->leader();
   });
   update();
 }

@@ -44,11 +44,12 @@ void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node:
     finish(std::move(call), unexpected(disk_low_error(host_.options)));
   } else {
     call.command = encode(operation);
-    if (call.command.size() > host_.options.raft.entry_bytes_max) {
+    const std::size_t bytes = call.command.size();
+    const std::size_t bytes_max = host_.options.raft.entry_bytes_max;
+    if (bytes > bytes_max) {
       finish(std::move(call),
-             fail(Errc::limit,
-                  "a command of " + std::to_string(call.command.size()) + " bytes; the limit is " +
-                      std::to_string(host_.options.raft.entry_bytes_max) + " (entry_bytes_max)"));
+             fail(Errc::limit, "a command of " + std::to_string(bytes) + " bytes; the limit is " +
+                                   std::to_string(bytes_max) + " (entry_bytes_max)"));
       return;
     }
     place(std::move(call), host_.deadline(deadline_ms));

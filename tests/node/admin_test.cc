@@ -301,6 +301,41 @@ TEST_CASE("a node that comes back under another address is found there (58)") {
   }
 }
 
+TEST_CASE("a lone node that comes back under another address changes its own entry (58)") {
+  Cluster cluster;
+  cluster.form(1);
+  cluster.crash(1);
+  cluster.restart(1, "elsewhere:9");
+  CHECK(cluster.until(
+      [&] { return cluster.node(1).core().members().voters.front().address == "elsewhere:9"; }));
+}
+
+TEST_CASE("who comes to the old place of a living voter does not take its vote (50, 58)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.crash(3);
+  cluster.tick(20);
+  // 3 has moved; the members hear it, but have not agreed on its new address yet.
+  cluster.keep = [](const Packet& packet) {
+    const auto* request = std::get_if<AdminRequest>(&packet.body);
+    return request != nullptr && request->kind == Kind::set_address;
+  };
+  cluster.restart(3, "elsewhere:9");
+  cluster.tick(20);
+  cluster.add(4, "host-3:1");
+  const AdminAnswer joined = cluster.join(1, "host-3:1");
+  REQUIRE(cluster.until([&] { return joined->ok(); }));
+  cluster.tick(300);
+  CHECK(cluster.is_voter(1, 3));
+  CHECK_FALSE(cluster.is_voter(1, 4));
+  const AdminAnswer promoted = cluster.admin(1, request(Kind::promote, 4), 100);
+  REQUIRE(cluster.until([&] { return !promoted->pending(); }));
+  CHECK(promoted->failed(Errc::unavailable));
+  cluster.deliver_kept();
+  CHECK(cluster.until([&] { return cluster.is_voter(1, 4); }));
+  CHECK(voters(cluster, 1) == 4);
+}
+
 TEST_CASE("two places are exchanged without ever naming one node by the other's address (58)") {
   Cluster cluster;
   cluster.form(3);
