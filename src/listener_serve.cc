@@ -3,6 +3,7 @@
 
 #include "raft/check.h"
 #include "src/listener_hub.h"
+#include "src/log.h"
 
 namespace iris {
 namespace {
@@ -268,7 +269,11 @@ void Listeners::Hub::begin_state(Listener& listener, bool resync) {
   leave_stage(listener);
   listener.stage = Stage::state_begins;
   listener.resync = resync;
-  if (resync) ++status_.resyncs;
+  if (resync) {
+    ++status_.resyncs;
+    log(LogLevel::debug, "a listener lost the log and gets the state",
+        {{"session", listener.spec.session}, {"position", listener.position}});
+  }
   listener.view = store_.hold();
   listener.view_revision = listener.view->applied().value;
   listener.cursor = {};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "src/log.h"
 
 namespace iris {
 namespace {
@@ -165,6 +166,8 @@ void SessionTerms::State::expire() {
   }
   if (command.sessions.empty()) return;
   proposed_tick = tick;
+  log(LogLevel::info, "sessions that no node serves expire",
+      {{"sessions", std::uint64_t{command.sessions.size()}}});
   hooks.propose(std::move(command));
 }
 
