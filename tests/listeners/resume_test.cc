@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "src/matcher.h"
 #include "tests/listeners/fixture.h"
 
 namespace iris::testing {
@@ -177,6 +178,55 @@ TEST_CASE("a state that is ahead of the loop repeats nothing and loses nothing (
   while (test.node.store->run(sim::Lane::read)) continue;  // loaded; a state begins
   test.cluster.set("s", "k", "d");                         // 7
   CHECK(test.settle(stream) == Texts{"s/k=b@3", "t/k=c@5", "synced@6", "s/k=d@7"});
+}
+
+TEST_CASE("subscriptions that are ahead of the loop begin when they were made (hazard 85)") {
+  Fixture test;
+  test.cluster.subscribe("one", "s", "a");  // 1
+  RecordedStream stream;
+  REQUIRE(test.node.listeners->open({"one"}, stream));
+  test.node.give(1);
+  test.node.store->settle();
+  test.cluster.set("s", "a", "by key");     // 2
+  test.cluster.set("s", "b", "not yet");    // 3
+  test.cluster.subscribe("one", "s");       // 4
+  test.cluster.set("s", "b", "by source");  // 5
+  test.node.give(5);
+  // 2 is applied and told; 3 to 5 are applied, and the news of it still under way.
+  CHECK(test.node.store->run(sim::Lane::data));
+  while (test.node.data().applied.index.value < 5) CHECK(test.node.store->run(sim::Lane::data));
+  test.node.pass_barriers();
+  while (test.node.store->run(sim::Lane::read)) continue;
+  while (test.node.pump()) continue;
+  CHECK(test.node.applied_index() == 2);
+  CHECK(test.settle(stream) == Texts{"s/a=by key@2", "s/b=by source@5"});
+}
+
+TEST_CASE("an update told while its listener is live is filtered by the subscription's revision") {
+  Matcher matcher;
+  const auto matched = [&](std::uint64_t revision) {
+    std::vector<std::uint64_t> ids;
+    matcher.match("s", "k", revision, [&](std::uint64_t id) { ids.push_back(id); });
+    return ids;
+  };
+  using Ids = std::vector<std::uint64_t>;
+  matcher.add(1, "s", std::nullopt, 5);
+  matcher.add(2, "s", "k", 3);
+  matcher.add(2, "s", std::nullopt, 5);
+  matcher.add(3, "s", "other", 1);
+  matcher.add(4, "t", std::nullopt, 1);
+  CHECK(matched(3).empty());
+  CHECK(matched(4) == Ids{2});
+  CHECK(matched(5) == Ids{2});
+  CHECK(matched(6) == Ids{1, 2});
+  matcher.remove(2, "s", std::nullopt);
+  CHECK(matched(6) == Ids{1, 2});
+  matcher.remove(2, "s", "k");
+  matcher.remove(1, "s", std::nullopt);
+  matcher.remove(3, "s", "other");
+  CHECK_FALSE(matcher.empty());
+  matcher.remove(4, "t", std::nullopt);
+  CHECK(matcher.empty());
 }
 
 TEST_CASE("an installed snapshot is told to streams that asked, state to all (hazard 91)") {
