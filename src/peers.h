@@ -105,7 +105,7 @@ class Peers final : public Transport {
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
 
   [[nodiscard]] bool connected(raft::NodeId to) const override;  // the control connection
-  [[nodiscard]] std::size_t accepted_open() const;      // accepted connections that stand
+  [[nodiscard]] std::size_t accepted_open() const;               // accepted connections that stand
   [[nodiscard]] const PeersStats& stats() const;
 
  private:
