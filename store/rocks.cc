@@ -15,6 +15,7 @@
 #include "store/lane.h"
 #include "store/log_db.h"
 #include "store/log_work.h"
+#include "store/mailbox.h"
 #include "store/recovery.h"
 #include "store/views.h"
 
@@ -44,7 +45,10 @@ class RocksStore final : public Store {
   using Done = std::function<void()>;
 
   RocksStore(RocksOptions options, Folder folder)
-      : options_(std::move(options)), folder_(std::move(folder)), gauge_(folder_.path()) {}
+      : options_(std::move(options)),
+        folder_(std::move(folder)),
+        gauge_(folder_.path()),
+        mailbox_(options_.post) {}
   ~RocksStore() override;
   RocksStore(const RocksStore&) = delete;
   RocksStore& operator=(const RocksStore&) = delete;
@@ -74,7 +78,6 @@ class RocksStore final : public Store {
   template <class Job>
   std::unique_ptr<Lane<Job>> make_lane(const char* name, std::size_t jobs_max,
                                        std::function<void(std::vector<Job>&, Answers&)> run);
-  void post(Answers answers);
   Result<Done> flip(std::shared_ptr<const Staged> staged);
   void run_reads(std::vector<ReadJob>& jobs, Answers& answers);
   void bulk(BulkJob job);
@@ -86,8 +89,7 @@ class RocksStore final : public Store {
   Recovery recovery_;
   Events events_;
   bool adopted_ = false;
-  // For posts that are run when this is gone.
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Mailbox mailbox_;
   std::unique_ptr<LogWork> log_;
   std::unique_ptr<DataWork> data_;
   std::unique_ptr<CachedView> cached_;
@@ -138,14 +140,15 @@ std::unique_ptr<Lane<Job>> RocksStore::make_lane(
     const char* name, std::size_t jobs_max, std::function<void(std::vector<Job>&, Answers&)> run) {
   return std::make_unique<Lane<Job>>(
       name, jobs_max, typename Lane<Job>::Hooks{std::move(run), [this](Answers answers) {
-                                                  post(std::move(answers));
+                                                  mailbox_.put(std::move(answers));
                                                 }});
 }
 
 void RocksStore::start(Events events) {
   CHECK(log_lane_ == nullptr);
   events_ = std::move(events);
-  alarm_.listen([this](const Error& error) { post({[this, error] { events_.failed(error); }}); });
+  alarm_.listen(
+      [this](const Error& error) { mailbox_.put({[this, error] { events_.failed(error); }}); });
   log_lane_ = make_lane<LogJob>(
       "iris-log", lane_jobs_max,
       [this](std::vector<LogJob>& jobs, Answers& answers) { log_->run(jobs, answers); });
@@ -172,15 +175,8 @@ RocksStore::~RocksStore() {
   if (bulk_lane_) bulk_lane_->stop();
   if (data_) data_->data().on_retired(nullptr);
   alarm_.listen(nullptr);
-  alive_.reset();  // nobody posts any more; what was posted finds nobody
-}
-
-void RocksStore::post(Answers answers) {
-  options_.post([alive = std::weak_ptr<bool>(alive_), answers = std::move(answers)] {
-    for (const Done& answer : answers) {
-      if (!alive.expired()) answer();
-    }
-  });
+  import_.reset();
+  mailbox_.close();  // before the data goes: an answer may hold a view of it
 }
 
 // --- Writes.

@@ -81,13 +81,13 @@ TEST_CASE("a bit that flips anywhere in the log's write-ahead file is noticed (h
   const std::uint64_t size = size_of(file);
   REQUIRE(size > batches * 100);
   std::uint64_t flips = 0;
-  for (std::uint64_t at = 0; at < size; at += 7, ++flips) {
+  for (std::uint64_t at = 0; at < size; at += 19, ++flips) {
     INFO("byte " << at << " of " << size);
     flip_bit(file, at);
     REQUIRE(noticed(patient.path()));
     patient.heal();
   }
-  REQUIRE(flips > 500);
+  REQUIRE(flips > 200);
   REQUIRE_FALSE(noticed(patient.path()));  // the patient itself is well
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("a record that was torn before it was synced is dropped in silence (ha
   });
   const std::uint64_t end = size_of(log_of(patient.path()));
   REQUIRE(end > begin + 100);
-  for (std::uint64_t at = begin; at < end; ++at) {
+  for (std::uint64_t at = begin; at < end; at += 3) {
     INFO("cut to " << at << " of " << end);
     cut_to(log_of(patient.path()), at);
     REQUIRE_FALSE(noticed(patient.path()));  // which finds all the others
@@ -144,7 +144,7 @@ TEST_CASE("a bit that flips in the log's tables is noticed or harms nothing (haz
   const std::uint64_t size = size_of(file);
   std::uint64_t found = 0;
   std::uint64_t flips = 0;
-  for (std::uint64_t at = 0; at < size; at += 11, ++flips) {
+  for (std::uint64_t at = 0; at < size; at += 37, ++flips) {
     INFO("byte " << at << " of " << size);
     flip_bit(file, at);
     if (noticed(patient.path())) ++found;

@@ -302,6 +302,32 @@ TEST_CASE("the space of a trimmed log comes back") {
   REQUIRE(node.loop().run_until([&] { return used() < 10 * memtable_bytes; }));
 }
 
+TEST_CASE("what is queued when the store ends is done but not answered, and holds nothing") {
+  const TempFolder folder;
+  Loop loop;
+  std::size_t answers = 0;
+  {
+    Result<std::unique_ptr<Store>> opened = open_rocks(options_for(folder.raft(), loop));
+    REQUIRE(opened.has_value());
+    const std::unique_ptr<Store> store = std::move(*opened);
+    store->start({[&](raft::Ticket) { ++answers; }, [](const Error&) {}});
+    for (std::uint64_t i = 1; i <= 100; ++i) {
+      store->write({{i}, raft::HardState{{1}, {}}, std::nullopt, {entry(1, i)}});
+      // Answers that hold a view, as those of paged lists do: none may outlive the store.
+      const std::shared_ptr<const View> view = store->hold();
+      store->read_held(
+          view, [](const View&) {}, [view, &answers] { ++answers; });
+      store->read([](const View&) {}, [view, &answers] { ++answers; });
+      std::shared_ptr<Export> pinned = store->pin();
+      Export& source = *pinned;
+      source.read(100, [pinned, &answers](const Result<std::string>&) { ++answers; });
+    }
+  }
+  REQUIRE(loop.run_until([] { return true; }));  // runs what was posted
+  REQUIRE(answers == 0);
+  REQUIRE(Opened(folder.raft()).raft().entries.size() == 100);
+}
+
 TEST_CASE("use of the disk is told") {
   const TempFolder folder;
   Opened node(folder.raft());
