@@ -18,8 +18,7 @@ Reads::Reads(NodeHost& host) : host_(host), calls_(host.budget), collecting_(cal
 void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
                  Done done) {
   host_.touch();
-  // A node that has never applied anything has nothing to show, not even staleness.
-  const raft::Index revision{std::max<std::uint64_t>(min_revision, 1)};
+  const raft::Index revision{min_revision};
   if (host_.stopped) {
     host_.answers.read(std::move(done), fail(Errc::unavailable, "this node is stopping"));
   } else if (consistency == Consistency::stale && revision <= host_.applied) {

@@ -242,17 +242,6 @@ TEST_CASE("a stale read is served at once, or once min_revision is applied here"
   CHECK(never->failed(Errc::unavailable));
 }
 
-TEST_CASE("a node without any state serves no stale read either (75)") {
-  Cluster cluster;
-  cluster.form(1);
-  cluster.add(2);
-  const ReadAnswer read = cluster.read(2, Consistency::stale);
-  cluster.tick(10);
-  CHECK(read->pending());
-  cluster.join(1, "host-2:1");
-  CHECK(cluster.until([&] { return read->ok(); }));
-}
-
 TEST_CASE("a linearizable read waits for min_revision as well") {
   Cluster cluster;
   cluster.form(3);
