@@ -23,7 +23,6 @@ void SnapshotSender::start(raft::NodeId to) {
   transfer.source = host_.store.pin();
   transfer.mark = transfer.source->mark();
   transfer.progress_at = transfer.sent_at = host_.now;
-  transfer.resend_ticks = 4 * host_.election_ticks();
   log(LogLevel::info, "sending a snapshot",
       {{"to", hex_id(to.value)}, {"index", transfer.mark.last.index.value}});
   pump(to, transfers_.emplace(to, std::move(transfer)).first->second);
@@ -86,8 +85,6 @@ void SnapshotSender::acknowledged(raft::NodeId from, const SnapshotAck& ack) {
   }
   if (ack.offset <= transfer.acknowledged || ack.offset > transfer.read) return;
   transfer.acknowledged = ack.offset;
-  // A slow connection is not a lossy one: what it takes this long for may take as long again.
-  transfer.resend_ticks = std::max(transfer.resend_ticks, 2 * (host_.now - transfer.progress_at));
   transfer.progress_at = transfer.sent_at = host_.now;
   while (!transfer.unacknowledged.empty()) {
     const SnapshotChunk& chunk = transfer.unacknowledged.front();
@@ -106,11 +103,9 @@ void SnapshotSender::tick() {
     } else if (host_.now - transfer.progress_at >= host_.patience_ticks()) {
       fail_transfer(to, transfer, "no progress");
     } else if (!transfer.unacknowledged.empty() &&
-               host_.now - transfer.sent_at >= transfer.resend_ticks &&
-               host_.transport.queued_bytes(to) < host_.options.snapshot_window_bytes) {
+               host_.now - transfer.sent_at >= host_.election_ticks()) {
       // Lost with a connection, maybe: all that is not acknowledged again, in order.
       transfer.sent_at = host_.now;
-      transfer.resend_ticks *= 2;
       for (const SnapshotChunk& chunk : transfer.unacknowledged) host_.transport.send(to, chunk);
     } else {
       pump(to, transfer);

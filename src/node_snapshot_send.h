@@ -44,7 +44,6 @@ class SnapshotSender {
     bool at_end = false;
     std::uint64_t progress_at = 0;  // ticks
     std::uint64_t sent_at = 0;
-    std::uint64_t resend_ticks = 0;  // without progress, until all is sent again
     bool failed = false;  // told to the core when `over_at` comes, so that failing costs no storm
     std::uint64_t over_at = 0;
   };

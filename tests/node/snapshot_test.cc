@@ -332,27 +332,6 @@ TEST_CASE("a newcomer gets a snapshot where the log does not go back to the begi
   CHECK(cluster.value(2, "key-59") == "x");
 }
 
-TEST_CASE("a newcomer answers its leader for as long as the snapshot takes (66)") {
-  Cluster cluster(tiny());
-  cluster.form(1);
-  WriteAnswer last;
-  for (int i = 0; i < 60; ++i) {
-    last = cluster.set(1, "key-" + std::to_string(i), "x");
-    REQUIRE(cluster.until([&] { return last->ok(); }));
-  }
-  cluster.tick(10);
-  cluster.add(2);
-  cluster.keep = is_chunk;
-  const AdminAnswer joined = cluster.join(1, "host-2:1");
-  // It has no configuration yet: who leads is all that it knows.
-  cluster.tick(1000);
-  REQUIRE(joined->ok());
-  CHECK(cluster.node(2).core().members().voters.empty());
-  CHECK(cluster.at(2).transport->knows({1}));
-  cluster.keep = nullptr;
-  CHECK(cluster.until([&] { return cluster.is_voter(2, 2); }));
-}
-
 TEST_CASE("members that change around a snapshot are those the log says (46, 47, 48)") {
   Behind b;
   b.cluster.tick(15);
