@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr unsigned jobs_max = 64;
 constexpr std::uint64_t twice_every = 100;  // seeds of which one is run twice
-constexpr int hang_s = 120;                 // of real time for one seed
+constexpr int hang_s = 120;                 // of CPU time for one seed: a busy machine is no hang
 constexpr auto poll_every = std::chrono::milliseconds(20);
 constexpr auto progress_every = std::chrono::seconds(5);
 
@@ -36,8 +37,7 @@ struct Shared {
   std::atomic<bool> stop;
   struct Worker {
     std::atomic<std::uint64_t> seed;
-    std::atomic<std::uint64_t> begun_s;  // since the campaign began
-    Stats stats;                         // written by the worker between two seeds
+    Stats stats;  // written by the worker between two seeds
   };
   std::array<Worker, jobs_max> workers;
 };
@@ -52,6 +52,15 @@ double cpu_seconds_of_children() {
   return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
          static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
+
+// Ends this process by SIGPROF, unless it is called again before hang_s more of CPU time are used.
+void end_on_hang() {
+  itimerval timer{};
+  timer.it_value.tv_sec = hang_s;
+  CHECK(setitimer(ITIMER_PROF, &timer, nullptr) == 0);
+}
+
+bool ended_on_hang(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF; }
 
 std::string read_all(std::FILE* file) {
   std::string text;
@@ -82,8 +91,8 @@ void run_seed(const CampaignOptions& campaign, std::uint64_t seed, Shared::Worke
     if (campaign.time_s > 0 && seconds_since(begin) >= static_cast<double>(campaign.time_s)) break;
     const std::uint64_t offset = shared.next++;
     if (campaign.seeds > 0 && offset >= campaign.seeds) break;
-    mine.begun_s = static_cast<std::uint64_t>(seconds_since(begin));
     mine.seed = campaign.first + offset;
+    end_on_hang();
     run_seed(campaign, mine.seed, mine);
   }
   std::_Exit(0);
@@ -164,15 +173,11 @@ class Campaign {
   void look_after(unsigned number) {
     Child& child = workers_[number];
     if (child.pid == 0) return;
-    const Shared::Worker& worker = shared_->workers.at(number);
-    const bool hangs =
-        worker.seed != 0 && seconds_since(begin_) > static_cast<double>(worker.begun_s + hang_s);
-    if (hangs) kill(child.pid, SIGABRT);
     int status = 0;
-    if (waitpid(child.pid, &status, hangs ? 0 : WNOHANG) != child.pid) return;
+    if (waitpid(child.pid, &status, WNOHANG) != child.pid) return;
     child.pid = 0;
     const bool failed = status != 0;
-    if (failed) report(number, hangs);
+    if (failed) report(number, ended_on_hang(status));
     std::fclose(child.errors);
     if (!failed) return;
     if (options_.keep_going) {
@@ -242,7 +247,7 @@ std::string run_apart(const SimOptions& options) {
   CHECK(pid >= 0);
   if (pid == 0) {
     dup2(fileno(errors), STDERR_FILENO);
-    alarm(hang_s);
+    end_on_hang();
     static_cast<void>(run(options, false));
     std::_Exit(0);
   }
