@@ -46,7 +46,7 @@ std::string source_record(const SourceRecord& record) {
 }
 
 SourceRecord parse_source_record(std::string_view bytes) {
-  CHECK(bytes.size() == 16);
+  CHECK(bytes.size() == source_record_bytes);
   return {number(bytes), number(bytes.substr(8))};
 }
 

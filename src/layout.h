@@ -20,6 +20,7 @@
 //                  (the whole source)
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +36,7 @@ struct SourceRecord {
   std::uint64_t generation = 0;  // revision of the command that made the source
   std::uint64_t keys = 0;
 };
+inline constexpr std::size_t source_record_bytes = 16;
 [[nodiscard]] std::string source_record(const SourceRecord& record);
 [[nodiscard]] SourceRecord parse_source_record(std::string_view bytes);
 

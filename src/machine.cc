@@ -29,6 +29,14 @@ std::optional<layout::SourceRecord> find_source(const View& view, std::string_vi
   return layout::parse_source_record(record);
 }
 
+// The same on the data lane, which is asked for every command.
+static_assert(layout::source_record_bytes <= Batch::front_bytes_max);
+std::optional<layout::SourceRecord> find_source(const Batch& batch, std::string_view source) {
+  std::string record;
+  if (batch.front(Table::sources, source, record) != Found::yes) return std::nullopt;
+  return layout::parse_source_record(record);
+}
+
 SessionInfo session_info(std::string_view record) {
   const auto parsed = layout::parse_session_record(record);
   return {parsed.subscribed, parsed.subscriptions};
@@ -77,9 +85,9 @@ class Application {
 
   // 0: absent.
   [[nodiscard]] std::uint64_t current_revision(std::string_view value_key) const {
-    std::string record;
-    if (!get(batch_, Table::values, value_key, record)) return 0;
-    return layout::parse_value_record(record).revision;
+    std::string front;
+    if (batch_.front(Table::values, value_key, front) != Found::yes) return 0;
+    return layout::parse_value_record(front).revision;  // it is in front of the value
   }
 
   Outcome set_value(const CommandView& command) {

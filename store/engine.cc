@@ -101,7 +101,8 @@ rocksdb::ColumnFamilyOptions rows_options(const RocksOptions& options,
                                           const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions rows;
   rows.write_buffer_size = options.data_memtable_bytes;
-  rows.max_write_buffer_number = options.memtables_max;
+  rows.min_write_buffer_number_to_merge = options.data_memtables_merged;
+  rows.max_write_buffer_number = options.memtables_max * options.data_memtables_merged;
   // Most sets ask for a key that is not in the memtable: its own filter says so at once.
   rows.memtable_prefix_bloom_size_ratio = 0.02;
   rows.memtable_whole_key_filtering = true;

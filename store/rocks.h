@@ -28,10 +28,13 @@ struct RocksOptions {
 
   // Memory. Blocks of the data read last, and what of them cached() can answer from.
   std::size_t block_cache_bytes = 64u << 20;
-  std::size_t row_memory_bytes = 8u << 20;      // rows the data lane remembers (row_batch.h)
-  std::size_t data_memtable_bytes = 32u << 20;  // up to memtables_max of them
+  std::size_t row_memory_bytes = 8u << 20;  // rows the data lane remembers (row_batch.h)
+  // Small, as each insertion walks a skip list that should fit the processor's cache; full ones are
+  // merged, data_memtables_merged together, before they become a file.
+  std::size_t data_memtable_bytes = 8u << 20;
+  int data_memtables_merged = 4;
   std::size_t log_memtable_bytes = 32u << 20;
-  int memtables_max = 3;          // of each instance; more than two full ones hold writes up
+  int memtables_max = 3;  // of the log, of the data times data_memtables_merged: then writes wait
   int data_files_open_max = 512;  // file descriptors; REQUIRES: >= 32
   int log_files_open_max = 64;
   std::size_t import_file_bytes = 64u << 20;  // a received snapshot becomes files of this size

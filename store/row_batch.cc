@@ -14,6 +14,12 @@
 
 namespace iris::store {
 
+namespace {
+
+constexpr std::size_t row_overhead_bytes = 96;  // of a remembered row besides its key, about
+
+}  // namespace
+
 // The rows of the family with the overlay laid over them. Rows written behind the cursor's place
 // while it moves are seen; the overlay never loses an element, so its iterator stays good.
 class RowBatch::Merged final : public Cursor {
@@ -85,36 +91,47 @@ void RowBatch::begin(std::shared_ptr<Family> family) {
   overlay_.clear();
   removed_prefixes_.clear();
   bytes_ = 0;
-  memory_.clear();
-  memory_bytes_ = 0;
+  forget();
 }
 
 void RowBatch::written() {
   if (!removed_prefixes_.empty()) {  // it may remember rows of these
-    memory_.clear();
-    memory_bytes_ = 0;
+    forget();
     removed_prefixes_.clear();
   }
   while (!overlay_.empty()) {
     auto row = overlay_.extract(overlay_.begin());
-    remember(std::move(row.key()), std::move(row.mapped()));
+    remember(std::move(row.key()), row.mapped());
   }
   bytes_ = 0;
 }
 
-void RowBatch::remember(std::string row, Row value) const {
-  constexpr std::size_t overhead_bytes = 128;  // of a node and two strings, about
-  const std::size_t bytes = overhead_bytes + row.size() + (value ? value->size() : 0);
-  if (bytes > remembered_row_bytes_max) {
-    memory_.erase(row);
-    return;
-  }
-  if (memory_bytes_ + bytes > memory_bytes_max_) {
-    memory_.clear();
-    memory_bytes_ = 0;
-  }
-  memory_bytes_ += bytes;  // counts a row again where it is replaced: forgets a little early
-  memory_.insert_or_assign(std::move(row), std::move(value));
+void RowBatch::forget() {
+  young_.clear();
+  old_.clear();
+  young_bytes_ = 0;
+}
+
+void RowBatch::remember(std::string row, const std::optional<std::string_view>& value) const {
+  Front front;
+  front.there = value.has_value();
+  if (value)
+    front.size = static_cast<std::uint8_t>(value->copy(front.bytes.data(), front_bytes_max));
+  const std::size_t bytes = row_overhead_bytes + row.size();
+  if (young_.insert_or_assign(std::move(row), front).second) young_bytes_ += bytes;
+  if (young_bytes_ < memory_bytes_max_ / 2) return;
+  old_.swap(young_);
+  young_.clear();
+  young_bytes_ = 0;
+}
+
+// Good until the next remember().
+const RowBatch::Front* RowBatch::recall(std::string_view row) const {
+  if (const auto found = young_.find(row); found != young_.end()) return &found->second;
+  const auto found = old_.find(row);
+  if (found == old_.end()) return nullptr;
+  young_bytes_ += row_overhead_bytes + row.size();  // over half of the bytes until the next row
+  return &young_.insert(old_.extract(found)).position->second;
 }
 
 bool RowBatch::removed(std::string_view row) const {
@@ -124,22 +141,35 @@ bool RowBatch::removed(std::string_view row) const {
 
 Found RowBatch::get(Table table, std::string_view key, std::string& value) const {
   row_key(key_, table, key);
-  const Row* known = nullptr;
   if (const auto found = overlay_.find(key_); found != overlay_.end()) {
-    known = &found->second;
-  } else if (removed(key_)) {
-    return Found::no;
-  } else if (const auto seen = memory_.find(key_); seen != memory_.end()) {
-    known = &seen->second;
+    if (!found->second) return Found::no;
+    value = *found->second;
+    return Found::yes;
   }
-  if (known == nullptr) {
-    const Found found = get_row(*family_, *read_, key_, value, alarm_);
-    remember(key_, found == Found::yes ? Row(value) : Row());
-    return found;
+  if (removed(key_)) return Found::no;
+  return get_row(*family_, *read_, key_, value, alarm_);
+}
+
+Found RowBatch::front(Table table, std::string_view key, std::string& front) const {
+  row_key(key_, table, key);
+  if (const auto found = overlay_.find(key_); found != overlay_.end()) {
+    if (!found->second) return Found::no;
+    front.assign(*found->second, 0, front_bytes_max);
+    return Found::yes;
   }
-  if (!*known) return Found::no;
-  value = **known;
-  return Found::yes;
+  if (removed(key_)) return Found::no;
+  if (const Front* known = recall(key_)) {
+    front.assign(known->bytes.data(), known->size);
+    return known->there ? Found::yes : Found::no;
+  }
+  const Found found = get_row(*family_, *read_, key_, front, alarm_);
+  if (found == Found::yes) {
+    remember(key_, front);
+    if (front.size() > front_bytes_max) front.resize(front_bytes_max);
+  } else {
+    remember(key_, std::nullopt);
+  }
+  return found;
 }
 
 std::unique_ptr<Cursor> RowBatch::scan(Table table, std::string_view prefix,

@@ -6,6 +6,7 @@
 // succeeds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -62,6 +63,14 @@ class View {
 // A View that sees its own writes. Used on the data lane only.
 class Batch : public View {
  public:
+  // The first front_bytes_max bytes of a row, or all of a shorter one: what a command has to know
+  // of a value is in front of it, and this may cost much less than get().
+  static constexpr std::size_t front_bytes_max = 16;
+  [[nodiscard]] virtual Found front(Table table, std::string_view key, std::string& front) const {
+    const Found found = get(table, key, front);
+    if (found == Found::yes && front.size() > front_bytes_max) front.resize(front_bytes_max);
+    return found;
+  }
   virtual void put(Table table, std::string_view key, std::string_view value) = 0;
   virtual void remove(Table table, std::string_view key) = 0;
   // Removes every key with this prefix. May not be followed by put() under that prefix in this
