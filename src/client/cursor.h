@@ -26,6 +26,12 @@ class Cursor {
   }
   [[nodiscard]] bool send_initial() const { return in_state_; }
 
+  // Nobody can say what happened since: the next stream begins with the state, told as a resync.
+  void start_over() {
+    in_state_ = true;
+    state_seen_ = true;
+  }
+
   // A stream begins. True: the receiver is told a resync first, for the state it has is half.
   [[nodiscard]] bool begin_stream() const { return in_state_ && state_seen_; }
 

@@ -17,9 +17,8 @@ constexpr milliseconds heartbeat_max{3'600'000};
 constexpr int silent_heartbeats_max = 3;
 // Of Connect and Subscribe; when it is over, the next node is asked.
 constexpr milliseconds prepare_timeout{5'000};
-// A session that nobody listens to expires; after a pause of this length the subscriptions are made
-// again, which has no effect where they still stand. Sessions live longer than twice this.
-constexpr milliseconds subscribe_again{5'000};
+// A session that nobody listens to expires, after no less than twice this (-session-ttl).
+constexpr milliseconds session_life_min{500};
 // After two attempts that brought nothing, a jittered pause that doubles each time. (Which node to
 // ask, and when one is due again, is the pool's matter.)
 constexpr milliseconds pause_min{50};
@@ -60,7 +59,7 @@ Update from_wire(pb::Update& wire) {
 // What is refused today may be allowed tomorrow: certificates and rights are renewed.
 bool is_final(const Error& error) {
   return error.code == Code::conflict || error.code == Code::invalid_argument ||
-         error.code == Code::unsupported || error.code == Code::not_found;
+         error.code == Code::unsupported;
 }
 
 // One stream on a queue of its own. Whatever happens, it is finished before it is destroyed.
@@ -150,6 +149,7 @@ Listener::State::State(std::shared_ptr<Pool> pool, ListenOptions options, Listen
       handlers_(std::move(handlers)),
       session_(options_.session),
       cursor_(options_.after, options_.send_initial),
+      earlier_(options_.after.revision > 0),
       position_(cursor_.position()),
       thread_([this] { run(); }) {}
 
@@ -199,13 +199,26 @@ void Listener::State::pause() {
 }
 
 Result<Done> Listener::State::serve() {
-  if (session_.empty() || Clock::now() - heard_ > subscribe_again) {
+  // Where the stream goes on from a position, a node says if the session expired meanwhile, and all
+  // since is made up for. Where there is no position yet, only a session that surely lives will do.
+  if (subscribed_ && cursor_.after_revision() == 0 && Clock::now() - alive_ > session_life_min) {
+    subscribed_ = false;
+    cursor_.start_over();
+  }
+  if (!subscribed_) {
     if (auto ready = prepare(); !ready) return ready;
+    subscribed_ = true;
+    alive_ = Clock::now();
   }
   Node* node = pool_->pick(Clock::now() + prepare_timeout, &abort_.flag());
   if (stopped()) return Done{};
   if (node == nullptr) return pool_->why();
-  return read_stream(*node);
+  auto served = read_stream(*node);
+  if (!served && served.error().code == Code::not_found) {
+    subscribed_ = false;
+    earlier_ = true;
+  }
+  return served;
 }
 
 // Session and subscriptions. The state of a session is the cluster's: any node will do.
@@ -233,6 +246,7 @@ Result<Done> Listener::State::read_stream(Node& node) {
   request.set_session(session_);
   request.set_after_revision(cursor_.after_revision());
   request.set_send_initial(cursor_.send_initial());
+  request.set_earlier(earlier_);
   request.set_heartbeat_ms(static_cast<std::uint32_t>(options_.heartbeat.count()));
   Stream stream(node, request);
   if (!abort_.begin(stream.context)) return Done{};
@@ -250,7 +264,7 @@ Result<Done> Listener::State::read_stream(Node& node) {
       if (handlers_.on_connected) handlers_.on_connected(node.address);
       if (cursor_.begin_stream()) deliver({.op = Update::Op::resync});
     }
-    heard_ = Clock::now();
+    alive_ = Clock::now();
     deliver(from_wire(wire));
   }
   abort_.end();

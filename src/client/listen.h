@@ -57,7 +57,9 @@ struct Listener::State {
   // Of the thread.
   std::string session_;
   Cursor cursor_;
-  Clock::time_point heard_ = {};  // when the stream last said anything
+  bool earlier_;                  // the position was reached in another session
+  bool subscribed_ = false;       // as far as is known
+  Clock::time_point alive_ = {};  // when the session last surely was
   std::uint32_t fruitless_ = 0;   // attempts since
   std::minstd_rand jitter_{std::random_device{}()};
 

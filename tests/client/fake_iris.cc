@@ -165,8 +165,13 @@ std::vector<pb::Update> FakeIris::due(const pb::ListenRequest& request, std::uin
                                       bool& state_first) {
   std::vector<pb::Update> updates;
   const auto& topics = cluster_->sessions[request.session()];
-  const auto wanted = [&](const std::string& source, const std::string& key) -> bool {
-    return topics.contains(topic(source)) || topics.contains(topic(source, key));
+  const auto wanted = [&](const std::string& source, const std::string& key,
+                          std::uint64_t revision) -> bool {
+    for (const auto& name : {topic(source), topic(source, key)}) {
+      const auto found = topics.find(name);
+      if (found != topics.end() && (request.earlier() || found->second < revision)) return true;
+    }
+    return false;
   };
   if (!state_first && seen < cluster_->trimmed) {
     state_first = true;
@@ -175,7 +180,7 @@ std::vector<pb::Update> FakeIris::due(const pb::ListenRequest& request, std::uin
   if (state_first) {
     for (const auto& [source, keys] : cluster_->sources) {
       for (const auto& [key, stored] : keys) {
-        if (!wanted(source, key)) continue;
+        if (!wanted(source, key, ~0ull)) continue;
         pb::Update update = mark(pb::Update::PUT, stored.revision);
         update.set_source(source);
         update.set_key(key);
@@ -189,7 +194,7 @@ std::vector<pb::Update> FakeIris::due(const pb::ListenRequest& request, std::uin
     return updates;
   }
   for (const auto& update : cluster_->log) {
-    if (update.revision() > seen && wanted(update.source(), update.key())) {
+    if (update.revision() > seen && wanted(update.source(), update.key(), update.revision())) {
       updates.push_back(update);
     }
   }
@@ -206,9 +211,13 @@ grpc::Status FakeIris::Listen(grpc::ServerContext* context, const pb::ListenRequ
     Lock lock(cluster_->mutex);
     bool state_first = request->send_initial();
     std::uint64_t seen = request->after_revision();
+    const auto& topics = cluster_->sessions[request->session()];
+    if (seen > 0 && !state_first && topics.empty()) {
+      return {StatusCode::NOT_FOUND, "the session has no subscriptions, or they expired"};
+    }
     if (seen == 0) {
       seen = cluster_->revision;
-      for (const auto& [name, since] : cluster_->sessions[request->session()]) {
+      for (const auto& [name, since] : topics) {
         seen = std::min(seen, since);
       }
     }

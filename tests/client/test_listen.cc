@@ -1,0 +1,499 @@
+// Listeners against fake nodes: a stream that goes on, on whatever node, without gap or duplicate;
+// and the arithmetic behind it.
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "src/client.h"
+#include "src/client/cursor.h"
+#include "tests/catch.h"
+#include "tests/client/fake_iris.h"
+
+using iris::Client;
+using iris::client::Code;
+using iris::client::Cursor;
+using iris::client::Error;
+using iris::client::Listener;
+using iris::client::ListenHandlers;
+using iris::client::ListenOptions;
+using iris::client::Position;
+using iris::client::Update;
+using iris::test::FakeCluster;
+using iris::test::FakeIris;
+using namespace std::chrono_literals;
+using Op = Update::Op;
+using Texts = std::vector<std::string>;
+
+namespace {
+
+std::string text_of(const Update& update) {
+  switch (update.op) {
+    case Op::put:
+      return update.source + "/" + update.key + "=" + update.value + "@" +
+             std::to_string(update.revision);
+    case Op::remove:
+      return update.source + "/" + update.key + "-@" + std::to_string(update.revision);
+    case Op::bookmark:
+      return "bookmark@" + std::to_string(update.revision);
+    case Op::synced:
+      return "synced@" + std::to_string(update.revision);
+    case Op::resync:
+      return "resync";
+  }
+  return "";
+}
+
+// What a listener was told, but for bookmarks; a test waits for it.
+class Told {
+ public:
+  ListenHandlers handlers() {
+    return {.on_update =
+                [this](const Update& update) {
+                  if (update.op == Op::bookmark) return note(bookmarks_, update.revision);
+                  note(updates_, text_of(update));
+                },
+            .on_connected = [this](const std::string& address) { note(connected_, address); },
+            .on_lost = [this](const Error& error) { note(lost_, error); },
+            .on_end = [this](const Error& error) { note(ended_, error); }};
+  }
+  [[nodiscard]] bool await(std::size_t count) {
+    return wait([&] { return updates_.size() >= count; });
+  }
+  [[nodiscard]] bool await_connected(std::size_t count) {
+    return wait([&] { return connected_.size() >= count; });
+  }
+  [[nodiscard]] bool await_lost(std::size_t count) {
+    return wait([&] { return lost_.size() >= count; });
+  }
+  [[nodiscard]] bool await_end() {
+    return wait([&] { return !ended_.empty(); });
+  }
+  [[nodiscard]] bool await_bookmark(std::uint64_t revision) {
+    return wait([&] { return !bookmarks_.empty() && bookmarks_.back() >= revision; });
+  }
+  Texts updates() {
+    const std::lock_guard lock(mutex_);
+    return updates_;
+  }
+  std::vector<std::string> connected() {
+    const std::lock_guard lock(mutex_);
+    return connected_;
+  }
+  std::vector<Error> lost() {
+    const std::lock_guard lock(mutex_);
+    return lost_;
+  }
+  Error end() {
+    const std::lock_guard lock(mutex_);
+    return ended_.at(0);
+  }
+
+ private:
+  template <class T>
+  void note(std::vector<T>& list, const T& what) {
+    const std::lock_guard lock(mutex_);
+    list.push_back(what);
+    changed_.notify_all();
+  }
+  template <class Done>
+  bool wait(Done done) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, 10s, done);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Texts updates_;
+  std::vector<std::uint64_t> bookmarks_;
+  std::vector<std::string> connected_;
+  std::vector<Error> lost_;
+  std::vector<Error> ended_;
+};
+
+Client make_client(std::vector<std::string> addresses) {
+  iris::client::Options options;
+  options.addresses = std::move(addresses);
+  options.tls = std::nullopt;
+  auto client = Client::create(std::move(options));
+  REQUIRE(client);
+  return std::move(*client);
+}
+
+Listener listen(Client& client, Told& told, ListenOptions options) {
+  if (options.topics.empty()) options.topics = {{"s", std::nullopt}};
+  auto listener = client.listen(std::move(options), told.handlers());
+  REQUIRE(listener);
+  return std::move(*listener);
+}
+
+// Live updates and marks, as a stream brings them.
+Update put(std::uint64_t revision, const std::string& key) {
+  return {Op::put, "s", key, "", revision};
+}
+Update removed(std::uint64_t revision, const std::string& key) {
+  return {Op::remove, "s", key, "", revision};
+}
+Update mark(Op op, std::uint64_t revision) { return {op, "", "", "", revision}; }
+
+}  // namespace
+
+TEST_CASE("a cursor goes on within a revision that was cut off (hazards 86, 89)") {
+  Cursor cursor({}, false);
+  CHECK(cursor.after_revision() == 0);
+  CHECK(cursor.take(put(5, "k")));
+  CHECK(cursor.after_revision() == 4);  // 5 may not be over
+  CHECK(cursor.take(removed(7, "a")));
+  CHECK(cursor.take(removed(7, "b")));
+  CHECK(cursor.position() == Position{7, "b"});
+  // Cut off and asked for again from 6.
+  CHECK(cursor.after_revision() == 6);
+  CHECK_FALSE(cursor.take(removed(7, "a")));
+  CHECK_FALSE(cursor.take(removed(7, "b")));
+  CHECK(cursor.take(removed(7, "c")));
+  CHECK(cursor.take(mark(Op::bookmark, 7)));
+  CHECK(cursor.after_revision() == 7);
+  CHECK_FALSE(cursor.take(removed(7, "d")));
+  CHECK(cursor.take(mark(Op::bookmark, 9)));
+  CHECK(cursor.after_revision() == 9);
+  // A node that lags behind what was seen already.
+  CHECK_FALSE(cursor.take(mark(Op::bookmark, 8)));
+  CHECK_FALSE(cursor.take(put(8, "z")));
+  CHECK(cursor.after_revision() == 9);
+}
+
+TEST_CASE("a cursor takes no position from a state, and begins it anew when it was cut off") {
+  Cursor cursor({5, "k"}, false);
+  CHECK(cursor.after_revision() == 4);
+  CHECK(cursor.take(mark(Op::resync, 20)));
+  CHECK(cursor.take(put(3, "a")));  // older than anything seen, and yet state
+  CHECK(cursor.position() == Position{});
+  CHECK(cursor.send_initial());
+  CHECK(cursor.after_revision() == 0);
+  CHECK(cursor.begin_stream());  // a resync is owed
+  CHECK(cursor.take(put(3, "a")));
+  CHECK(cursor.take(mark(Op::synced, 20)));
+  CHECK(cursor.position() == Position{20, ""});
+  CHECK_FALSE(cursor.send_initial());
+  CHECK_FALSE(cursor.begin_stream());
+  CHECK_FALSE(cursor.take(put(20, "a")));
+  CHECK(cursor.take(put(21, "a")));
+
+  Cursor initial({}, true);
+  CHECK(initial.send_initial());
+  CHECK_FALSE(initial.begin_stream());  // nothing was delivered: nothing to forget
+}
+
+TEST_CASE("whatever is cut off wherever, a cursor delivers each update once, in order") {
+  // Revisions with one to three keys; a stream may break behind any update.
+  std::vector<Update> all;
+  for (std::uint64_t revision = 2; revision < 12; ++revision) {
+    for (std::uint64_t i = 0; i <= revision % 3; ++i) {
+      all.push_back(removed(revision, std::string(1, static_cast<char>('a' + i))));
+    }
+  }
+  for (std::size_t first = 0; first <= all.size(); ++first) {
+    for (std::size_t second = first; second <= all.size(); ++second) {
+      Cursor cursor({1, ""}, false);
+      Texts delivered;
+      for (const std::size_t until : {first, second, all.size()}) {
+        const std::uint64_t after = cursor.after_revision();
+        for (std::size_t i = 0; i < until; ++i) {
+          if (all[i].revision > after && cursor.take(all[i])) delivered.push_back(text_of(all[i]));
+        }
+      }
+      Texts expected;
+      for (const auto& update : all) expected.push_back(text_of(update));
+      REQUIRE(delivered == expected);
+    }
+  }
+}
+
+TEST_CASE("a listener delivers in order what happens after it began") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  cluster->set("s", "before", "x");
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener = listen(client, told, {.heartbeat = 100ms});
+  REQUIRE(told.await_connected(1));
+  cluster->set("s", "a", "1");
+  cluster->set("other", "a", "1");
+  cluster->set("s", "a", "2");
+  cluster->remove_source("s");
+  REQUIRE(told.await(4));
+  CHECK(told.updates() == Texts{"s/a=1@12", "s/a=2@14", "s/a-@15", "s/before-@15"});
+  REQUIRE(told.await_bookmark(15));
+  CHECK(listener.position() == Position{15, ""});
+}
+
+TEST_CASE(
+    "topics may be sources and keys; the state comes first where it is asked for (hazard 85)") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  cluster->set("s", "a", "1");
+  cluster->set("t", "a", "1");
+  cluster->set("t", "b", "1");
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener =
+      listen(client, told, {.topics = {{"s", std::nullopt}, {"t", "b"}}, .send_initial = true});
+  REQUIRE(told.await(3));
+  cluster->set("t", "a", "2");
+  cluster->set("t", "b", "2");
+  REQUIRE(told.await(4));
+  CHECK(told.updates() == Texts{"s/a=1@11", "t/b=1@13", "synced@13", "t/b=2@15"});
+}
+
+TEST_CASE("a listener whose node dies goes on at another, without gap or duplicate (hazard 86)") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  auto first = std::make_unique<FakeIris>(cluster);
+  FakeIris second(cluster);
+  Client client = make_client({first->address(), second.address()});
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await_connected(1));
+  cluster->set("s", "a", "1");
+  REQUIRE(told.await(1));
+  first->kill();
+  cluster->set("s", "b", "2");
+  REQUIRE(told.await(2));
+  CHECK(told.updates() == Texts{"s/a=1@11", "s/b=2@12"});
+  CHECK(told.connected() == std::vector{first->address(), second.address()});
+  CHECK(told.lost().size() == 1);
+}
+
+TEST_CASE("a stream that is cut within a removed source goes on within it (hazard 89)") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  for (const char* key : {"a", "b", "c", "d", "e"}) cluster->set("s", key, "x");
+  std::set<std::string> cut;
+  // Each update of the removal breaks the stream once. (One stream at a time calls this.)
+  node.on_stream = [&](const iris::pb::Update& update) {
+    return update.op() != iris::pb::Update::REMOVE || !cut.insert(update.key()).second;
+  };
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await_connected(1));
+  cluster->remove_source("s");
+  cluster->set("s", "z", "end");
+  REQUIRE(told.await(6));
+  CHECK(told.updates() ==
+        Texts{"s/a-@16", "s/b-@16", "s/c-@16", "s/d-@16", "s/e-@16", "s/z=end@17"});
+  CHECK(told.lost().size() >= 5);
+}
+
+TEST_CASE("what the cluster has forgotten is told by resync and state (hazard 87)") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  auto first = std::make_unique<FakeIris>(cluster);
+  const int port = first->port();
+  Client client = make_client({first->address()});
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await_connected(1));
+  cluster->set("s", "a", "1");
+  REQUIRE(told.await(1));
+  first.reset();
+  cluster->set("s", "b", "2");
+  cluster->set("s", "c", "3");
+  cluster->trim();
+  first = std::make_unique<FakeIris>(cluster, port);
+  REQUIRE(told.await(6));
+  CHECK(told.updates() ==
+        Texts{"s/a=1@11", "resync", "s/a=1@11", "s/b=2@12", "s/c=3@13", "synced@13"});
+  CHECK(listener.position().revision == 13);
+}
+
+TEST_CASE("a state that is cut off half way begins anew, announced by a resync") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  for (const char* key : {"a", "b", "c"}) cluster->set("s", key, "x");
+  std::atomic<int> sent = 0;
+  node.on_stream = [&](const iris::pb::Update& update) {
+    return update.op() != iris::pb::Update::PUT || ++sent != 3;
+  };
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener = listen(client, told, {.send_initial = true});
+  REQUIRE(told.await(7));
+  CHECK(told.updates() ==
+        Texts{"s/a=x@11", "s/b=x@12", "resync", "s/a=x@11", "s/b=x@12", "s/c=x@13", "synced@13"});
+}
+
+TEST_CASE("a session that expired meanwhile is made anew, and nothing is missed") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  auto node = std::make_unique<FakeIris>(cluster);
+  const int port = node->port();
+  Client client = make_client({node->address()});
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await_connected(1));
+  cluster->set("s", "a", "1");
+  REQUIRE(told.await(1));
+  node.reset();
+  cluster->set("s", "b", "2");
+  cluster->expire_sessions();
+  cluster->set("s", "c", "3");
+  node = std::make_unique<FakeIris>(cluster, port);
+  REQUIRE(told.await(3));
+  CHECK(told.updates() == Texts{"s/a=1@11", "s/b=2@12", "s/c=3@13"});
+}
+
+TEST_CASE("a new listener goes on from a position that was kept") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  Client client = make_client({node.address()});
+  Position kept;
+  {
+    Told told;
+    const Listener listener = listen(client, told, {.heartbeat = 100ms});
+    REQUIRE(told.await_connected(1));
+    cluster->set("s", "a", "1");
+    REQUIRE(told.await(1));
+    REQUIRE(told.await_bookmark(11));
+    kept = listener.position();
+  }
+  cluster->set("s", "b", "2");
+  Told told;
+  const Listener listener = listen(client, told, {.after = kept});
+  REQUIRE(told.await(1));
+  CHECK(told.updates() == Texts{"s/b=2@12"});
+}
+
+TEST_CASE("a node that says nothing is left for another (hazard 94)") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris mute(cluster);
+  FakeIris second(cluster);
+  std::atomic<bool> silent = false;
+  std::atomic<bool> over = false;
+  // Once silent, what is to be sent waits for the end of the test.
+  mute.on_stream = [&](const iris::pb::Update&) {
+    while (silent && !over) std::this_thread::sleep_for(1ms);
+    return true;
+  };
+  Client client = make_client({mute.address(), second.address()});
+  Told told;
+  {
+    const Listener listener = listen(client, told, {.heartbeat = 100ms});
+    REQUIRE(told.await_connected(1));
+    silent = true;
+    cluster->set("s", "a", "1");
+    REQUIRE(told.await(1));
+    CHECK(told.updates() == Texts{"s/a=1@11"});
+    CHECK(told.connected().back() == second.address());
+    CHECK(told.lost().at(0).text.find("said nothing for 300 ms") != std::string::npos);
+  }
+  over = true;
+}
+
+TEST_CASE("a listener whose session is taken over ends, and says so") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  node.after = [](std::string_view method, grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "Listen") return std::nullopt;
+    return grpc::Status(grpc::StatusCode::ABORTED, "another Listen took this session over");
+  };
+  node.on_stream = [](const iris::pb::Update&) { return false; };
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await_end());
+  CHECK(told.end().code == Code::conflict);
+  CHECK(listener.wait(10s));
+  CHECK(node.calls("Listen") == 1);
+}
+
+TEST_CASE("a server that does not serve Listen ends the listener at once") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  node.before = [](std::string_view method, grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "Listen") return std::nullopt;
+    return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "not in this version");
+  };
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await_end());
+  CHECK(told.end().code == Code::unsupported);
+}
+
+TEST_CASE("a listener waits for a cluster that is not there yet, and stops at once when told") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  auto node = std::make_unique<FakeIris>(cluster);
+  const int port = node->port();
+  const std::string address = node->address();
+  node.reset();
+  Client client = make_client({address});
+  Told told;
+  {
+    const Listener listener = listen(client, told, {});
+    node = std::make_unique<FakeIris>(cluster, port);
+    REQUIRE(told.await_connected(1));
+  }
+  node.reset();
+  Listener listener = listen(client, told, {});
+  const auto start = std::chrono::steady_clock::now();
+  listener.stop();
+  CHECK(listener.wait(10s));
+  CHECK(std::chrono::steady_clock::now() - start < 2s);
+}
+
+TEST_CASE("a listener may be stopped from its own callback, and calls back no more") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  Client client = make_client({node.address()});
+  std::mutex mutex;
+  Listener* self = nullptr;
+  std::atomic<int> puts = 0;
+  auto listener = client.listen({.topics = {{"s", std::nullopt}}, .heartbeat = 100ms},
+                                {.on_update = [&](const Update& update) {
+                                  if (update.op != Op::put) return;
+                                  ++puts;
+                                  const std::lock_guard lock(mutex);
+                                  self->stop();
+                                }});
+  REQUIRE(listener);
+  {
+    const std::lock_guard lock(mutex);
+    self = &*listener;
+  }
+  REQUIRE(node.await_calls("Listen", 1));
+  for (int i = 0; i < 20; ++i) cluster->set("s", "a", "1");
+  REQUIRE(listener->wait(10s));
+  CHECK(puts == 1);
+}
+
+TEST_CASE("what a listener cannot be told is refused at once") {
+  Client client = make_client({"127.0.0.1:1"});
+  const auto objection = [&](ListenOptions options, bool with_handler = true) {
+    ListenHandlers handlers;
+    if (with_handler) handlers.on_update = [](const Update&) {};
+    const auto listener = client.listen(std::move(options), std::move(handlers));
+    return listener ? std::string() : listener.error().text;
+  };
+  CHECK(objection({}).find("at least one topic") != std::string::npos);
+  CHECK(objection({.topics = {{"", std::nullopt}}}).find("source") != std::string::npos);
+  CHECK(objection({.topics = {{"s", ""}}}).find("key") != std::string::npos);
+  CHECK(objection({.topics = {{"s", "k"}}}, false).find("on_update") != std::string::npos);
+  CHECK(objection({.topics = {{"s", "k"}}, .heartbeat = 99ms}).find("100 ms") != std::string::npos);
+  CHECK(objection({.topics = {{"s", "k"}}, .heartbeat = 100ms}).empty());
+  CHECK(objection({.topics = {{"s", "k"}}, .heartbeat = 1h}).empty());
+  CHECK(objection({.topics = {{"s", "k"}}, .heartbeat = 1h + 1ms}).find("1 h") !=
+        std::string::npos);
+}
+
+TEST_CASE("sessions and subscriptions by hand") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  Client client = make_client({node.address()});
+  const auto session = client.connect();
+  REQUIRE(session);
+  CHECK_FALSE(session->empty());
+  REQUIRE(client.subscribe(*session, {"s", std::nullopt}));
+  REQUIRE(client.subscribe(*session, {"t", "k"}));
+  CHECK(cluster->sessions[*session].size() == 2);
+  REQUIRE(client.unsubscribe(*session, {"s", std::nullopt}));
+  REQUIRE(client.unsubscribe(*session, {"t", "k"}));
+  CHECK(cluster->sessions[*session].empty());
+}
