@@ -10,6 +10,7 @@
 #include "src/bench/load.h"
 #include "src/bench/options.h"
 #include "src/bench/report.h"
+#include "src/bench/watch.h"
 
 namespace iris::bench {
 namespace {
@@ -99,6 +100,30 @@ ExitCode run_load(const Options& options) {
   return result->tally.ended[0] > 0 ? exit_ok : exit_bad_result;
 }
 
+ExitCode run_listeners(const Options& options) {
+  auto connections = connect_all(options);
+  if (!connections) {
+    say(connections.error().text);
+    return connections.error().code == Errc::unavailable ? exit_unreachable : exit_usage;
+  }
+  const auto run = run_watch(options, *connections, interrupted);
+  if (!run) {
+    show_progress("");
+    say(run.error().text);
+    return interrupted ? exit_interrupted : exit_unreachable;
+  }
+  const WatchResult& result = **run;
+  show_summary(result);
+  if (!print_line(to_json(options, result))) return exit_output;
+  if (result.lost + result.duplicated + result.reordered > 0) {
+    say(std::to_string(result.lost) + " updates lost, " + std::to_string(result.duplicated) +
+        " duplicated, " + std::to_string(result.reordered) + " reordered");
+    return exit_bad_result;
+  }
+  if (result.interrupted) return exit_interrupted;
+  return result.written > 0 ? exit_ok : exit_bad_result;
+}
+
 ExitCode main(std::span<const std::string> words) {
   const auto parsed = parse_options(words);
   if (!parsed) {
@@ -120,7 +145,7 @@ ExitCode main(std::span<const std::string> words) {
   }
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
-  return run_load(options);
+  return options.mode == Mode::watch ? run_listeners(options) : run_load(options);
 }
 
 }  // namespace

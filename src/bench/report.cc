@@ -8,6 +8,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "src/bench/publication.h"
+
 namespace iris::bench {
 namespace {
 
@@ -113,6 +115,34 @@ Json to_json(const Options& options, const LoadResult& result) {
   return object;
 }
 
+Json to_json(const Options& options, const WatchResult& result) {
+  Json object;
+  object["mode"] = mode_name(options.mode);
+  object["addresses"] = options.addresses;
+  object["tls"] = options.tls.has_value();
+  object["connections"] = options.connections;
+  object["threads"] = options.threads;
+  object["listeners"] = options.listeners;
+  object["sources"] = options.sources;
+  object["rate"] = options.rate;
+  object["value_bytes"] = std::max<std::uint64_t>(options.value_bytes, publication_bytes);
+  object["seconds"] = rounded(result.seconds);
+  object["written"] = result.written;
+  object["errors"] = errors_to_json(result.ended);
+  object["delivered"] = result.delivered_all;
+  object["delivered_per_s"] =
+      result.seconds > 0 ? rounded(static_cast<double>(result.delivered) / result.seconds) : 0;
+  object["delivery_us"] = to_json(result.deliveries);
+  object["write_us"] = to_json(result.writes);
+  object["lost"] = result.lost;
+  object["duplicated"] = result.duplicated;
+  object["reordered"] = result.reordered;
+  object["resyncs"] = result.resyncs;
+  object["reconnects"] = result.reconnects;
+  object["client_cpu_s"] = rounded(cpu_seconds());
+  return object;
+}
+
 std::string time_text(std::uint64_t nanoseconds) {
   char text[32];
   const auto value = static_cast<double>(nanoseconds);
@@ -139,6 +169,15 @@ void show_summary(const LoadResult& result) {
         time_text(histogram->quantile(0.5)).c_str(), time_text(histogram->quantile(0.99)).c_str(),
         time_text(histogram->quantile(0.999)).c_str(), time_text(histogram->max()).c_str());
   }
+}
+
+void show_summary(const WatchResult& result) {
+  if (!on_terminal()) return;
+  std::fprintf(stderr, "delivery: %.0f/s, p50 %s, p99 %s, max %s\n",
+               static_cast<double>(result.delivered) / std::max(result.seconds, 1e-9),
+               time_text(result.deliveries.quantile(0.5)).c_str(),
+               time_text(result.deliveries.quantile(0.99)).c_str(),
+               time_text(result.deliveries.max()).c_str());
 }
 
 bool print_line(const Json& object) {

@@ -9,6 +9,7 @@
 #include "src/bench/histogram.h"
 #include "src/bench/load.h"
 #include "src/bench/options.h"
+#include "src/bench/watch.h"
 
 namespace iris::bench {
 
@@ -23,12 +24,14 @@ void show_progress(std::string_view text);
 [[nodiscard]] Json to_json(const Histogram& histogram);
 // What was asked for, and what came of it.
 [[nodiscard]] Json to_json(const Options& options, const LoadResult& result);
+[[nodiscard]] Json to_json(const Options& options, const WatchResult& result);
 // By name: {"UNAVAILABLE": 3}, without those that did not happen.
 [[nodiscard]] Json errors_to_json(const std::array<std::atomic<std::uint64_t>, codes>& ended);
 // "1.25 ms"
 [[nodiscard]] std::string time_text(std::uint64_t nanoseconds);
 // The whole of it for people, on stderr where that is a terminal.
 void show_summary(const LoadResult& result);
+void show_summary(const WatchResult& result);
 
 // One line on stdout. False: it could not be written; says so.
 [[nodiscard]] bool print_line(const Json& object);
