@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/client/verdict.h"
 #include "src/trailers.h"
 
 namespace iris::client {
@@ -29,34 +30,6 @@ std::string seconds_text(milliseconds time) {
 }
 
 }  // namespace
-
-Verdict judge(const grpc::Status& status, bool said_not_done) {
-  using Kind = Verdict::Kind;
-  switch (status.error_code()) {
-    case grpc::StatusCode::OK:
-      return {Kind::done};
-    case grpc::StatusCode::INVALID_ARGUMENT:
-    case grpc::StatusCode::OUT_OF_RANGE:
-      return {Kind::final, Code::invalid_argument};
-    case grpc::StatusCode::NOT_FOUND:
-      return {Kind::final, Code::not_found};
-    case grpc::StatusCode::ABORTED:
-    case grpc::StatusCode::ALREADY_EXISTS:
-      return {Kind::final, Code::conflict};
-    case grpc::StatusCode::RESOURCE_EXHAUSTED:
-      return {Kind::final, Code::limit};
-    case grpc::StatusCode::FAILED_PRECONDITION:
-    case grpc::StatusCode::PERMISSION_DENIED:
-    case grpc::StatusCode::UNAUTHENTICATED:
-      return {Kind::final, Code::refused};
-    case grpc::StatusCode::UNIMPLEMENTED:
-      return {Kind::final, Code::unsupported};
-    // UNAVAILABLE without the trailer is a connection that broke with the call on it. The rest says
-    // nothing of what was done before it went wrong.
-    default:
-      return {said_not_done ? Kind::not_done : Kind::unknown};
-  }
-}
 
 std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attempt) {
   const auto deadline = Clock::now() + plan.timeout;
@@ -100,7 +73,10 @@ std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attem
     }
     pool.failed(*node);
     if (verdict.kind == Verdict::Kind::unknown && plan.repeat == Repeat::unless_unknown) {
-      return Error{Code::unknown, "the outcome is unknown, it may have been done: " + last};
+      // A node that knows says it itself, in these words.
+      const bool said = last.find("outcome is unknown") != std::string::npos;
+      return Error{Code::unknown,
+                   (said ? "" : "the outcome is unknown, it may have been done: ") + last};
     }
   }
 }

@@ -29,13 +29,4 @@ using Attempt = std::function<grpc::Status(Node& node, grpc::ClientContext& cont
 // nullopt: it was done and `attempt` has the answer.
 [[nodiscard]] std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attempt);
 
-// What the end of an attempt means.
-struct Verdict {
-  enum class Kind { done, final, not_done, unknown };
-  Kind kind = Kind::done;
-  Code code = Code::unknown;  // where final
-};
-// `said_not_done`: the node sent the trailer that says so (src/trailers.h).
-[[nodiscard]] Verdict judge(const grpc::Status& status, bool said_not_done);
-
 }  // namespace iris::client

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "src/client/verdict.h"
 
 namespace iris::client {
 namespace {

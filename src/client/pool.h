@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "proto/iris.grpc.pb.h"
 #include "src/client.h"
+#include "src/client/proto/iris.grpc.pb.h"
 
 namespace iris::client {
 

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "src/client.h"
-#include "src/client/call.h"
+#include "src/client/verdict.h"
 #include "tests/catch.h"
 #include "tests/client/fake_iris.h"
 

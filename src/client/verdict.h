@@ -1,0 +1,45 @@
+// What the end of an attempt means. Any thread; pure.
+#pragma once
+
+#include <grpcpp/support/status.h>
+
+#include "src/client.h"
+
+namespace iris::client {
+
+struct Verdict {
+  enum class Kind { done, final, not_done, unknown };
+  Kind kind = Kind::done;
+  Code code = Code::unknown;  // where final
+};
+
+// `said_not_done`: the node sent the trailer that says so (src/trailers.h).
+[[nodiscard]] inline Verdict judge(const grpc::Status& status, bool said_not_done) {
+  using Kind = Verdict::Kind;
+  switch (status.error_code()) {
+    case grpc::StatusCode::OK:
+      return {Kind::done};
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::OUT_OF_RANGE:
+      return {Kind::final, Code::invalid_argument};
+    case grpc::StatusCode::NOT_FOUND:
+      return {Kind::final, Code::not_found};
+    case grpc::StatusCode::ABORTED:
+    case grpc::StatusCode::ALREADY_EXISTS:
+      return {Kind::final, Code::conflict};
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return {Kind::final, Code::limit};
+    case grpc::StatusCode::FAILED_PRECONDITION:
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return {Kind::final, Code::refused};
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return {Kind::final, Code::unsupported};
+    // UNAVAILABLE without the trailer is a connection that broke with the call on it. The rest says
+    // nothing of what was done before it went wrong.
+    default:
+      return {said_not_done ? Kind::not_done : Kind::unknown};
+  }
+}
+
+}  // namespace iris::client
