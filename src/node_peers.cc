@@ -151,12 +151,15 @@ void PeerBook::collect(std::vector<raft::Member>& wanted) {
         });
     if (!displaced) wanted.push_back(std::move(peer));
   }
-  for (const auto* list : {&former_, &greeted_}) {
+  // Who said itself that it is there needs an answer, also at an address where a member that is
+  // dead is thought to be (of an emptied folder that was admitted and removed again).
+  for (const auto* list : {&greeted_, &former_}) {
     for (const auto& [id, who] : *list) {
-      if (id == host_.self || who.cluster != host_.cluster || who.address.empty()) continue;
+      if (id == host_.self || is_member(id)) continue;
+      if (who.cluster != host_.cluster || who.address.empty()) continue;
       const bool taken =
           std::any_of(wanted.begin(), wanted.end(), [&, node = id, &other = who](const auto& each) {
-            return each.id == node || each.address == other.address;
+            return each.id == node || (list == &former_ && each.address == other.address);
           });
       if (!taken) wanted.push_back({id, who.address});
     }

@@ -206,6 +206,28 @@ TEST_CASE("a node removed while it was away is told when it comes back (54)") {
   CHECK(cluster.leader() == 1);
 }
 
+// Found by iris-sim --seed 1300: whom the others took for the dead member got no answers.
+TEST_CASE("who was removed is told also at the address of a member that is dead (54, 58)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.crash(2);
+  cluster.forget(2);
+  cluster.add(12, "host-2:1");
+  const AdminAnswer joined = cluster.join(1, "host-2:1");
+  const auto knows_itself_a_learner = [&] {
+    return cluster.node(12).admitted() && !cluster.node(12).core().members().learners.empty();
+  };
+  REQUIRE(cluster.until(knows_itself_a_learner));
+  cluster.isolate(12);
+  const AdminAnswer removed = cluster.remove(1, 12);
+  REQUIRE(cluster.until([&] { return removed->ok(); }));
+  REQUIRE(cluster.is_voter(1, 2));
+  cluster.tick(1000);  // long enough to be forgotten by the transports
+  cluster.heal();
+  REQUIRE(cluster.until([&] { return cluster.at(12).halted.has_value(); }));
+  CHECK(cluster.at(12).halted->clean);
+}
+
 TEST_CASE("a leader may be removed: it answers, hands over, and stops cleanly (53)") {
   Cluster cluster;
   cluster.form(3);
