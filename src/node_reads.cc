@@ -13,7 +13,15 @@ constexpr std::size_t askers_max = 4096;
 
 }  // namespace
 
-Reads::Reads(NodeHost& host) : host_(host), calls_(host.budget), collecting_(calls_.open_line()) {}
+Reads::Reads(NodeHost& host)
+    : host_(host),
+      calls_(host.budget),
+      collecting_(calls_.open_line()),
+      patience_(host.retry_ticks()) {}
+
+void Reads::set_patience(std::uint64_t ticks) {
+  patience_ = std::clamp(ticks, host_.retry_ticks(), 4 * host_.election_ticks());
+}
 
 void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
                  Done done) {
@@ -103,6 +111,7 @@ void Reads::answered(raft::NodeId from, ReadIndexReply reply) {
     return each.read.value == 0 && each.id == reply.id && each.leader == from;
   });
   if (round == rounds_.end()) return;
+  set_patience(2 * (host_.now - round->sent + 1));
   end_round(static_cast<std::size_t>(round - rounds_.begin()), reply.granted, reply.index);
 }
 
@@ -200,10 +209,14 @@ void Reads::tick() {
            fail(Errc::unavailable, by_revision ? "this node has not come as far as min_revision yet"
                                                : "no leader confirmed the read in time"));
   });
+  bool late = false;
   for (std::size_t i = rounds_.size(); i-- > 0;) {
     const Round& round = rounds_[i];
-    if (round.read.value == 0 && host_.now - round.sent >= host_.retry_ticks()) collect_again(i);
+    if (round.read.value != 0 || host_.now - round.sent < patience_) continue;
+    late = true;
+    collect_again(i);
   }
+  if (late) set_patience(2 * patience_);
 }
 
 void Reads::stop() {

@@ -59,6 +59,7 @@ class Reads {
   };
 
   void wait_for_revision(Done done, raft::Index revision, std::uint64_t deadline);
+  void set_patience(std::uint64_t ticks);
   void begin_own_round();
   void ask_leader(raft::NodeId leader);
   void begin(Round round);
@@ -76,8 +77,11 @@ class Reads {
   std::vector<Table::Line> spare_;                   // empty lines
   std::multimap<raft::Index, Table::Line> granted_;  // waits for this index to be applied
   std::set<std::pair<raft::Index, WaiterHandle>> by_revision_;  // the same, one call each
-  std::uint64_t asked_ = 0;                                     // rounds ever asked of others
-  std::uint64_t not_before_ = 0;                                // tick: somebody just refused
+  // How long an answer may take, in ticks: twice what the last one took, and twice as long again
+  // after each that did not come. Asked anew sooner than it can be answered, a read never would be.
+  std::uint64_t patience_ = 0;
+  std::uint64_t asked_ = 0;       // rounds ever asked of others
+  std::uint64_t not_before_ = 0;  // tick: somebody just refused
 };
 
 }  // namespace iris
