@@ -10,7 +10,8 @@ namespace {
 
 // What the kernel keeps for a process that stands still.
 constexpr std::size_t backlog_max = 10'000;
-// A peer that was not let in, or that nobody knows any more, dials again after this time.
+// A peer that did not get through, was not let in, or that nobody knows any more, dials again after
+// this time.
 constexpr std::uint64_t redial_us = 300'000;
 // A process that ends by itself: what it had written but not synced is not lost by that, except
 // what it had not written yet.
@@ -153,6 +154,10 @@ void Host::tick_later() {
       tick_missed_ = true;
     } else {
       enter([this] { node_->tick(); });
+      if (runs() && world_.now_us() >= dial_at_us_) {
+        dial_at_us_ = world_.now_us() + redial_us;
+        transport_->dial();
+      }
     }
     tick_later();
   });
@@ -280,6 +285,17 @@ bool Host::admits(const PeerIdentity& from, std::uint64_t from_life) {
     greeted_.emplace_back(from.node, greeted);
   }
   return accepted;
+}
+
+bool Host::has_admitted(raft::NodeId node, std::uint64_t life) const {
+  return runs() && transport_->knows(node) &&
+         std::any_of(greeted_.begin(), greeted_.end(), [&](const auto& each) {
+           return each.first == node && each.second.life == life && each.second.accepted;
+         });
+}
+
+void Host::greet(const PeerIdentity& from, std::uint64_t from_life) {
+  enter([this, from, from_life] { static_cast<void>(admits(from, from_life)); });
 }
 
 void Host::deliver(const PeerIdentity& from, std::uint64_t from_life, PeerMessage message) {

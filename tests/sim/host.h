@@ -88,6 +88,10 @@ class Host {
   bool effect();
   [[nodiscard]] bool doomed() const { return doomed_; }
 
+  // Somebody dialled this machine and says who he is.
+  void greet(const PeerIdentity& from, std::uint64_t from_life);
+  // That life of that node has a connection to this one.
+  [[nodiscard]] bool has_admitted(raft::NodeId node, std::uint64_t life) const;
   // A message reached this machine.
   void deliver(const PeerIdentity& from, std::uint64_t from_life, PeerMessage message);
 
@@ -123,6 +127,7 @@ class Host {
 
   std::deque<std::function<void()>> backlog_;  // while paused
   bool tick_missed_ = false;
+  std::uint64_t dial_at_us_ = 0;
   std::uint64_t paused_since_us_ = 0;
   std::uint64_t paused_us_ = 0;
 

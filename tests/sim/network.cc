@@ -38,6 +38,7 @@ struct Network::Envelope {
   raft::NodeId to;
   std::uint64_t connection = 0;
   std::size_t bytes = 0;
+  bool hello = false;   // no more than that
   PeerBody body;        // with SimOptions::wire empty, and instead:
   std::string encoded;  // the same as src/peers would send it
 };
@@ -69,6 +70,26 @@ std::uint64_t Network::arrival_us(Link& on, std::size_t bytes, bool ordered) {
   return on.in_order_us;
 }
 
+Network::Envelope Network::envelope_of(const Host& from, raft::NodeId to, const Link& on) {
+  Envelope envelope;
+  envelope.from = {from.id(), from.disk().log().cluster, from.address()};
+  envelope.from_life = from.life();
+  envelope.to = to;
+  envelope.connection = on.connection;
+  return envelope;
+}
+
+void Network::hello(Host& from, raft::NodeId to, const std::string& address) {
+  const Host* target = world_.host_at(address);
+  if (target == nullptr || target == &from) return;
+  Link& on = link(from.number(), target->number());
+  if (on.blocked > 0 || target->has_admitted(from.id(), from.life())) return;
+  Envelope envelope = envelope_of(from, to, on);
+  envelope.bytes = frame_overhead_bytes;
+  envelope.hello = true;
+  dispatch(from.number(), target->number(), std::move(envelope), true);
+}
+
 void Network::send(Host& from, raft::NodeId to, const std::string& address, PeerBody body) {
   const SimOptions& options = world_.options;
   ++world_.stats.messages;
@@ -82,11 +103,7 @@ void Network::send(Host& from, raft::NodeId to, const std::string& address, Peer
   const std::size_t bytes = bytes_of(body);
   if (on.blocked > 0 || on.queued_bytes + bytes > queued_bytes_max) return;
 
-  Envelope envelope;
-  envelope.from = {from.id(), from.disk().log().cluster, from.address()};
-  envelope.from_life = from.life();
-  envelope.to = to;
-  envelope.connection = on.connection;
+  Envelope envelope = envelope_of(from, to, on);
   envelope.bytes = bytes;
   if (options.wire) {
     const Status written = wire::write(body, envelope.encoded);
@@ -114,6 +131,7 @@ void Network::arrive(std::size_t from, std::size_t to, const Envelope& envelope)
   Host& target = *world_.hosts[to];
   if (on.connection != envelope.connection) return;
   if (!target.runs() || target.id() != envelope.to) return;
+  if (envelope.hello) return target.greet(envelope.from, envelope.from_life);
   if (envelope.encoded.empty()) {
     target.deliver(envelope.from, envelope.from_life, {envelope.from.node, envelope.body});
     return;
@@ -190,6 +208,12 @@ void SimTransport::send(raft::NodeId to, PeerBody body) {
   const std::string* address = address_of(to);
   if (address == nullptr) return;
   host_.world().network.send(host_, to, *address, std::move(body));
+}
+
+void SimTransport::dial() {
+  for (const raft::Member& peer : peers_) {
+    host_.world().network.hello(host_, peer.id, peer.address);
+  }
 }
 
 void SimTransport::probe(const std::string& address,

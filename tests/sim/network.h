@@ -22,6 +22,8 @@ class Network {
   Network(World& world, std::size_t hosts);
 
   void send(Host& from, raft::NodeId to, const std::string& address, PeerBody body);
+  // Says who `from` is to `to`, as every new connection does before its first message.
+  void hello(Host& from, raft::NodeId to, const std::string& address);
   // Dials and asks who is there.
   void probe(Host& from, const std::string& address,
              std::function<void(Result<PeerIdentity>)> done);
@@ -54,6 +56,7 @@ class Network {
   [[nodiscard]] const Link& link(std::size_t from, std::size_t to) const {
     return links_[from * hosts_ + to];
   }
+  [[nodiscard]] static Envelope envelope_of(const Host& from, raft::NodeId to, const Link& on);
   std::uint64_t arrival_us(Link& on, std::size_t bytes, bool ordered);
   void dispatch(std::size_t from, std::size_t to, Envelope envelope, bool ordered);
   void arrive(std::size_t from, std::size_t to, const Envelope& envelope);
@@ -75,6 +78,8 @@ class SimTransport : public Transport {
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
   [[nodiscard]] bool knows(raft::NodeId id) const { return address_of(id) != nullptr; }
+  // Connects to every peer that has not let this life in yet.
+  void dial();
 
  private:
   [[nodiscard]] const std::string* address_of(raft::NodeId id) const;

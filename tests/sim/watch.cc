@@ -8,8 +8,12 @@
 namespace iris::sim {
 namespace {
 
-// Everything is checked once in so many events of a node (a prime, to meet all kinds of events).
+// Everything is checked once in so many events of a node (a prime, to meet all kinds of events),
+// and less often where the log is so long that it would take most of the time.
 constexpr std::uint64_t full_check_every = 251;
+constexpr std::size_t full_check_entries_an_event = 8;
+// With SimOptions::check_everything it is after each, while the log is no longer than this.
+constexpr std::size_t full_check_entries_max = 200;
 
 }  // namespace
 
@@ -60,7 +64,11 @@ void Watch::check() {
   if (members_moved_) check_members();
   check_leader();
   check_commit();
-  if (++checks_ % full_check_every == 0 || world_.options.check_everything) check_all();
+  ++unchecked_;
+  const bool often = world_.options.check_everything && tail_.size() <= full_check_entries_max;
+  const bool due =
+      unchecked_ >= full_check_every && unchecked_ * full_check_entries_an_event >= tail_.size();
+  if (often || due) check_all();
 }
 
 void Watch::check_disk() {
@@ -281,6 +289,7 @@ void Watch::installed(raft::Index index) {
 }
 
 void Watch::check_all() {
+  unchecked_ = 0;
   const raft::Core& core = host_.node().core();
   core.check_invariants();
   check_disk();

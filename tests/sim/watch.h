@@ -78,7 +78,7 @@ class Watch {
   raft::NodeId folder_;      // whose
   raft::HardState durable_;  // is this, over all its lives
   const DataState* data_ = nullptr;
-  std::uint64_t checks_ = 0;
+  std::uint64_t unchecked_ = 0;
 };
 
 }  // namespace iris::sim
