@@ -312,7 +312,13 @@ bool Server::State::listen() {
 // Data on disk wins: what follows is for a node that belongs to no cluster.
 void Server::State::become_member() {
   if (!options.no_stela) use_stela();
-  if (node->admitted()) return;
+  if (node->admitted()) {
+    if (!options.join.empty()) {
+      log(LogLevel::info, "the raft folder holds a member's data already, so -join is not used",
+          {{"raftdir", options.raft_dir}, {"cluster", hex_id(store->recovered().cluster.value)}});
+    }
+    return;
+  }
   if (!options.join.empty()) return join(options.join, options.bootstrap_expect);
   if (node->initialized()) return;  // adopted, and waits for its log
   if (options.no_stela || options.bootstrap_expect == 1) node->bootstrap();
