@@ -146,6 +146,16 @@ def rule_hazards():
         yield f"tests/hazards.md: row {row} is missing"
 
 
+def rule_mutants():
+    """Every bug of tests/mutants says which row it is and can still be planted: scripts/mutants finds out who notices."""
+    for path in tracked("tests/mutants/*.patch"):
+        if not re.match(r"Hazard \d+: .", lines_of(path)[0]):
+            yield f"{path}:1: does not begin with the row of tests/hazards.md: 'Hazard N: what the bug is'"
+        applied = subprocess.run(["git", "apply", "--check", path], capture_output=True, text=True)
+        if applied.returncode != 0:
+            yield f"{path}: does not apply: {applied.stderr.splitlines()[0]}"
+
+
 RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items()) if name.startswith("rule_")}
 
 if __name__ == "__main__":
