@@ -14,6 +14,19 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
+WriteAnswer judge(const grpc::Status& status, bool as_asked, std::uint64_t revision) {
+  WriteAnswer answer;
+  answer.text = status.error_message();
+  if (status.ok()) {
+    answer.answer = as_asked ? Answer::ok : Answer::unknown;
+    answer.revision = revision;
+  } else if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+    answer.answer = Answer::not_done;
+  }
+  // UNAVAILABLE may come from the transport, which cannot know: unknown, to be on the safe side.
+  return answer;
+}
+
 }  // namespace
 
 std::shared_ptr<grpc::ChannelCredentials> credentials(const Tls& tls) {
@@ -56,16 +69,19 @@ WriteAnswer Api::set(const std::string& source, const std::string& key, const st
   request.set_value(value);
   pb::SetValueResponse response;
   const auto status = iris_->SetValue(&context, request, &response);
-  WriteAnswer answer;
-  answer.text = status.error_message();
-  if (status.ok()) {
-    answer.answer = response.value() == value ? Answer::ok : Answer::unknown;
-    answer.revision = response.revision();
-  } else if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
-    answer.answer = Answer::not_done;
-  }
-  // UNAVAILABLE may come from the transport, which cannot know: unknown, to be on the safe side.
-  return answer;
+  return judge(status, response.value() == value, response.revision());
+}
+
+WriteAnswer Api::remove(const std::string& source, const std::string& key,
+                        Milliseconds limit) const {
+  grpc::ClientContext context;
+  set_deadline(context, limit);
+  pb::RemoveValueRequest request;
+  request.set_source(source);
+  request.set_key(key);
+  pb::RemoveValueResponse response;
+  const auto status = iris_->RemoveValue(&context, request, &response);
+  return judge(status, true, response.revision());
 }
 
 ReadAnswer Api::get(const std::string& source, const std::string& key, Milliseconds limit) const {

@@ -18,7 +18,7 @@ struct Tls {
   std::string folder;  // of scripts/certs; empty: no TLS
 };
 
-enum class Answer { ok, not_done, unknown };
+enum class Answer { ok, not_done, unknown };  // not_done: RESOURCE_EXHAUSTED
 
 struct WriteAnswer {
   Answer answer = Answer::unknown;
@@ -39,6 +39,8 @@ class Api {
 
   [[nodiscard]] WriteAnswer set(const std::string& source, const std::string& key,
                                 const std::string& value, Milliseconds limit) const;
+  [[nodiscard]] WriteAnswer remove(const std::string& source, const std::string& key,
+                                   Milliseconds limit) const;
   [[nodiscard]] ReadAnswer get(const std::string& source, const std::string& key,
                                Milliseconds limit) const;
   // Key and value of a whole source; ok = false where the call failed.

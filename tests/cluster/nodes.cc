@@ -92,7 +92,13 @@ std::string Nodes::raft_address(std::size_t i) const {
   return "127.0.0.1:" + std::to_string(nodes_[i].port + 1);
 }
 std::string Nodes::data_folder(std::size_t i) const {
-  return folder_ + "/node" + std::to_string(i) + "/data";
+  const std::string& elsewhere = nodes_[i].data;
+  return elsewhere.empty() ? folder_ + "/node" + std::to_string(i) + "/data" : elsewhere;
+}
+
+void Nodes::keep_data_in(std::size_t i, std::string path) {
+  CHECK(!running(i));
+  nodes_[i].data = std::move(path);
 }
 
 std::string Nodes::log_text(std::size_t i) const {
@@ -116,8 +122,8 @@ void Nodes::start(std::size_t i) {
 void Nodes::launch(std::size_t i) {
   auto& node = nodes_[i];
   const std::string folder = folder_ + "/node" + std::to_string(i);
-  std::vector<std::string> argv = {binary("iris"), "-port",          std::to_string(node.port),
-                                   "-raftdir",     folder + "/data", "-nostela",
+  std::vector<std::string> argv = {binary("iris"), "-port",        std::to_string(node.port),
+                                   "-raftdir",     data_folder(i), "-nostela",
                                    "-listen",      "127.0.0.1"};
   if (!node.join.empty()) argv.insert(argv.end(), {"-join", node.join});
   if (options_.tls) {
@@ -175,10 +181,13 @@ std::optional<std::size_t> Nodes::leader() {
 }
 
 void Nodes::await_voters(std::size_t voters, Milliseconds limit) {
+  // While a change is on its way the former voters must agree too: with one of two of them killed
+  // now, nothing would move any more. So a majority is not enough, all spare ones must count.
   const bool happened = await(limit, [&] {
     const auto who = leader();
     pb::StatusResponse status;
-    return who && api(*who).status(status, Milliseconds(500)) && status.voters() == voters;
+    return who && api(*who).status(status, Milliseconds(500)) && status.voters() == voters &&
+           status.tolerates_failures() == (voters - 1) / 2;
   });
   if (!happened) fail("the cluster has not " + std::to_string(voters) + " voters");
 }

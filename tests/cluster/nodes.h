@@ -39,6 +39,8 @@ class Nodes {
   void wipe(std::size_t i);                  // REQUIRES: not running. Its folder is emptied
   std::size_t add(const std::string& join);  // one more node, started, joining the address `join`
 
+  // REQUIRES: not running. Empty: below folder(), as at first.
+  void keep_data_in(std::size_t i, std::string path);
   void set_join(std::size_t i, std::string address) { nodes_[i].join = std::move(address); }
 
   [[nodiscard]] bool running(std::size_t i) { return nodes_[i].process.running(); }
@@ -57,6 +59,7 @@ class Nodes {
   [[nodiscard]] std::string role(std::size_t i) const;  // empty: no answer
 
   // Waits; aborts the test with the nodes' last words where it does not happen in time.
+  // All of them alive and no change under way, so that a minority may be killed.
   void await_voters(std::size_t voters, Milliseconds limit = Milliseconds(30000));
   std::size_t await_leader(Milliseconds limit = Milliseconds(20000));
   // The one node that says it leads, in the highest term seen among the running.
@@ -68,6 +71,7 @@ class Nodes {
   struct One {
     int port = 0;
     std::string join;
+    std::string data;  // empty: below folder_
     Process process;
     std::unique_ptr<Api> api;
   };
