@@ -136,6 +136,16 @@ void append_wrapped(std::string& out, std::string_view text) {
   }
 }
 
+template <class Number>
+auto into(Number* target, std::uint64_t min, std::uint64_t max) {
+  return [target, min, max](std::string_view text) -> Status {
+    const auto value = parse_number(text, min, max);
+    if (!value) return bad(value.error().text);
+    *target = static_cast<Number>(*value);
+    return Unit{};
+  };
+}
+
 }  // namespace
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
@@ -204,23 +214,13 @@ void Flags::boolean(std::string name, bool* target, std::string help) {
 void Flags::number(std::string name, std::uint32_t* target, std::uint32_t min, std::uint32_t max,
                    std::string placeholder, std::string help) {
   custom(std::move(name), std::move(placeholder), std::to_string(*target), std::move(help),
-         [target, min, max](std::string_view text) -> Status {
-           const auto value = parse_number(text, min, max);
-           if (!value) return bad(value.error().text);
-           *target = static_cast<std::uint32_t>(*value);
-           return Unit{};
-         });
+         into(target, min, max));
 }
 
 void Flags::number(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,
                    std::string placeholder, std::string help) {
   custom(std::move(name), std::move(placeholder), std::to_string(*target), std::move(help),
-         [target, min, max](std::string_view text) -> Status {
-           const auto value = parse_number(text, min, max);
-           if (!value) return bad(value.error().text);
-           *target = *value;
-           return Unit{};
-         });
+         into(target, min, max));
 }
 
 void Flags::bytes(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,

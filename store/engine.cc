@@ -64,6 +64,16 @@ rocksdb::CompressionType best_compression() {
   return lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
 }
 
+void check_common_settings(const rocksdb::DBOptions& now) {
+  CHECK(!now.manual_wal_flush);
+  CHECK(now.paranoid_checks);
+  CHECK(!now.best_efforts_recovery);
+  CHECK(now.max_bgerror_resume_count == 0);
+  CHECK(!now.unordered_write && !now.two_write_queues);
+  CHECK(now.max_open_files > 0);
+  CHECK(now.listeners.size() == 1);
+}
+
 }  // namespace
 
 rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
@@ -144,26 +154,14 @@ void check_log_settings(const rocksdb::DB& log) {
   CHECK(now.wal_recovery_mode == rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
   CHECK(now.track_and_verify_wals_in_manifest);
   CHECK(now.recycle_log_file_num == 0);  // an old record in a reused file could pass for a new one
-  CHECK(!now.manual_wal_flush);
-  CHECK(now.paranoid_checks);
-  CHECK(!now.best_efforts_recovery);
-  CHECK(now.max_bgerror_resume_count == 0);
-  CHECK(!now.unordered_write && !now.two_write_queues);
-  CHECK(now.max_open_files > 0);
-  CHECK(now.listeners.size() == 1);
+  check_common_settings(now);
   CHECK(synced_write().sync && !synced_write().disableWAL);
 }
 
 void check_data_settings(const rocksdb::DB& data) {
   const rocksdb::DBOptions now = data.GetDBOptions();
   CHECK(now.wal_recovery_mode == rocksdb::WALRecoveryMode::kPointInTimeRecovery);
-  CHECK(!now.manual_wal_flush);
-  CHECK(now.paranoid_checks);
-  CHECK(!now.best_efforts_recovery);
-  CHECK(now.max_bgerror_resume_count == 0);
-  CHECK(!now.unordered_write && !now.two_write_queues);
-  CHECK(now.max_open_files > 0);
-  CHECK(now.listeners.size() == 1);
+  check_common_settings(now);
   CHECK(!unsynced_write().disableWAL);
 }
 

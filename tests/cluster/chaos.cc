@@ -81,7 +81,10 @@ Tally kill_rounds(const Arguments& arguments) {
                 all ? "all" : ("node " + std::to_string(victim)).c_str(), ledger.acknowledged(),
                 ledger.unknown(), ledger.reads());
     std::fflush(stdout);
-    if (!good) break;
+    if (!good) {
+      nodes.keep_evidence();
+      break;
+    }
   }
   report(ledger);
   return tally;
@@ -136,7 +139,10 @@ Tally pause_rounds(const Arguments& arguments) {
                   answered, answers.size());
       std::fflush(stdout);
     }
-    if (!good) break;
+    if (!good) {
+      nodes.keep_evidence();
+      break;
+    }
   }
   return tally;
 }
@@ -170,6 +176,7 @@ Tally failover_rounds(const Arguments& arguments) {
     (good ? tally.passed : tally.failed) += 1;
     if (!good) {
       std::printf("round %zu: BAD\n", round);
+      nodes.keep_evidence();
       break;
     }
   }

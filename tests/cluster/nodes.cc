@@ -78,7 +78,7 @@ Nodes::Nodes(NodesOptions options) : options_(std::move(options)) {
 Nodes::~Nodes() {
   for (auto& node : nodes_) node.process.kill_now();
   std::error_code ignored;
-  if (std::getenv("IRIS_KEEP") == nullptr) {
+  if (!kept_ && std::getenv("IRIS_KEEP") == nullptr) {
     std::filesystem::remove_all(folder_, ignored);
   } else {
     std::fprintf(stderr, "kept: %s\n", folder_.c_str());
@@ -112,6 +112,16 @@ std::string Nodes::log_tail(std::size_t i) const {
   constexpr std::size_t shown = 2000;
   const std::string text = log_text(i);
   return text.substr(text.size() > shown ? text.size() - shown : 0);
+}
+
+void Nodes::keep_evidence() {
+  kept_ = true;
+  for (std::size_t i = 0; i < size(); ++i) {
+    pb::StatusResponse status;
+    const bool answers = api(i).status(status, Milliseconds(2000));
+    std::fprintf(stderr, "--- node %zu: %s%s\n%s\n", i, running(i) ? "running, " : "ended",
+                 answers ? status.ShortDebugString().c_str() : "no answer", log_tail(i).c_str());
+  }
 }
 
 void Nodes::start(std::size_t i) {

@@ -51,6 +51,8 @@ class Nodes {
   [[nodiscard]] std::string data_folder(std::size_t i) const;
   [[nodiscard]] std::string log_text(std::size_t i) const;
   [[nodiscard]] std::string log_tail(std::size_t i) const;
+  // After a failure: prints what each node says of itself and logged last; their folders stay.
+  void keep_evidence();
   [[nodiscard]] const Tls& tls() const { return tls_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }
   [[nodiscard]] std::optional<int> wait_exit(std::size_t i, Milliseconds limit) {
@@ -80,6 +82,7 @@ class Nodes {
 
   NodesOptions options_;
   std::string folder_;
+  bool kept_ = false;
   Tls tls_;
   std::vector<One> nodes_;
 };
