@@ -103,6 +103,14 @@ raft::Index Ghost::members_index_at(raft::Index index) const {
   return index.value == 0 ? raft::Index{} : at(index).members_index;
 }
 
+bool Ghost::did_without(raft::NodeId id, raft::Index since) const {
+  return std::any_of(configurations_.begin(), configurations_.end(), [&](const auto& each) {
+    const auto& [index, members] = each;
+    return index >= since && !contains(members.voters, id) && !contains(members.outgoing, id) &&
+           !contains(members.learners, id);
+  });
+}
+
 const raft::Members& Ghost::members_at(raft::Index index) const {
   const raft::Index made = members_index_at(index);
   const auto found =

@@ -46,6 +46,8 @@ class Ghost {
   [[nodiscard]] const raft::Members& members_at(raft::Index index) const;
   [[nodiscard]] const raft::Members& members() const { return members_at(committed()); }
   [[nodiscard]] raft::Index members_index_at(raft::Index index) const;
+  // A committed configuration, made by entry `since` or a later one, did without this node.
+  [[nodiscard]] bool did_without(raft::NodeId id, raft::Index since) const;
 
   // --- Every log (LM).
   // A log holds `id` after the prefix `chain` stands for.

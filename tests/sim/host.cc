@@ -257,10 +257,9 @@ void Host::end(State state) {
 void Host::halted(bool clean, const Error& why) {
   TRACE(tag(), "ends: " + why.text);
   if (clean) {
-    const raft::Members& members = world_.ghost.members();
-    VERIFY(!contains(members.voters, id()) && !contains(members.outgoing, id()) &&
-               !contains(members.learners, id()),
-           "CF", "node " + to_text(id()) + " ends as removed and is a member: " + why.text);
+    // It may be a member again already, by a second join that was under way all the while.
+    VERIFY(world_.ghost.did_without(id(), latest_members().first), "CF",
+           "node " + to_text(id()) + " ends as removed and is a member: " + why.text);
   } else {
     VERIFY(may_fail_, "NC", "node " + to_text(id()) + " blames a healthy disk: " + why.text);
   }

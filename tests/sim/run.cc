@@ -132,8 +132,12 @@ class Run {
   std::vector<bool> choose_core() {
     std::vector<bool> core(world_.hosts.size());
     const std::vector<raft::Members> in_force = world_.members_in_force();
+    const raft::Members& committed = world_.ghost.members();
     for (const auto& host : world_.hosts) {
-      core[host->number()] = host->state() != Host::State::dismissed && host->life() > 0;
+      // Who was admitted again after all will be started again, by the operators.
+      const bool lives =
+          host->state() != Host::State::dismissed || contains(committed.voters, host->id());
+      core[host->number()] = lives && host->life() > 0;
     }
     const auto enough = [&] {
       return std::all_of(in_force.begin(), in_force.end(), [&](const raft::Members& members) {
