@@ -81,6 +81,14 @@ void Host::wipe() {
   state_ = State::off;
 }
 
+void Host::bring_back(raft::NodeId id) {
+  CHECK(!runs() && was_here(id));
+  std::unique_ptr<ModelDisk> found = world_.exhume(id);
+  world_.bury(std::move(disk_));
+  disk_ = std::move(found);
+  state_ = State::off;
+}
+
 void Host::move_to(std::string address) {
   CHECK(!runs());
   address_ = std::move(address);

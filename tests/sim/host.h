@@ -73,6 +73,9 @@ class Host {
   // --- The folder. REQUIRES: !runs()
   // A new and empty one; the world buries the old one.
   void wipe();
+  // The lost folder of this node; the world buries the present one. REQUIRES: it was buried here.
+  void bring_back(raft::NodeId id);
+  [[nodiscard]] bool was_here(raft::NodeId id) const { return id.value / 100 == number_ + 1; }
   void move_to(std::string address);
   // The disk refused, or was told to: the process may end because of it.
   void set_may_fail() { may_fail_ = true; }

@@ -44,8 +44,7 @@ Nemesis::Nemesis(World& world) : world_(world), random_(world.random(Stream::fau
 void Nemesis::start() {
   for (const auto& host : world_.hosts) {
     set_disk_profile(*host);
-    const std::uint64_t rate = random_.between(500, 2000);
-    if (world_.options.has(Fault::skew)) host->set_tick_rate(rate);
+    set_clock(*host);
   }
   for (const Fault fault : {Fault::loss, Fault::duplicate, Fault::reorder, Fault::slow_link,
                             Fault::skew, Fault::slow_disk, Fault::stall, Fault::cold_cache}) {
@@ -91,7 +90,11 @@ void Nemesis::act() {
     case Fault::isolate_leader:
     case Fault::bridge:
     case Fault::ring:
+    case Fault::chain:
       break_links(fault);
+      return;
+    case Fault::swizzle:
+      swizzle();
       return;
     case Fault::clog:
     case Fault::cut:
@@ -144,6 +147,8 @@ void Nemesis::break_links(Fault fault) {
         return a != 0;
       case Fault::bridge:
         return a == 0 || ((a <= hosts / 2) == (b <= hosts / 2));
+      case Fault::chain:
+        return b - a == 1;
       default:
         return b - a == 1 || b - a == hosts - 1;  // a ring
     }
@@ -173,6 +178,21 @@ void Nemesis::break_link(Fault fault) {
   }
 }
 
+void Nemesis::swizzle() {
+  count(Fault::swizzle);
+  const std::uint64_t time_us = some_time();
+  for (std::size_t from = 0; from < world_.hosts.size(); ++from) {
+    for (std::size_t to = 0; to < world_.hosts.size(); ++to) {
+      if (from == to || random_.below(2) == 0) continue;
+      world_.timeline.after(random_.below(time_us) + 1, [this, from, to, epoch = epoch_] {
+        if (epoch != epoch_ || stopped_) return;
+        world_.network.block(from, to);
+        undo_later([this, from, to] { world_.network.unblock(from, to); });
+      });
+    }
+  }
+}
+
 // --- Processes.
 
 void Nemesis::crash(Host& host) {
@@ -188,9 +208,15 @@ void Nemesis::process_ended(Host& host) {
     if (epoch != epoch_ || stopped_) return;
     if (host.state() == Host::State::off || host.state() == Host::State::failed) {
       set_disk_profile(host);
+      set_clock(host);
       host.start();
     }
   });
+}
+
+void Nemesis::set_clock(Host& host) {
+  const std::uint64_t rate = random_.between(500, 2000);
+  if (world_.options.has(Fault::skew)) host.set_tick_rate(rate);
 }
 
 void Nemesis::break_process(Fault fault) {

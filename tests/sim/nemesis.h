@@ -50,6 +50,8 @@ class Nemesis {
   void break_links(Fault fault);
   void block_pair(std::size_t from, std::size_t to);
   void break_link(Fault fault);
+  void swizzle();
+  void set_clock(Host& host);
   void break_process(Fault fault);
   void crash_many(std::size_t count);
   void stall_process(Host* host);

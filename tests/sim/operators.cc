@@ -1,6 +1,7 @@
 #include "tests/sim/operators.h"
 
 #include <string>
+#include <utility>
 
 #include "tests/sim/report.h"
 #include "tests/sim/world.h"
@@ -19,8 +20,8 @@ Operators::Operators(World& world, Calls& calls, Nemesis& nemesis)
       nemesis_(nemesis),
       random_(world.random(Stream::members)),
       asking_(world.hosts.size()) {
-  for (const Fault fault : {Fault::old_folder, Fault::join, Fault::remove, Fault::remove_leader,
-                            Fault::transfer, Fault::address}) {
+  for (const Fault fault : {Fault::old_folder, Fault::stray_folder, Fault::join, Fault::remove,
+                            Fault::remove_leader, Fault::transfer, Fault::address}) {
     if (world.options.has(fault)) enabled_.push_back(fault);
   }
 }
@@ -102,6 +103,9 @@ void Operators::act() {
     case Fault::address:
       move();
       return;
+    case Fault::stray_folder:
+      start_stray();
+      return;
     default:
       start_removed();
   }
@@ -169,6 +173,40 @@ void Operators::move() {
   count(Fault::address);
   nemesis_.crash(host);
   host.move_to("h" + std::to_string(host.number()) + ":" + std::to_string(random_.below(1000) + 2));
+}
+
+// Somebody finds a folder that was thought lost, and starts it where the node ran that took over.
+void Operators::start_stray() {
+  std::vector<std::pair<Host*, raft::NodeId>> candidates;
+  for (const auto& [id, disk] : world_.graveyard()) {
+    for (const auto& host : world_.hosts) {
+      if (may_bring_back(*host, {id})) candidates.emplace_back(host.get(), raft::NodeId{id});
+    }
+  }
+  if (candidates.empty()) return;
+  const auto& [host, id] = candidates[random_.below(candidates.size())];
+  count(Fault::stray_folder);
+  if (host->runs()) nemesis_.crash(*host);
+  host->bring_back(id);
+  host->start();
+}
+
+// The cluster can do without the folder that is there now; and if the other one is a member's, then
+// the members look for that member, and for no other, at this address.
+bool Operators::may_bring_back(const Host& host, raft::NodeId id) const {
+  if (!host.was_here(id) || host.life() == 0 || !nemesis_.may_lose(host.id())) return false;
+  for (const raft::Members& members : world_.members_in_force()) {
+    bool is_member = false;
+    bool is_found = true;
+    for (const auto* list : {&members.voters, &members.outgoing, &members.learners}) {
+      for (const raft::Member& member : *list) {
+        is_member |= member.id == id;
+        is_found &= (member.id == id) == (member.address == host.address());
+      }
+    }
+    if (is_member && !is_found) return false;
+  }
+  return true;
 }
 
 void Operators::start_removed() {

@@ -34,6 +34,8 @@ class Operators {
   [[nodiscard]] bool everybody_can_be_found() const;
   void move();
   void start_removed();
+  void start_stray();
+  [[nodiscard]] bool may_bring_back(const Host& host, raft::NodeId id) const;
 
   World& world_;
   Calls& calls_;

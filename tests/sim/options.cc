@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, fault_count> fault_names = {
     "split",          "isolate",
     "isolate-leader", "one-way",
     "bridge",         "ring",
+    "chain",          "swizzle",
     "crash",          "crash-at-output",
     "crash-leader",   "crash-majority",
     "crash-all",      "pause",
@@ -22,9 +23,10 @@ constexpr std::array<std::string_view, fault_count> fault_names = {
     "slow-disk",      "stall",
     "disk-error",     "disk-full",
     "cold-cache",     "wipe",
-    "old-folder",     "join",
-    "remove",         "remove-leader",
-    "transfer",       "address"};
+    "old-folder",     "stray-folder",
+    "join",           "remove",
+    "remove-leader",  "transfer",
+    "address"};
 
 constexpr std::uint64_t ms = 1000;  // in microseconds
 constexpr std::uint64_t second = 1000 * ms;

@@ -28,6 +28,8 @@ enum class Fault : std::uint8_t {
   one_way,          // a link works in one direction
   bridge,           // two halves and one host that reaches both
   ring,             // everyone reaches two neighbours only
+  chain,            // the same, and the two at the ends one only
+  swizzle,          // links stop one by one and come back in another order
   crash,            // a process ends; what is not synced may be lost
   crash_at_output,  // the same, between two effects of one turn
   crash_leader,
@@ -35,7 +37,7 @@ enum class Fault : std::uint8_t {
   crash_all,
   pause,  // a process stands still, then finds everything at once
   pause_leader,
-  skew,           // clocks run at 0.5 to 2 times real time
+  skew,           // clocks run at 0.5 to 2 times real time, each life of a process at its own rate
   slow_disk,      // every sync takes long
   stall,          // a sync now and then takes seconds
   disk_error,     // a write is refused: the process must end
@@ -43,6 +45,7 @@ enum class Fault : std::uint8_t {
   cold_cache,     // reads that only the disk can answer
   wipe,           // a folder is lost; the host comes back as a new node
   old_folder,     // the folder of a node that was removed is started again
+  stray_folder,   // a folder that was thought lost is found and started on its host again
   join,           // a new host joins, is promoted
   remove,         // a follower or learner is removed
   remove_leader,  // the leader is removed

@@ -11,6 +11,7 @@ namespace iris::sim {
 
 struct Stats {
   std::uint64_t seeds = 0;
+  std::uint64_t seeds_twice = 0;  // run a second time, with the same trace hash
   std::uint64_t events = 0;
   std::uint64_t simulated_us = 0;
   std::uint64_t messages = 0;

@@ -62,4 +62,10 @@ void World::bury(std::unique_ptr<ModelDisk> disk) {
   graveyard_[id] = std::move(disk);
 }
 
+std::unique_ptr<ModelDisk> World::exhume(raft::NodeId id) {
+  auto found = graveyard_.extract(id.value);
+  CHECK(!found.empty());
+  return std::move(found.mapped());
+}
+
 }  // namespace iris::sim

@@ -52,8 +52,10 @@ class World {
   // Every configuration that can decide something from now on: the committed one, and those that
   // somebody has in a log after it.
   [[nodiscard]] std::vector<raft::Members> members_in_force() const;
-  // A folder that will not be used again; what was promised on it is remembered.
+  // A folder that is lost; what was promised on it is remembered.
   void bury(std::unique_ptr<ModelDisk> disk);
+  // It is found again. REQUIRES: it is in the graveyard.
+  [[nodiscard]] std::unique_ptr<ModelDisk> exhume(raft::NodeId id);
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<ModelDisk>>& graveyard() const {
     return graveyard_;
   }
