@@ -319,7 +319,10 @@ bool Nemesis::may_lose(raft::NodeId lost) const {
       const Host* host = world_.host_of(id);
       return id != lost && host != nullptr && host->state() != Host::State::dismissed;
     };
-    return is_quorum(members, lives) && is_quorum(later, lives);
+    raft::Members promoted = members;  // a learner becomes a voter before its silence is noticed
+    const bool learns = contains(members.learners, lost);
+    if (learns) promoted.voters.push_back({lost, {}});
+    return is_quorum(members, lives) && is_quorum(later, lives) && is_quorum(promoted, lives);
   };
   const std::vector<raft::Members> in_force = world_.members_in_force();
   return !in_force.empty() && std::all_of(in_force.begin(), in_force.end(), survives);
