@@ -99,7 +99,7 @@ class Run {
     TRACE(-1, "--- convergence " + when);
     workload_.stop();
     nemesis_.heal_all();
-    const std::uint64_t until_us = world_.now_us() + 2 * patience_us();
+    const std::uint64_t until_us = world_.now_us() + 2 * patience_us() + snapshots_us();
     std::string why;
     while (!agree(why)) {
       VERIFY(world_.now_us() < until_us, "LV", "no agreement " + when + ": " + why);
@@ -127,6 +127,16 @@ class Run {
   }
 
   [[nodiscard]] std::uint64_t patience_us() const { return 40 * world_.election_us() + 5 * second; }
+
+  // Everybody may need everything, one after the other, in the pieces that were drawn.
+  [[nodiscard]] std::uint64_t snapshots_us() const {
+    const SimOptions& options = world_.options;
+    std::size_t bytes = 0;
+    for (const auto& host : world_.hosts) bytes = std::max(bytes, host->disk().used_bytes());
+    const std::uint64_t windows = 1 + bytes / options.node.snapshot_window_bytes;
+    const std::uint64_t round_us = 2 * (options.delay_us + options.jitter_us) + options.sync_us;
+    return world_.hosts.size() * windows * round_us;
+  }
 
   // A random set of hosts that is a quorum of every configuration that somebody acts on.
   std::vector<bool> choose_core() {
