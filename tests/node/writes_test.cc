@@ -197,6 +197,23 @@ TEST_CASE("a forwarded command is never sent twice, even where the answer is los
   CHECK(cluster.at(1).applied.size() == 1);
 }
 
+TEST_CASE("a command whose outcome its leader does not know is unknown, and not sent again (80)") {
+  Cluster cluster;
+  cluster.form(3);
+  for (std::uint64_t id : {2, 3}) cluster.at(id).hold_log = true;
+  const WriteAnswer wrote = cluster.set(2, "sky", "blue", 60'000);
+  cluster.settle();
+  REQUIRE(wrote->pending());
+  cluster.node(1).stop();  // it was proposed: whether it is ever decided is up to the others
+  cluster.settle();
+  CHECK(wrote->failed(Errc::unknown_outcome));
+  for (std::uint64_t id : {2, 3}) cluster.at(id).hold_log = false;
+  cluster.crash(1);
+  REQUIRE(cluster.until([&] { return cluster.leader() > 1; }));
+  cluster.tick(100);
+  CHECK(cluster.at(2).applied.size() == 1);  // its followers had it in their logs
+}
+
 TEST_CASE("an answer to a former life of this node is nobody's (hazards 74, 108)") {
   Cluster cluster;
   cluster.form(3);
