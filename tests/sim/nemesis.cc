@@ -279,6 +279,7 @@ void Nemesis::set_disk_profile(Host& host) {
   profile.log_sync_us_max = options.sync_us * (options.has(Fault::slow_disk) ? 10 : 1);
   profile.log_sync_us_min = profile.log_sync_us_max / 2;
   profile.data_sync_us_max = 4 * profile.log_sync_us_max;
+  profile.data_sync_us_min = profile.log_sync_us_max;
   profile.data_us_max = options.has(Fault::slow_disk) ? 5'000 : 200;
   profile.background_flush_per_million = 20'000;
   if (options.has(Fault::stall)) {
@@ -366,7 +367,13 @@ void Nemesis::heal_core(const std::vector<bool>& in_core) {
   network.set_calm(true);
   for (const auto& [from, to] : broken) network.block(from, to);
   for (std::size_t i = 0; i < in_core.size(); ++i) {
-    if (in_core[i]) reset_host(*world_.hosts[i]);
+    if (in_core[i]) {
+      reset_host(*world_.hosts[i]);
+    } else {
+      // A leader with a full disk goes on to serve reads and removals, and refuses what grows: no
+      // write can be demanded while it reaches a quorum.
+      world_.hosts[i]->disk().profile.capacity_bytes = DiskProfile{}.capacity_bytes;
+    }
   }
 }
 
