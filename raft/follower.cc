@@ -47,6 +47,7 @@ bool Core::State::follow(NodeId leader) {
 
 void Core::State::on_append_request(const Message& message, AppendRequest request) {
   if (!is_contiguous(request, message.term) || !follow(message.from)) return;
+  commit_heard = std::max(commit_heard, request.commit);
   const Index end{request.prev.index.value + request.entries.size()};
   const EntryId floor = log.floor();
   if (end <= floor.index) {
@@ -159,6 +160,7 @@ bool Core::State::snapshot_received(const SnapshotMark& mark, NodeId from) {
     installs = true;
     out.members_changed = true;
     on_configuration_committed(members.latest());
+    halt_if_removed();
   }
   // Its leader holds what it sent and what it sent is committed, so the logs are equal up to it.
   if (!halted && from == leader_id()) {

@@ -109,17 +109,24 @@ void Core::State::on_configuration_committed(const MembersHistory::Version& vers
   if (version.members.voters.empty()) return;  // there has never been one
   if (is_member(version.members, self)) {
     was_member = true;
-  } else if (was_member && role() != Role::leader && version.index == members.latest().index) {
-    // A newcomer also reads of configurations without it, from before its time.
-    halt(Errc::refused,
-         "this node was removed from the cluster (configuration of entry " +
-             std::to_string(version.index.value) + ")",
-         true);
   }
   auto* follower = std::get_if<Follower>(&role_data);
   if (follower != nullptr && !is_member(version.members, follower->leader)) {
     follower->leader = {};  // it leads no longer, whether or not it has heard so (hazard 18)
   }
+}
+
+// The latest configuration is committed and does without this node, which was a member before: a
+// newcomer also reads of configurations without it, from before its time. So does one that was
+// removed and admitted again, and therefore it must have come as far as its leader.
+void Core::State::halt_if_removed() {
+  if (!was_member || role() == Role::leader || commit < commit_heard) return;
+  const MembersHistory::Version& latest = members.latest();
+  if (latest.index > commit || is_member(latest.members, self)) return;
+  halt(Errc::refused,
+       "this node was removed from the cluster (configuration of entry " +
+           std::to_string(latest.index.value) + ")",
+       true);
 }
 
 // Thesis 4.3: once the joint configuration is committed, the leader proposes to leave it.

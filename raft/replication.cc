@@ -242,6 +242,7 @@ void Core::State::commit_to(Index index) {
   for (const MembersHistory::Version& version : members.versions()) {
     if (version.index > before && version.index <= index) on_configuration_committed(version);
   }
+  halt_if_removed();
   continue_change();
 }
 
