@@ -1,5 +1,7 @@
 // Listen through gRPC, as the clients of 2017 used it, and with the newer fields. What streams
 // carry is tested in tests/listeners; here it is the gRPC end.
+#include <map>
+#include <optional>
 #include <thread>
 
 #include "tests/api/server.h"
@@ -29,6 +31,18 @@ void subscribe(TestServer& server, const std::string& session, const std::string
   REQUIRE(server.iris().Subscribe(context().get(), request, &response).ok());
 }
 
+void subscribe_key(TestServer& server, const std::string& session, const std::string& source,
+                   const std::string& key) {
+  pb::SubscribeKeyRequest request;
+  request.set_session(session);
+  request.set_source(source);
+  request.set_key(key);
+  pb::SubscribeKeyResponse response;
+  REQUIRE(server.iris().SubscribeKey(context().get(), request, &response).ok());
+  REQUIRE(response.source() == source);
+  REQUIRE(response.key() == key);
+}
+
 struct Listening {
   Listening(TestServer& server, const pb::ListenRequest& request,
             std::unique_ptr<grpc::ClientContext> given = context())
@@ -48,6 +62,109 @@ struct Listening {
     return update;
   }
 };
+
+// What the Go and Node clients of 2017 do: one goroutine or event handler reads the one stream of
+// the session, whatever is subscribed to or not any more meanwhile, and calls the handler of the
+// update's source, or of its source and key.
+class OldClient {
+ public:
+  explicit OldClient(TestServer& server) : server_(server) {
+    pb::ConnectResponse response;
+    REQUIRE(server.iris().Connect(context().get(), {}, &response).ok());
+    session_ = response.session();
+    listening_.emplace(server, session_);
+  }
+  void on(const std::string& source, std::vector<std::string>& calls) {
+    handlers_[source] = &calls;
+    subscribe(server_, session_, source);
+  }
+  void on(const std::string& source, const std::string& key, std::vector<std::string>& calls) {
+    handlers_[source + "/" + key] = &calls;
+    subscribe_key(server_, session_, source, key);
+  }
+  void off(const std::string& source) {
+    pb::UnsubscribeRequest request;
+    request.set_session(session_);
+    request.set_source(source);
+    pb::UnsubscribeResponse response;
+    REQUIRE(server_.iris().Unsubscribe(context().get(), request, &response).ok());
+    REQUIRE(response.source() == source);
+  }
+  void off(const std::string& source, const std::string& key) {
+    pb::UnsubscribeKeyRequest request;
+    request.set_session(session_);
+    request.set_source(source);
+    request.set_key(key);
+    pb::UnsubscribeKeyResponse response;
+    REQUIRE(server_.iris().UnsubscribeKey(context().get(), request, &response).ok());
+    REQUIRE(response.source() == source);
+    REQUIRE(response.key() == key);
+  }
+  // The next update; it must be one that a handler is there for, or was.
+  void hear() {
+    const auto update = listening_->next();
+    REQUIRE(update.op() != pb::Update::BOOKMARK);  // marks are for who asked
+    REQUIRE(update.op() != pb::Update::SYNCED);
+    auto handler = handlers_.find(update.source() + "/" + update.key());
+    if (handler == handlers_.end()) handler = handlers_.find(update.source());
+    REQUIRE(handler != handlers_.end());
+    handler->second->push_back(update.key() + "=" + update.value());
+  }
+
+ private:
+  TestServer& server_;
+  std::string session_;
+  std::optional<Listening> listening_;
+  std::map<std::string, std::vector<std::string>*> handlers_;
+};
+
+using Calls = std::vector<std::string>;
+
+TEST_CASE("the pattern of the clients of 2017: Connect, Listen, Subscribe, handlers, Unsubscribe") {
+  TestServer server;
+  OldClient client(server);
+  Calls colors, red, other;
+  set(server, "colors", "sky", "before");  // nobody has subscribed yet
+  client.on("colors", colors);
+  client.on("sizes", "red", red);
+  client.on("end", other);
+  set(server, "colors", "sky", "blue");
+  set(server, "sizes", "green", "not subscribed to");
+  set(server, "sizes", "red", "1");
+  set(server, "colors", "sky", "blue");  // the same value is a new update
+  for (int i = 0; i < 3; ++i) client.hear();
+  CHECK(colors == Calls{"sky=blue", "sky=blue"});
+  CHECK(red == Calls{"red=1"});
+
+  // Subscribed twice, the source and a key of it: still once.
+  client.on("colors", colors);
+  client.on("colors", "sea", colors);
+  set(server, "colors", "sea", "green");
+  set(server, "end", "1", "");
+  for (int i = 0; i < 2; ++i) client.hear();
+  CHECK(colors == Calls{"sky=blue", "sky=blue", "sea=green"});
+  CHECK(other == Calls{"1="});
+
+  // The key goes on when the source is given up.
+  client.off("colors");
+  set(server, "colors", "sky", "grey");
+  set(server, "colors", "sea", "grey");
+  client.off("colors", "sea");
+  client.off("sizes", "red");
+  set(server, "colors", "sea", "black");
+  set(server, "sizes", "red", "2");
+  set(server, "end", "2", "");
+  for (int i = 0; i < 2; ++i) client.hear();
+  CHECK(colors == Calls{"sky=blue", "sky=blue", "sea=green", "sea=grey"});
+  CHECK(red == Calls{"red=1"});
+  CHECK(other == Calls{"1=", "2="});
+
+  // And back again.
+  client.on("sizes", "red", red);
+  set(server, "sizes", "red", "3");
+  client.hear();
+  CHECK(red == Calls{"red=1", "red=3"});
+}
 
 TEST_CASE("updates of a subscribed source come in order, with their revision") {
   TestServer server;
