@@ -87,6 +87,8 @@ void declare_load(Flags& flags, Options& options) {
                "listeners, spread over sources and connections");
   flags.number("sources", &options.sources, 1, listeners_max, "COUNT",
                "sources, SOURCE0 and so on; -rate writes a second (1000) over all");
+  flags.number("unread", &options.unread, 0, unread_max, "COUNT",
+               "listeners besides, of all sources, that never take what is sent to them");
 }
 
 void declare_connection(Flags& flags, Options& options, Raw& raw) {

@@ -47,6 +47,7 @@ struct Options {
   // watch
   std::uint32_t listeners = 100;
   std::uint32_t sources = 10;
+  std::uint32_t unread = 0;  // listeners besides, that never read
 
   // echo
   std::uint16_t port = 33'000;
@@ -62,6 +63,7 @@ inline constexpr std::uint32_t rate_max = 10'000'000;
 inline constexpr std::uint64_t keys_max = 1'000'000'000;
 inline constexpr std::uint64_t value_bytes_max = 64u << 20;
 inline constexpr std::uint32_t listeners_max = 100'000;
+inline constexpr std::uint32_t unread_max = 1'000;
 
 struct Parsed {
   Options options;

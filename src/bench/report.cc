@@ -124,6 +124,7 @@ Json to_json(const Options& options, const WatchResult& result) {
   object["threads"] = options.threads;
   object["listeners"] = options.listeners;
   object["sources"] = options.sources;
+  object["unread"] = options.unread;
   object["rate"] = options.rate;
   object["value_bytes"] = std::max<std::uint64_t>(options.value_bytes, publication_bytes);
   object["seconds"] = rounded(result.seconds);

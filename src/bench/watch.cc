@@ -6,10 +6,12 @@
 #include <deque>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "src/bench/audience.h"
 #include "src/bench/publication.h"
 #include "src/bench/report.h"
+#include "src/bench/unread.h"
 
 namespace iris::bench {
 namespace {
@@ -17,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto subscribe_patience = 60s;
-constexpr auto drain_patience = 30s;  // for what was written to arrive
+constexpr auto drain_patience = 5s;  // for the next of what was written to arrive
 constexpr auto progress_every = 500ms;
 
 // Writes at fixed times, to the sources in turn, and enters what was acknowledged into the ledgers.
@@ -134,6 +136,19 @@ bool await_all(const Audiences& audiences, bool (Audience::*ready)() const,
   return true;
 }
 
+// What was written and has not arrived, as long as something does.
+void drain(const Audiences& audiences) {
+  const std::atomic<bool> never = false;
+  std::uint64_t before = 0;
+  for (;;) {
+    if (await_all(audiences, &Audience::complete, drain_patience, never, "waiting for the rest")) {
+      return;
+    }
+    const auto delivered = sum(audiences, &Audience::Counters::delivered_all);
+    if (std::exchange(before, delivered) == delivered) return;
+  }
+}
+
 std::string progress_text(const char* phase, std::uint64_t delivered, std::uint64_t before) {
   char text[96];
   std::snprintf(text, sizeof text, "%s  %8.0f delivered/s", phase,
@@ -194,6 +209,13 @@ Result<std::unique_ptr<WatchResult>> run_watch(const Options& options,
     return fail(Errc::unavailable, std::move(why));
   }
 
+  std::unique_ptr<Unread> unread;
+  if (options.unread > 0) {
+    auto opened = Unread::open(broadcast);
+    if (!opened) return fail(opened.error().code, opened.error().text);
+    unread = std::move(*opened);
+  }
+
   auto result = std::make_unique<WatchResult>();
   Writer writer(broadcast, *result);
   const auto start = Clock::now();
@@ -203,9 +225,7 @@ Result<std::unique_ptr<WatchResult>> run_watch(const Options& options,
   measure(broadcast, audiences, measured_from, until, stop, *result);
   writing.join();
   // What is measured ends here; what arrives ends when all has.
-  const std::atomic<bool> never = false;
-  static_cast<void>(
-      await_all(audiences, &Audience::complete, drain_patience, never, "waiting for the rest"));
+  drain(audiences);
   show_progress("");
   const auto delivered = result->delivered;
   for (auto& audience : audiences) audience->finish(*result);

@@ -1,6 +1,7 @@
 // iris-bench: its histogram against exact ranks, its flags, and the built program against a fake
 // node and against its own echo.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
@@ -259,6 +260,41 @@ TEST_CASE("what was due and never sent is told") {
   CHECK(ended.code == 0);
   CHECK(json::parse(ended.out)["unsent"] > 400);
   CHECK(contains(ended.err, "did not keep up"));
+}
+
+TEST_CASE("watch accounts for every update that listeners get") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris first(cluster), second(cluster);
+  const Words words = {
+      "watch",    "-insecure", "-addr",      first.address() + "," + second.address(),
+      "-conns",   "2",         "-listeners", "6",
+      "-sources", "3",         "-rate",      "100",
+      "-warmup",  "100ms",     "-duration",  "1s"};
+  const Ended good = bench(words);
+  INFO(good.err);
+  REQUIRE(good.code == 0);
+  auto report = json::parse(good.out);
+  CHECK(report["written"] == 110);
+  CHECK(report["delivered"] == 2 * 110);  // two listeners a source
+  CHECK(report["lost"] == 0);
+  CHECK(report["duplicated"] == 0);
+  CHECK(report["reordered"] == 0);
+  CHECK(report["delivery_us"]["max"] > 0);
+
+  // Amid the run the nodes forget who is subscribed.
+  std::atomic<int> writes = 0;
+  first.before = [&](std::string_view method, grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "SetValue" || ++writes != 20) return std::nullopt;
+    const std::lock_guard lock(cluster->mutex);
+    for (auto& [session, topics] : cluster->sessions) topics.clear();
+    return std::nullopt;
+  };
+  const Ended bad = bench(words);
+  INFO(bad.err);
+  CHECK(bad.code == 1);
+  report = json::parse(bad.out);
+  CHECK(report["lost"].get<int>() >= 1);
+  CHECK(contains(bad.err, "lost"));
 }
 
 TEST_CASE("iris-bench names the address it cannot reach") {
