@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "src/client.h"
 #include "tests/cluster/ledger.h"
 
 namespace iris::test {
@@ -15,7 +16,13 @@ struct Arguments {
   std::size_t rounds = 1;
   std::uint64_t seed = std::random_device{}();
   bool tls = false;
-  std::size_t megabytes = 32;  // of catchup and backup: data written
+  std::size_t megabytes = 32;      // of catchup and backup: data written
+  std::size_t nodes = 3;           // audit
+  std::uint64_t seconds = 600;     // audit; slow-reader, sessions: of each of the two runs
+  std::uint32_t rate = 2'000;      // audit: writes a second
+  std::uint64_t keys = 1'000'000;  // remove-source
+  std::uint64_t sessions = 10'000;
+  std::uint64_t sources = 1'000;  // sessions
 };
 
 struct Tally {
@@ -25,6 +32,12 @@ struct Tally {
 
 void report(const Ledger& ledger);
 void print_times(const char* what, std::vector<double> times_ms);
+// The share of the sorted times at or below the answer.
+[[nodiscard]] double quantile(const std::vector<double>& times_ms, double share);
+[[nodiscard]] double since(Clock::time_point start);  // in ms
+
+// A client library's client; the addresses are tried in their order.
+[[nodiscard]] Client make_client(const Nodes& nodes, std::vector<std::string> addresses);
 
 // chaos_members.cc: membership and restarts under load.
 Tally members_rounds(const Arguments& arguments);
@@ -38,5 +51,17 @@ Tally disk_rounds(const Arguments& arguments);
 
 // True: as it should be. False: says what is not, as a violation.
 bool expect(bool holds, const std::string& otherwise);
+
+// chaos_audit.cc: a hundred listeners through all that can befall nodes.
+Tally audit_rounds(const Arguments& arguments);
+
+// chaos_listeners.cc: what a listener notices of the death of its node, and others of a great
+// removal.
+Tally listener_failover_rounds(const Arguments& arguments);
+Tally remove_source_rounds(const Arguments& arguments);
+
+// chaos_watch.cc: what many listeners cost, and one that never reads.
+Tally slow_reader_rounds(const Arguments& arguments);
+Tally sessions_rounds(const Arguments& arguments);
 
 }  // namespace iris::test
