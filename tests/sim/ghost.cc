@@ -119,13 +119,16 @@ const raft::Members& Ghost::members_at(raft::Index index) const {
   return found == configurations_.rend() ? no_members : found->second;
 }
 
-void Ghost::commit(const raft::EntryPtr& entry, Chain chain) {
+void Ghost::commit(const raft::EntryPtr& entry, Chain chain, raft::Term by) {
   CHECK(entry->id.index == committed().next());
+  VERIFY(log_.empty() || by >= log_.back().by, "LC",
+         "a leader of an earlier term commits " + to_text(entry->id));
   VERIFY(log_.empty() || entry->id.term >= log_.back().entry->id.term, "SMS",
          "committed terms go down at " + to_text(entry->id));
   Committed next;
   next.entry = entry;
   next.chain = chain;
+  next.by = by;
   next.members_index = members_index_at(committed());
   if (const auto* members = std::get_if<raft::Members>(&entry->payload)) {
     if (!configurations_.empty()) check_members(configurations_.back().second, *members);
@@ -134,6 +137,12 @@ void Ghost::commit(const raft::EntryPtr& entry, Chain chain) {
   }
   apply(next);
   log_.push_back(std::move(next));
+}
+
+raft::Index Ghost::committed_before(raft::Term term) const {
+  const auto after = std::partition_point(log_.begin(), log_.end(),
+                                          [term](const Committed& each) { return each.by < term; });
+  return {static_cast<std::uint64_t>(after - log_.begin())};
 }
 
 void Ghost::apply(Committed& committed) {

@@ -26,6 +26,7 @@ inline constexpr Chain chain_of_nothing = 0x1d5;
 struct Committed {
   raft::EntryPtr entry;
   Chain chain = 0;
+  raft::Term by;              // the term of the leader that committed it
   std::uint64_t digest = 0;   // of the data with this entry applied
   Outcome outcome;            // of a command
   raft::Index members_index;  // of the configuration in force here
@@ -41,8 +42,11 @@ class Ghost {
   [[nodiscard]] const Committed& at(raft::Index index) const;
   [[nodiscard]] Chain chain_at(raft::Index index) const;
   [[nodiscard]] raft::EntryId id_at(raft::Index index) const;
-  // The next entry is committed. REQUIRES: entry.id.index == committed() + 1
-  void commit(const raft::EntryPtr& entry, Chain chain);
+  // The next entry is committed by the leader of term `by`. REQUIRES: entry.id.index == committed()
+  // + 1
+  void commit(const raft::EntryPtr& entry, Chain chain, raft::Term by);
+  // What leaders of terms before this one had committed: a leader of this term holds all of it.
+  [[nodiscard]] raft::Index committed_before(raft::Term term) const;
   [[nodiscard]] const raft::Members& members_at(raft::Index index) const;
   [[nodiscard]] const raft::Members& members() const { return members_at(committed()); }
   [[nodiscard]] raft::Index members_index_at(raft::Index index) const;

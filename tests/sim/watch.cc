@@ -209,11 +209,12 @@ void Watch::check_leader() {
                    [&](raft::NodeId id) { return ghost.voted(id, core.term(), host_.id()); }),
          "QF",
          who() + " leads without the durable votes of a quorum of " + to_text(core.members()));
-  VERIFY(last() >= ghost.committed(), "LC", who() + " leads and lacks committed entries");
-  VERIFY(base_.index > ghost.committed() ||
-             chain_at(std::max(ghost.committed(), base_.index)) ==
-                 ghost.chain_at(std::max(ghost.committed(), base_.index)),
-         "LC", who() + " leads with a log other than the committed one");
+  // A leader that was paused before the last vote came may find that a later term has begun.
+  const raft::Index committed = ghost.committed_before(core.term());
+  VERIFY(last() >= committed, "LC", who() + " leads and lacks committed entries");
+  const raft::Index both = std::max(committed, base_.index);
+  VERIFY(both > ghost.committed() || chain_at(both) == ghost.chain_at(both), "LC",
+         who() + " leads with a log other than the committed one");
 }
 
 // --- Commit.
@@ -240,7 +241,7 @@ void Watch::check_commit() {
         ++world_.stats.member_changes;
         TRACE(host_.tag(), "members " + to_text(std::get<raft::Members>(seen.entry->payload)));
       }
-      ghost.commit(seen.entry, seen.chain);
+      ghost.commit(seen.entry, seen.chain, core.term());
       ++world_.stats.commits;
     }
   } else {
