@@ -72,7 +72,7 @@ void Stream::open(Client& client) {
                            .on_lost =
                                [this](const client::Error& error) {
                                  const std::lock_guard lock(mutex_);
-                                 node_ = "nowhere: " + error.text;
+                                 trouble_ = error.text;
                                },
                            .on_end =
                                [this](const client::Error& error) {
@@ -178,7 +178,8 @@ bool Stream::wants(std::uint16_t source, std::uint16_t key) const {
 
 std::string Stream::difference(const Map& all, std::uint64_t revision) const {
   const std::lock_guard lock(mutex_);
-  const std::string where = " (" + node_ + ")";
+  const std::string where = " (at " + node_ + ", connected " + std::to_string(counts_.connections) +
+                            " times; last lost: " + trouble_ + ")";
   if (in_state_) return "is amid a state" + where;
   const Place until = spans_.back().until;
   if (until < Place{revision, key_end}) {

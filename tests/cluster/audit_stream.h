@@ -83,7 +83,8 @@ class Stream {
   std::vector<Span> spans_;
   StreamCounts counts_;
   std::vector<std::string> complaints_;
-  std::string node_;  // where it is connected, or why it is not
+  std::string node_;     // where it was connected last,
+  std::string trouble_;  // and why the last connection ended
 };
 
 }  // namespace iris::test::audit

@@ -21,7 +21,7 @@ using namespace audit;
 
 constexpr std::size_t fixed_streams = 50;
 constexpr std::size_t roaming_streams = 50;
-constexpr Milliseconds agree_limit{120'000};  // of all streams with the sweep
+constexpr Milliseconds agree_limit{60'000};  // of all streams with the sweep
 // What makes a run worth its name; else it is void.
 constexpr double acknowledged_share_min = 0.3;  // of the writes that were due
 constexpr std::uint64_t seconds_per_fault_max = 20;
@@ -180,6 +180,7 @@ class Audit {
         load_.skipped(), faults_.count(), faults_.summary().c_str(), streams_.size(),
         all.connections, roamed_, all.updates, all.resyncs, quiet_points_, all.lost, all.duplicated,
         all.reordered, all.wrong);
+    if (!good) nodes_.keep_evidence();
     return good && !void_ && all.lost + all.duplicated + all.reordered + all.wrong == 0;
   }
 

@@ -1,6 +1,6 @@
 // What many listeners cost a node: iris-bench watch against real nodes, and the memory these take.
-// Each kind runs it twice, for comparison: with few listeners and many, or with all of them reading
-// and one more that never does.
+// Each kind runs it twice, on fresh nodes, for comparison: with few listeners and many, or with all
+// of them reading and one more that never does.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -50,14 +50,20 @@ struct Run {
   }
 };
 
-// iris-bench watch on all nodes. nullopt: it did not end well; says so.
-std::optional<Run> bench(const Nodes& nodes, std::uint64_t seconds, const Words& more) {
+// iris-bench watch on three fresh nodes. nullopt: it did not end well; says so.
+std::optional<Run> bench(const Arguments& arguments, const Words& more) {
+  Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {"-log-bytes", "16MiB"}});
+  nodes.start_all();
   std::string addresses;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     addresses += (i == 0 ? "" : ",") + nodes.address(i);
   }
-  Words words = {binary("iris-bench"),         "watch", "-addr", addresses, "-duration",
-                 std::to_string(seconds) + "s"};
+  Words words = {binary("iris-bench"),
+                 "watch",
+                 "-addr",
+                 addresses,
+                 "-duration",
+                 std::to_string(arguments.seconds) + "s"};
   if (nodes.tls().folder.empty()) {
     words.emplace_back("-insecure");
   } else {
@@ -70,7 +76,7 @@ std::optional<Run> bench(const Nodes& nodes, std::uint64_t seconds, const Words&
   std::ofstream(output, std::ios::trunc).close();
   Process process = Process::start(words, output, nodes.folder());
   Run run;
-  const auto limit = std::chrono::seconds(seconds) + std::chrono::minutes(5);
+  const auto limit = std::chrono::seconds(arguments.seconds) + std::chrono::minutes(5);
   const bool ended = await(std::chrono::duration_cast<Milliseconds>(limit), [&] {
     run.peak_mib = std::max(run.peak_mib, resident_mib(nodes));
     return !process.running();
@@ -104,18 +110,16 @@ void print(const char* what, const Run& run) {
 }
 
 bool slow_reader(const Arguments& arguments) {
-  Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {"-log-bytes", "16MiB"}});
-  nodes.start_all();
   const Words load = {"-listeners", std::to_string(slow_reader_listeners),
                       "-sources",   "10",
                       "-rate",      "100",
                       "-value",     "2KiB"};
-  const auto without = bench(nodes, arguments.seconds, load);
+  const auto without = bench(arguments, load);
   if (!without) return false;
   print("all read", *without);
   Words more = load;
   more.insert(more.end(), {"-unread", "1"});
-  const auto with = bench(nodes, arguments.seconds, more);
+  const auto with = bench(arguments, more);
   if (!with) return false;
   print("and one that never reads", *with);
   const double grown_mib = with->peak_mib - without->peak_mib;
@@ -130,17 +134,15 @@ bool slow_reader(const Arguments& arguments) {
 }
 
 bool many_sessions(const Arguments& arguments) {
-  Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {"-log-bytes", "16MiB"}});
-  nodes.start_all();
   const std::string sources = std::to_string(arguments.sources);
   const auto load = [&](std::uint64_t listeners) {
     return Words{"-listeners", std::to_string(listeners), "-sources", sources, "-rate", sources};
   };
   // The same writes, and no more listeners than there must be: what these cost is all the same.
-  const auto few = bench(nodes, arguments.seconds, load(arguments.sources));
+  const auto few = bench(arguments, load(arguments.sources));
   if (!few) return false;
   print("one session a source", *few);
-  const auto many = bench(nodes, arguments.seconds, load(arguments.sessions));
+  const auto many = bench(arguments, load(arguments.sessions));
   if (!many) return false;
   print("all sessions", *many);
   const double sessions = static_cast<double>(arguments.sessions - arguments.sources);

@@ -62,9 +62,9 @@ bool has_socket(pid_t process, const std::string& inode) {
 // Of the relay's thread, but for the atomics.
 struct Relay::State {
   explicit State(const std::vector<std::uint16_t>& raft_ports) {
-    for (std::size_t i = 0; i < raft_ports.size(); ++i) {
-      doors.push_back({{loop, tcp::endpoint(asio::ip::make_address_v4(Relay::host), raft_ports[i])},
-                       raft_ports[i]});
+    const auto address = asio::ip::make_address_v4(Relay::host);
+    for (const std::uint16_t port : raft_ports) {
+      doors.push_back({{loop, tcp::endpoint(address, port)}, port});
     }
     for (std::size_t i = 0; i < doors.size(); ++i) accept(i);
     thread = std::thread([this] { loop.run(); });
