@@ -24,6 +24,12 @@ std::string describe(const Operation& operation) {
   if (const auto* source = std::get_if<RemoveSource>(&operation)) {
     return "remove source " + source->source;
   }
+  if (const auto* begin = std::get_if<Subscribe>(&operation)) {
+    return begin->session + " subscribe " + begin->source + "/" + begin->key.value_or("*");
+  }
+  if (const auto* end = std::get_if<Unsubscribe>(&operation)) {
+    return end->session + " unsubscribe " + end->source + "/" + end->key.value_or("*");
+  }
   return "other";
 }
 

@@ -122,7 +122,10 @@ std::string counts_line(const Stats& stats) {
          count("member changes", stats.member_changes) + "; writes " +
          count("ok", stats.writes_ok) + " " + count("refused", stats.writes_failed) + " " +
          count("unknown", stats.writes_unknown) + ", reads " +
-         count("checked", stats.reads_checked) + " " + count("refused", stats.reads_failed);
+         count("checked", stats.reads_checked) + " " + count("refused", stats.reads_failed) + ", " +
+         count("streams", stats.streams) + ", " + count("updates", stats.updates) + ", " +
+         count("bookmarks", stats.bookmarks) + ", " + count("resyncs", stats.resyncs) + ", " +
+         count("takeovers", stats.takeovers) + ", " + count("sessions expired", stats.expired);
 }
 
 class Campaign {

@@ -160,7 +160,13 @@ void Ghost::apply(Committed& committed) {
   }
   const Result<Operation> operation = decode(*command);
   VERIFY(operation.has_value(), "NC", "a committed command does not decode");
-  const Outcome expected = keys_.apply(*operation, revision);
+  Outcome expected;
+  if (SessionModel::knows(*operation)) {
+    keys_.skip(revision);
+    expected = sessions_.apply(*operation, revision);
+  } else {
+    expected = keys_.apply(*operation, revision);
+  }
   VERIFY(expected == committed.outcome, "SMS",
          "the machine's outcome of " + to_text(entry.id) + " is not the model's");
   if (const auto* set = std::get_if<SetValue>(&*operation)) {

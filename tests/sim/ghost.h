@@ -15,6 +15,7 @@
 #include "src/machine.h"
 #include "tests/sim/key_model.h"
 #include "tests/sim/model_disk.h"
+#include "tests/sim/session_model.h"
 
 namespace iris::sim {
 
@@ -70,6 +71,7 @@ class Ghost {
 
   // --- Clients.
   [[nodiscard]] const KeyModel& keys() const { return keys_; }
+  [[nodiscard]] const SessionModel& sessions() const { return sessions_; }
   // Where a value, unique in the run, was committed; 0: not (yet).
   [[nodiscard]] std::uint64_t revision_of(const std::string& value) const;
   // This value's command was answered "not proposed": it must never be committed.
@@ -91,6 +93,7 @@ class Ghost {
   raft::Term highest_term_;
   DataState data_;
   KeyModel keys_;
+  SessionModel sessions_;
   std::map<std::string, std::uint64_t> values_;  // to revision
   std::set<std::string> denied_;
   std::set<std::uint64_t> claimed_;

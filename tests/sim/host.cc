@@ -28,6 +28,7 @@ Host::Host(World& world, std::size_t number)
 }
 
 Host::~Host() {
+  serving_.reset();
   node_.reset();
   store_.reset();
 }
@@ -103,13 +104,21 @@ NodeHooks Host::make_hooks() {
     world_.timeline.after(1, [this, life] { enter_life(life, [this] { node_->flush(); }); });
   };
   hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {
-    if (!doomed_) watch_.applied(entry, outcome);
+    if (doomed_) return;
+    watch_.applied(entry, outcome);
+    if (serving_) serving_->on_applied(entry, outcome);
   };
   hooks.on_installed = [this](raft::Index index) {
-    if (!doomed_) watch_.installed(index);
+    if (doomed_) return;
+    watch_.installed(index);
+    if (serving_) serving_->on_installed(index);
   };
-  hooks.on_trimmed = [](raft::Index) {};
-  hooks.on_sessions_served = [](const SessionsServed&) {};
+  hooks.on_trimmed = [this](raft::Index floor) {
+    if (serving_ && !doomed_) serving_->on_trimmed(floor);
+  };
+  hooks.on_sessions_served = [this](const SessionsServed& served) {
+    if (serving_ && !doomed_) serving_->on_sessions_served(served);
+  };
   hooks.on_halt = [this](bool clean, const Error& why) {
     if (!doomed_) halted(clean, why);
   };
@@ -133,6 +142,7 @@ void Host::make_node() {
   options.cluster_seed = mix(options.raft.seed);
   options.life_seed = mix(options.raft.seed + 1);
   node_ = std::make_unique<Node>(options, *store_, *transport_, make_hooks());
+  if (world_.options.subscribers > 0) serving_ = std::make_unique<Serving>(*this);
 }
 
 void Host::start() {
@@ -144,6 +154,7 @@ void Host::start() {
   enter([this] {
     node_->start();
     if (!doomed_) watch_.started();
+    if (serving_ && !doomed_) serving_->start();
   });
   tick_later();
 }
@@ -151,6 +162,11 @@ void Host::start() {
 void Host::start_as_first() {
   start();
   enter([this] { node_->bootstrap(); });
+}
+
+void Host::tick() {
+  node_->tick();
+  if (serving_ && !doomed_) serving_->tick();
 }
 
 void Host::tick_later() {
@@ -161,7 +177,7 @@ void Host::tick_later() {
     if (state_ == State::paused) {
       tick_missed_ = true;
     } else {
-      enter([this] { node_->tick(); });
+      enter([this] { tick(); });
       if (runs() && world_.now_us() >= dial_at_us_) {
         dial_at_us_ = world_.now_us() + redial_us;
         transport_->dial();
@@ -213,14 +229,14 @@ void Host::resume() {
   const std::uint64_t life = life_;
   // A late timer is one tick; whether it is seen before or after the rest is anybody's guess.
   const bool tick_first = (world_.now_us() & 1) != 0;
-  const auto tick = [&] {
-    if (tick_missed_) enter_life(life, [this] { node_->tick(); });
+  const auto late_tick = [&] {
+    if (tick_missed_) enter_life(life, [this] { tick(); });
   };
-  if (tick_first) tick();
+  if (tick_first) late_tick();
   std::deque<std::function<void()>> backlog;
   backlog.swap(backlog_);
   for (auto& fn : backlog) enter_life(life, std::move(fn));
-  if (!tick_first) tick();
+  if (!tick_first) late_tick();
 }
 
 void Host::enter(std::function<void()> fn) {
@@ -250,6 +266,7 @@ void Host::judge() {
 
 void Host::end(State state) {
   state_ = state;
+  serving_.reset();
   node_.reset();
   transport_.reset();
   store_.reset();

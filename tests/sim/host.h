@@ -14,6 +14,7 @@
 #include "src/node.h"
 #include "tests/sim/model_store.h"
 #include "tests/sim/network.h"
+#include "tests/sim/serving.h"
 #include "tests/sim/watch.h"
 
 namespace iris::sim {
@@ -49,6 +50,8 @@ class Host {
   [[nodiscard]] const Node& node() const;
   [[nodiscard]] ModelStore& store();
   [[nodiscard]] SimTransport& transport();
+  // What it does for Listen streams; nullptr in a run without subscribers.
+  [[nodiscard]] Serving* serving() { return serving_.get(); }
   [[nodiscard]] Watch& watch() { return watch_; }
   [[nodiscard]] const Watch& watch() const { return watch_; }
   [[nodiscard]] bool leads() const;
@@ -106,6 +109,7 @@ class Host {
   };
 
   void make_node();
+  void tick();
   void tick_later();
   void judge();
   void end(State state);
@@ -123,6 +127,7 @@ class Host {
   std::unique_ptr<ModelStore> store_;
   std::unique_ptr<SimTransport> transport_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<Serving> serving_;
   Watch watch_;
   std::vector<std::pair<raft::NodeId, Greeted>> greeted_;  // in this life
   std::uint64_t tick_per_mille_ = 1000;

@@ -1,6 +1,7 @@
 #include "tests/sim/key_model.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace iris::sim {
 
@@ -30,33 +31,53 @@ Outcome KeyModel::apply(const Operation& operation, std::uint64_t revision) {
   return {};
 }
 
+std::size_t KeyModel::changes_after(std::uint64_t revision) const {
+  const auto after = std::upper_bound(
+      changes_.begin(), changes_.end(), revision,
+      [](std::uint64_t point, const Change& change) { return point < change.revision; });
+  return static_cast<std::size_t>(after - changes_.begin());
+}
+
+KeyModel::Slot KeyModel::slot(const std::string& source, const std::string& key) {
+  const auto in = sources_.try_emplace(source).first;
+  const auto at = in->second.try_emplace(key).first;
+  return {in->first, at->first, &at->second};
+}
+
+void KeyModel::add(const Slot& slot, Version version) {
+  changes_.push_back({version.revision, slot.source, slot.key, version.present});
+  slot.versions->push_back(std::move(version));
+}
+
 Outcome KeyModel::set(const SetValue& operation, std::uint64_t revision) {
-  Versions& versions = sources_[operation.source][operation.key];
+  const Slot at = slot(operation.source, operation.key);
+  const Versions& versions = *at.versions;
   const std::uint64_t current =
       versions.empty() || !versions.back().present ? 0 : versions.back().revision;
   if (operation.if_revision && *operation.if_revision != current) {
     return {Outcome::Code::condition_failed, false, current};
   }
-  versions.push_back({revision, true, operation.value});
+  add(at, {revision, true, operation.value});
   return {Outcome::Code::done, true, revision};
 }
 
 Outcome KeyModel::remove(const RemoveValue& operation, std::uint64_t revision) {
-  Versions& versions = sources_[operation.source][operation.key];
+  const Slot at = slot(operation.source, operation.key);
+  const Versions& versions = *at.versions;
   const bool present = !versions.empty() && versions.back().present;
   const std::uint64_t current = present ? versions.back().revision : 0;
   if (operation.if_revision && *operation.if_revision != current) {
     return {Outcome::Code::condition_failed, false, current};
   }
-  if (present) versions.push_back({revision, false, ""});
+  if (present) add(at, {revision, false, ""});
   return {Outcome::Code::done, present, revision};
 }
 
 Outcome KeyModel::remove_source(const RemoveSource& operation, std::uint64_t revision) {
   bool changed = false;
-  for (auto& [key, versions] : sources_[operation.source]) {
+  for (const auto& [key, versions] : sources_[operation.source]) {
     if (versions.empty() || !versions.back().present) continue;
-    versions.push_back({revision, false, ""});
+    add(slot(operation.source, key), {revision, false, ""});
     changed = true;
   }
   return {Outcome::Code::done, changed, revision};

@@ -28,11 +28,31 @@ class KeyModel {
     std::uint64_t revision = 0;
   };
   using Row = std::pair<std::string, std::uint64_t>;  // key, revision
+  // What one command did to one key. The texts live as long as the model.
+  struct Change {
+    std::uint64_t revision = 0;
+    std::string_view source, key;
+    bool present = false;  // it has a value now
+  };
 
   [[nodiscard]] Read value_at(const std::string& source, const std::string& key,
                               std::uint64_t point) const;
   [[nodiscard]] std::vector<Row> keys_at(const std::string& source, std::uint64_t point) const;
   [[nodiscard]] std::vector<std::string> sources_at(std::uint64_t point) const;
+  // Every change of every key, sorted by revision, then key.
+  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
+  // Where those after `revision` begin.
+  [[nodiscard]] std::size_t changes_after(std::uint64_t revision) const;
+  // Calls fn(source, key, revision of its last change, present) for every key there was by `point`.
+  template <class Fn>
+  void for_each_key(std::uint64_t point, const Fn& fn) const {
+    for (const auto& [source, keys] : sources_) {
+      for (const auto& [key, versions] : keys) {
+        const Version* version = version_at(versions, point);
+        if (version != nullptr) fn(source, key, version->revision, version->present);
+      }
+    }
+  }
   // The first point >= `from` at which a read of this key gives exactly `read`; none up to last().
   [[nodiscard]] std::optional<std::uint64_t> point_of(const std::string& source,
                                                       const std::string& key, const Read& read,
@@ -53,7 +73,16 @@ class KeyModel {
   Outcome remove(const RemoveValue& operation, std::uint64_t revision);
   Outcome remove_source(const RemoveSource& operation, std::uint64_t revision);
 
+  struct Slot {
+    std::string_view source, key;
+    Versions* versions;
+  };
+  // Made if it is not there.
+  Slot slot(const std::string& source, const std::string& key);
+  void add(const Slot& slot, Version version);
+
   std::map<std::string, Source> sources_;
+  std::vector<Change> changes_;
   std::uint64_t last_ = 0;
 };
 

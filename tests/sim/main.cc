@@ -18,7 +18,8 @@ constexpr std::string_view usage =
     "usage: iris-sim [--seeds N] [--first S] [--time 60s] [--jobs J] [--keep-going]   many seeds\n"
     "       iris-sim --seed S [--trace]                                              one seed\n"
     "       iris-sim --shrink S                      the least options that still fail\n"
-    "narrowing: [--without FAULT,...] [--safety-ms N] [--calls N] [--check-everything]\n"
+    "narrowing: [--without FAULT,...] [--safety-ms N] [--calls N] [--subscribers N] "
+    "[--check-everything]\n"
     "Without --first a campaign begins at a random seed and prints it. Exit code 1: a seed "
     "failed,\n"
     "2: wrong usage.\n";
@@ -32,6 +33,7 @@ struct CommandLine {
   std::string without;
   std::uint64_t safety_ms = 0;
   std::uint64_t calls = 0;
+  std::optional<std::uint64_t> subscribers;
   bool check_everything = false;
 };
 
@@ -80,6 +82,8 @@ CommandLine parse(int argc, char** argv) {
       line.safety_ms = number();
     } else if (flag == "--calls") {
       line.calls = number();
+    } else if (flag == "--subscribers") {
+      line.subscribers = number();
     } else if (flag == "--check-everything") {
       line.check_everything = true;
     } else {
@@ -94,6 +98,7 @@ void narrow(const CommandLine& line, SimOptions& options) {
   if (!known) refuse(known.error().text);
   if (line.safety_ms > 0) options.safety_us = line.safety_ms * 1000;
   if (line.calls > 0) options.calls_max = line.calls;
+  if (line.subscribers) options.subscribers = *line.subscribers;
   if (line.check_everything) options.check_everything = true;
 }
 
@@ -102,6 +107,7 @@ std::string replay_of(const CommandLine& line) {
   if (!line.without.empty()) text += " --without " + line.without;
   if (line.safety_ms > 0) text += " --safety-ms " + std::to_string(line.safety_ms);
   if (line.calls > 0) text += " --calls " + std::to_string(line.calls);
+  if (line.subscribers) text += " --subscribers " + std::to_string(*line.subscribers);
   if (line.check_everything) text += " --check-everything";
   return text;
 }

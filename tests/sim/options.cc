@@ -109,6 +109,28 @@ void draw_load(Random& random, SimOptions& options) {
       random.between(2, 10) * options.node.raft.election_ticks * options.node.tick_ms / 2;
 }
 
+// From a stream of chance of its own: what is drawn here shifts nothing above.
+void draw_feeds(Random random, SimOptions& options) {
+  options.subscribers = random.between(1, 6);
+  options.subscriber_think_us = random.between(50, 400) * ms << random.below(3);
+  options.read_us = random.between(1, 20) * ms << random.below(6);
+  options.session_ttl_ms =
+      random.below(3) == 0 ? 600'000 : random.between(1'000, 8'000) + 4 * options.node.tick_ms;
+  options.expire_max = random.between(1, 4);
+  options.report_max = random.between(1, 4);
+  ListenersOptions& listeners = options.listeners;
+  listeners.tick_ms = options.node.tick_ms;
+  const std::uint32_t election_ms = options.node.raft.election_ticks * options.node.tick_ms;
+  listeners.isolation_ms = static_cast<std::uint32_t>(random.between(1, 4)) * election_ms;
+  listeners.stall_ms = static_cast<std::uint32_t>(random.between(200, 5'000));
+  if (random.below(5) == 0) return;  // one in five runs with what a real node has
+  listeners.buffer_bytes = random.between(100, 400) << random.below(6);
+  listeners.page_bytes = random.between(64, 512) << random.below(4);
+  listeners.page_rows = random.between(1, 20);
+  listeners.reads_max = random.between(1, 3);
+  listeners.purge_records = random.between(1, 20);
+}
+
 }  // namespace
 
 std::string_view name_of(Fault fault) { return fault_names.at(static_cast<std::size_t>(fault)); }
@@ -123,6 +145,7 @@ SimOptions draw_options(std::uint64_t seed) {
   draw_timers(random, options);
   draw_limits(random, options);
   draw_load(random, options);
+  draw_feeds(Random(seed, 7), options);
   return options;
 }
 
@@ -148,8 +171,9 @@ std::string describe(const SimOptions& options) {
       std::to_string(node.raft.heartbeat_ticks) + ", delay " + std::to_string(options.delay_us) +
       "+" + std::to_string(options.jitter_us) + " us, sync " + std::to_string(options.sync_us) +
       " us, log entries " + std::to_string(node.log_entries_max) + ", clients " +
-      std::to_string(options.clients) + ", wire " + (options.wire ? "bytes" : "values") +
-      ", safety phase " + std::to_string(options.safety_us / second) + " s, faults:";
+      std::to_string(options.clients) + ", subscribers " + std::to_string(options.subscribers) +
+      ", wire " + (options.wire ? "bytes" : "values") + ", safety phase " +
+      std::to_string(options.safety_us / second) + " s, faults:";
   for (std::size_t i = 0; i < fault_count; ++i) {
     if (!options.faults[i]) continue;
     text += ' ';

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "raft/result.h"
+#include "src/listeners.h"
 #include "src/node.h"
 
 namespace iris::sim {
@@ -90,6 +91,15 @@ struct SimOptions {
   std::uint32_t value_bytes_max = 0;
   std::uint64_t calls_max = 0;  // 0: no limit
   std::uint64_t call_ms = 0;    // deadline
+
+  // --- Listen streams.
+  std::uint64_t subscribers = 0;  // 0: none, and nodes serve none
+  ListenersOptions listeners;
+  std::uint64_t session_ttl_ms = 0;
+  std::size_t expire_max = 0;             // sessions in one command
+  std::size_t report_max = 0;             // sessions in one report
+  std::uint64_t subscriber_think_us = 0;  // mean pause between two things a subscriber does
+  std::uint64_t read_us = 0;  // that a slow one takes for what is under way to it, at most
 
   [[nodiscard]] bool has(Fault fault) const { return faults[static_cast<std::size_t>(fault)]; }
 };

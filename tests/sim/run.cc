@@ -10,6 +10,7 @@
 #include "tests/sim/nemesis.h"
 #include "tests/sim/operators.h"
 #include "tests/sim/report.h"
+#include "tests/sim/subscriber.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -33,7 +34,11 @@ class Run {
     world_.on_process_end = [this](Host& host, std::uint64_t life) {
       calls_.process_ended(host, life);
       nemesis_.process_ended(host);
+      for (const auto& subscriber : subscribers_) subscriber->process_ended(host, life);
     };
+    for (std::uint64_t i = 0; i < options.subscribers; ++i) {
+      subscribers_.push_back(std::make_unique<Subscriber>(world_, calls_, i));
+    }
   }
 
   void begin_trace(bool trace) { begin_report(world_.options.seed, &world_.timeline, trace); }
@@ -49,6 +54,7 @@ class Run {
     sweep();
     world_.stats.seeds = 1;
     world_.stats.simulated_us = world_.now_us();
+    world_.stats.expired = world_.ghost.sessions().expirations();
     return {world_.stats, world_.timeline.hash()};
   }
 
@@ -74,6 +80,7 @@ class Run {
     }
     operators_.start();
     workload_.start();
+    for (const auto& subscriber : subscribers_) subscriber->start();
   }
 
   void safety() {
@@ -99,6 +106,7 @@ class Run {
     TRACE(-1, "--- convergence " + when);
     workload_.stop();
     nemesis_.heal_all();
+    for (const auto& subscriber : subscribers_) subscriber->settle();
     const std::uint64_t until_us = world_.now_us() + 2 * patience_us() + snapshots_us();
     std::string why;
     while (!agree(why)) {
@@ -257,6 +265,12 @@ class Run {
       why = "calls are open";
       return false;
     }
+    for (std::size_t i = 0; i < subscribers_.size(); ++i) {
+      const std::string lacks = subscribers_[i]->lacks();
+      if (lacks.empty()) continue;
+      why = "S" + std::to_string(i) + " " + lacks;
+      return false;
+    }
     return true;
   }
 
@@ -307,6 +321,7 @@ class Run {
   Nemesis nemesis_;
   Operators operators_;
   Workload workload_;
+  std::vector<std::unique_ptr<Subscriber>> subscribers_;
   Random random_;
   std::uint64_t lives_ = 0;
 };

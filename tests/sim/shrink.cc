@@ -28,6 +28,7 @@ class Shrinker {
     }
     std::fprintf(stderr, "%s", text_.c_str());
     drop_faults();
+    drop_subscribers();
     halve(&SimOptions::safety_us, 100'000);
     if (best_.calls_max == 0) {
       SimOptions limited = best_;
@@ -63,6 +64,14 @@ class Shrinker {
     }
   }
 
+  void drop_subscribers() {
+    while (best_.subscribers > 0) {
+      SimOptions fewer = best_;
+      --fewer.subscribers;
+      if (!try_it(fewer, std::to_string(fewer.subscribers) + " subscribers")) break;
+    }
+  }
+
   // Cuts in halves, then in quarters of what is left.
   void halve(std::uint64_t SimOptions::*number, std::uint64_t least) {
     for (const std::uint64_t part : {2, 4, 8}) {
@@ -83,11 +92,13 @@ class Shrinker {
       without += without.empty() ? " --without " : ",";
       without += name_of(static_cast<Fault>(i));
     }
-    std::printf("%ssmallest: iris-sim --seed %llu%s --safety-ms %llu%s --trace\n%s\n",
-                text_.c_str(), static_cast<unsigned long long>(best_.seed), without.c_str(),
-                static_cast<unsigned long long>(best_.safety_us / 1000),
-                best_.calls_max > 0 ? (" --calls " + std::to_string(best_.calls_max)).c_str() : "",
-                describe(best_).c_str());
+    std::printf(
+        "%ssmallest: iris-sim --seed %llu%s --safety-ms %llu --subscribers %llu%s --trace\n%s\n",
+        text_.c_str(), static_cast<unsigned long long>(best_.seed), without.c_str(),
+        static_cast<unsigned long long>(best_.safety_us / 1000),
+        static_cast<unsigned long long>(best_.subscribers),
+        best_.calls_max > 0 ? (" --calls " + std::to_string(best_.calls_max)).c_str() : "",
+        describe(best_).c_str());
   }
 
   SimOptions best_;

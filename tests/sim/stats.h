@@ -26,6 +26,12 @@ struct Stats {
   std::uint64_t writes_unknown = 0;
   std::uint64_t reads_checked = 0;
   std::uint64_t reads_failed = 0;
+  std::uint64_t streams = 0;    // Listen calls
+  std::uint64_t updates = 0;    // judged, marks too
+  std::uint64_t bookmarks = 0;  // that arrived
+  std::uint64_t resyncs = 0;
+  std::uint64_t takeovers = 0;
+  std::uint64_t expired = 0;  // sessions
   std::array<std::uint64_t, fault_count> faults{};
 
   void add(const Stats& other) {

@@ -25,7 +25,10 @@ enum class Stream : std::uint64_t {
   workload = 4,
   members = 5,
   phases = 6,
+  feeds = 7,    // what is drawn of the options
   hosts = 100,  // + number of the host
+  subscribers = 1'000'000'000,
+  streams = 2'000'000'000,
 };
 
 class World {

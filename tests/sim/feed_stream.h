@@ -1,0 +1,90 @@
+// FeedStream: one Listen call of a subscriber at one process, and the connection it uses: what is
+// written arrives in order and a little later, and is lost when the connection or the process is.
+// One thread. Owns what is under way, and the FeedJudge of the stream. Lives until both ends know
+// that it is over.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/listeners.h"
+#include "tests/sim/feed_judge.h"
+#include "tests/sim/random.h"
+
+namespace iris::sim {
+
+class Host;
+class World;
+
+class FeedStream;
+
+// The client's end.
+class FeedReader {
+ public:
+  virtual ~FeedReader() = default;
+  virtual void heard(const FeedStream& from, const Update& update) = 0;
+  // nullopt: the connection broke, or the call was refused.
+  virtual void over(const FeedStream& from, std::optional<StreamEnd> end) = 0;
+};
+
+class FeedStream final : public iris::Stream, public std::enable_shared_from_this<FeedStream> {
+ public:
+  struct Pace {
+    std::size_t window = 1;     // updates under way before the writer must wait
+    std::uint64_t read_us = 0;  // at most, that the client takes for one update
+  };
+
+  // `reader` is told until abandon(), cut() or over().
+  FeedStream(Host& host, ListenSpec spec, Pace pace, Random random, FeedReader& reader);
+
+  // The call leaves the client.
+  void begin();
+  // The client reads nothing, or reads on.
+  void set_reading(bool reading);
+  // The client forgets the stream and goes on reading it: it has taken the session over elsewhere.
+  void abandon() { reader_ = nullptr; }
+  // The client's end is gone; the node hears of it after `delay_us`.
+  void cut(std::uint64_t delay_us);
+  void process_ended(const Host& host, std::uint64_t life);
+
+  [[nodiscard]] const Host& host() const { return host_; }
+  [[nodiscard]] const FeedJudge* judge() const { return judge_ ? &*judge_ : nullptr; }
+  // The node serves it.
+  [[nodiscard]] bool is_open() const { return id_.has_value(); }
+  [[nodiscard]] bool is_idle() const { return way_.empty(); }
+  // Neither end will hear of it any more.
+  [[nodiscard]] bool is_over() const { return over_; }
+
+  // --- iris::Stream
+  bool write(const UpdatePtr& update, bool more) override;
+  void close(StreamEnd end, const std::string& text) override;
+
+ private:
+  void arrive_later();
+  void arrive();
+  void end(std::optional<StreamEnd> end);
+  void tell_end();
+  [[nodiscard]] std::uint64_t latency_us();
+
+  Host& host_;
+  World& world_;
+  const std::uint64_t life_;
+  const ListenSpec spec_;
+  const Pace pace_;
+  Random random_;
+  FeedReader* reader_;
+  std::optional<FeedJudge> judge_;  // once the node took the call
+  std::optional<ListenerId> id_;
+  std::deque<UpdatePtr> way_;  // to the client
+  bool reading_ = true;
+  bool arriving_ = false;  // an event is under way
+  bool blocked_ = false;   // the writer waits for writable()
+  bool ending_ = false;    // the end comes behind what is under way
+  std::optional<StreamEnd> end_;
+  bool over_ = false;
+};
+
+}  // namespace iris::sim

@@ -1,0 +1,47 @@
+// Serving: what a process does for Listen streams besides its node: Listeners and SessionTerms of
+// production, wired to node, store and transport as src/server.cc does.
+// One thread. Owns both, for one life of a process. Knows no client: a stream is an iris::Stream.
+#pragma once
+
+#include <cstdint>
+
+#include "src/listeners.h"
+#include "src/sessions.h"
+#include "src/transport.h"
+
+namespace iris::sim {
+
+class Host;
+
+class Serving {
+ public:
+  // REQUIRES: the host's node, store and transport are those of this life, and outlive this.
+  explicit Serving(Host& host);
+  ~Serving();
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+  void start() { listeners_.start(); }  // after Node::start()
+  void tick();
+  void on_applied(const raft::EntryPtr& entry, const Outcome& outcome);
+  void on_installed(raft::Index index) { listeners_.on_installed(index); }
+  void on_trimmed(raft::Index floor) { listeners_.on_trimmed(floor); }
+  void on_sessions_served(const SessionsServed& served) { terms_.on_served(served.sessions); }
+
+  [[nodiscard]] Listeners& listeners() { return listeners_; }
+
+ private:
+  class NodeHistory;
+  [[nodiscard]] ListenersHooks listeners_hooks();
+  [[nodiscard]] SessionTermsHooks terms_hooks();
+  void pump();
+
+  Host& host_;
+  const std::uint64_t life_;
+  std::unique_ptr<NodeHistory> history_;
+  bool pump_scheduled_ = false;
+  Listeners listeners_;
+  SessionTerms terms_;
+};
+
+}  // namespace iris::sim

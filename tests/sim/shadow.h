@@ -1,0 +1,56 @@
+// Shadow: the map that a subscriber builds from its streams alone, over all of them, and the
+// question whether it equals the state at a revision (invariant WR of hazards.md): of every key
+// that it is subscribed to and that changed since, exactly the last value.
+// One thread. Owns the map. Knows no stream: what is told twice is left out before.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "src/update.h"
+#include "tests/sim/ghost.h"
+
+namespace iris::sim {
+
+class Shadow {
+ public:
+  // `marks`: its streams tell RESYNC and SYNCED. Else removals from whole sources may be missed
+  // where the log was trimmed; that alone such a client cannot be told.
+  Shadow(const Ghost& ghost, std::string session, bool marks)
+      : ghost_(ghost), session_(std::move(session)), marks_(marks) {}
+
+  void forget();
+  void begin_state() { rows_.clear(); }
+  void take_row(const Update& update);  // of a state under way
+  void end_state(std::uint64_t revision);
+  void take(const Update& update);
+
+  // Empty: it equals the state at `revision`. Else what differs.
+  [[nodiscard]] std::string differs(std::uint64_t revision) const;
+
+ private:
+  using Name = std::pair<std::string, std::string>;
+  struct Entry {
+    std::string value;
+    std::uint64_t revision = 0;  // of the value
+    std::uint64_t seen = 0;      // it was so at this revision
+  };
+  // The subscriptions to a name that stand, as of a revision.
+  struct Cover {
+    std::uint64_t since = SessionModel::never;  // of the oldest
+    bool single = false;                        // to this very key
+  };
+  [[nodiscard]] Cover cover(const std::string& source, const std::string& key,
+                            std::uint64_t revision) const;
+
+  const Ghost& ghost_;
+  const std::string session_;
+  const bool marks_;
+  std::map<Name, Entry> entries_;
+  std::map<Name, Entry> rows_;
+};
+
+}  // namespace iris::sim
