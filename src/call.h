@@ -208,6 +208,29 @@ class UnaryMethod final : public Method {
   std::vector<std::unique_ptr<Call>> spare_;
 };
 
+// So many rows of a stream may be held back until they fill a packet. Each costs a turn through
+// queue and loop: where these are slow, 64 KiB of small rows take seconds, and a client that hears
+// nothing for so long gives the stream up, again and again.
+inline constexpr std::size_t rows_held_max = 16;
+
+// Which rows of a stream may wait to share a packet with the next.
+class RowPacking {
+ public:
+  // `more`: another row follows at once.
+  [[nodiscard]] bool may_wait(bool more) {
+    // Never the first: it carries the initial metadata, and gRPC 1.51 holds both back until
+    // something else is written, without an end to the operation.
+    const bool waits = more && std::exchange(begun_, true) && held_ < rows_held_max;
+    begun_ = true;
+    held_ = waits ? held_ + 1 : 0;
+    return waits;
+  }
+
+ private:
+  bool begun_ = false;  // something was written
+  std::size_t held_ = 0;
+};
+
 template <class Request, class Row>
 class StreamMethod;
 
@@ -244,12 +267,10 @@ class StreamCall final : public Completion {
     state_ = State::writing;
     dropped_ = method_.gate_.is_sealed();
     if (dropped_) return;  // gone() will say that it was lost
-    // Never the first: it carries the initial metadata, and gRPC 1.51 holds both back until
-    // something else is written, without an end to the operation.
-    const bool may_wait = more && std::exchange(begun_, true);
-    begun_ = true;
-    writer_.Write(row, may_wait ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions(),
-                  this);
+    writer_.Write(
+        row,
+        packing_.may_wait(more) ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions(),
+        this);
   }
   // REQUIRES: !writing(), finish() was not called.
   void finish(const grpc::Status& status) {
@@ -310,7 +331,7 @@ class StreamCall final : public Completion {
   grpc::ServerAsyncWriter<Row> writer_{&context_};
   Gone gone_{*this};
   State state_ = State::asked;
-  bool begun_ = false;  // something was written
+  RowPacking packing_;
   bool gone_seen_ = false;
   bool dropped_ = false;  // the write under way was never started: the server is down
   std::unique_ptr<StreamHandler<Request, Row>> handler_;

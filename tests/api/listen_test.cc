@@ -1,9 +1,11 @@
 // Listen through gRPC, as the clients of 2017 used it, and with the newer fields. What streams
 // carry is tested in tests/listeners; here it is the gRPC end.
+#include <atomic>
 #include <map>
 #include <optional>
 #include <thread>
 
+#include "src/call.h"
 #include "tests/api/server.h"
 #include "tests/catch.h"
 
@@ -310,6 +312,39 @@ TEST_CASE("a stream that nobody reads is broken off by a stop") {
   const auto begin = std::chrono::steady_clock::now();
   server.stop(200);
   REQUIRE(std::chrono::steady_clock::now() - begin < 5s);
+}
+
+TEST_CASE("rows share packets, but none is held back for long") {
+  RowPacking packing;
+  CHECK_FALSE(packing.may_wait(true));  // the first never
+  for (int packet = 0; packet < 3; ++packet) {
+    for (std::size_t row = 0; row < rows_held_max; ++row) CHECK(packing.may_wait(true));
+    CHECK_FALSE(packing.may_wait(true));
+  }
+  CHECK(packing.may_wait(true));
+  CHECK_FALSE(packing.may_wait(false));
+  for (std::size_t row = 0; row < rows_held_max; ++row) CHECK(packing.may_wait(true));
+  CHECK_FALSE(packing.may_wait(true));
+}
+
+// Else a client that gives silent streams up would begin anew for ever.
+TEST_CASE("what a slow node has to tell comes bit by bit, not at the end") {
+  constexpr std::uint64_t updates = 400;
+  TestServer server;
+  subscribe(server, "S", "s");
+  for (std::uint64_t i = 0; i < updates; ++i) set(server, "s", std::to_string(i), "");
+  std::atomic<bool> over = false;
+  std::thread burden([&] {
+    while (!over) server.on_loop([] { std::this_thread::sleep_for(2ms); });
+  });
+  Listening listening(server, "S");
+  listening.next();
+  listening.next();
+  const auto written = server.on_loop([&] { return server.listeners().status().delivered; });
+  over = true;
+  burden.join();
+  CHECK(written < updates / 2);
+  for (std::uint64_t i = 2; i < updates; ++i) CHECK(listening.next().key() == std::to_string(i));
 }
 
 TEST_CASE("a deadline ends a stream") {

@@ -1,8 +1,7 @@
 #include "tests/cluster/faults.h"
 
-#include <signal.h>
-
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <numeric>
 #include <thread>
