@@ -183,6 +183,7 @@ void Ghost::check_members(const raft::Members& from, const raft::Members& to) co
   const bool leaves = !from.outgoing.empty() && to.outgoing.empty();
   const auto ids = [](const std::vector<raft::Member>& list) {
     std::vector<raft::NodeId> result;
+    result.reserve(list.size());
     for (const raft::Member& member : list) result.push_back(member.id);
     return result;
   };

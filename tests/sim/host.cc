@@ -58,12 +58,12 @@ std::pair<raft::Index, raft::Members> Host::latest_members() const {
     return {status.members_index, status.members};
   }
   const LogState& log = disk_->log();
-  for (auto entry = log.entries.rbegin(); entry != log.entries.rend(); ++entry) {
-    if (const auto* members = std::get_if<raft::Members>(&(*entry)->payload)) {
-      return {(*entry)->id.index, *members};
-    }
-  }
-  return {log.floor.members_index, log.floor.members};
+  const auto last =
+      std::find_if(log.entries.rbegin(), log.entries.rend(), [](const raft::EntryPtr& entry) {
+        return std::holds_alternative<raft::Members>(entry->payload);
+      });
+  if (last == log.entries.rend()) return {log.floor.members_index, log.floor.members};
+  return {(*last)->id.index, std::get<raft::Members>((*last)->payload)};
 }
 
 std::uint64_t Host::paused_us() const {
@@ -74,6 +74,7 @@ std::uint64_t Host::paused_us() const {
 
 void Host::wipe() {
   CHECK(!runs());
+  is_first_ = false;
   if (disk_ != nullptr) world_.bury(std::move(disk_));
   Random random = world_.random(Stream::hosts, number_ * 1000 + disks_++);
   // A small number that tells host and folder, so that a trace can be read.
@@ -155,13 +156,14 @@ void Host::start() {
     node_->start();
     if (!doomed_) watch_.started();
     if (serving_ && !doomed_) serving_->start();
+    if (!doomed_ && is_first_ && !node_->initialized()) node_->bootstrap();
   });
   tick_later();
 }
 
 void Host::start_as_first() {
+  is_first_ = true;
   start();
-  enter([this] { node_->bootstrap(); });
 }
 
 void Host::tick() {

@@ -63,7 +63,8 @@ class Host {
   // --- The process.
   // REQUIRES: !runs()
   void start();
-  void start_as_first();  // and bootstraps
+  // And bootstraps, as this and later processes do where the folder holds no cluster yet.
+  void start_as_first();
   // REQUIRES: runs()
   void crash(ModelDisk::Crash how);
   void crash_after_effects(std::uint64_t effects, ModelDisk::Crash how);
@@ -132,6 +133,7 @@ class Host {
   std::vector<std::pair<raft::NodeId, Greeted>> greeted_;  // in this life
   std::uint64_t tick_per_mille_ = 1000;
   bool may_fail_ = false;
+  bool is_first_ = false;  // told to bootstrap, until the folder is lost
 
   std::deque<std::function<void()>> backlog_;  // while paused
   bool tick_missed_ = false;

@@ -195,7 +195,7 @@ void Nemesis::swizzle() {
 
 // --- Processes.
 
-void Nemesis::crash(Host& host) {
+void Nemesis::crash(Host& host) const {
   ModelDisk::Crash how;
   how.log = world_.options.crash_keeps_nothing ? ModelDisk::Keep::none : ModelDisk::Keep::some;
   how.data = how.log;

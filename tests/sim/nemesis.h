@@ -30,7 +30,7 @@ class Nemesis {
   void heal_all();
 
   // How a process ends when somebody kills it.
-  void crash(Host& host);
+  void crash(Host& host) const;
   // A process has ended, by the nemesis or by itself: it comes back after a while.
   void process_ended(Host& host);
   // These members will be removed some day, for all that is known: no other may be lost with them.

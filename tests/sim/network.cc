@@ -127,9 +127,9 @@ void Network::dispatch(std::size_t from, std::size_t to, Envelope envelope, bool
 
 void Network::arrive(std::size_t from, std::size_t to, const Envelope& envelope) {
   Link& on = link(from, to);
-  on.queued_bytes -= std::min(on.queued_bytes, envelope.bytes);
   Host& target = *world_.hosts[to];
   if (on.connection != envelope.connection) return;
+  on.queued_bytes -= envelope.bytes;
   if (!target.runs() || target.id() != envelope.to) return;
   if (envelope.hello) return target.greet(envelope.from, envelope.from_life);
   if (envelope.encoded.empty()) {
@@ -185,11 +185,21 @@ void Network::clog(std::size_t from, std::size_t to, std::uint64_t until_us) {
   on.clogged_until_us = std::max(on.clogged_until_us, until_us);
 }
 
+void Network::cut(Link& on) {
+  ++on.connection;
+  on.queued_bytes = 0;
+  on.free_at_us = 0;
+  on.in_order_us = 0;
+}
+
 void Network::heal() {
+  const std::uint64_t soon_us =
+      world_.now_us() + world_.options.delay_us + world_.options.jitter_us;
   for (Link& on : links_) {
     on.blocked = 0;
     on.clogged_until_us = 0;
-    on.free_at_us = 0;
+    // A slow link may have bytes for minutes in its queue.
+    if (on.free_at_us > soon_us || on.in_order_us > soon_us) cut(on);
   }
 }
 

@@ -35,8 +35,9 @@ class Network {
   void block(std::size_t from, std::size_t to) { ++link(from, to).blocked; }
   void unblock(std::size_t from, std::size_t to);
   void clog(std::size_t from, std::size_t to, std::uint64_t until_us);
-  // What is under way is lost.
-  void cut(std::size_t from, std::size_t to) { ++link(from, to).connection; }
+  // The connection ends: what is under way and what is queued is lost.
+  void cut(std::size_t from, std::size_t to) { cut(link(from, to)); }
+  // Every link works; a connection that has much to deliver still is cut.
   void heal();
   // Loss, duplicates, reordering and small bandwidth: on as drawn, or off everywhere.
   void set_calm(bool calm) { calm_ = calm; }
@@ -56,6 +57,7 @@ class Network {
   [[nodiscard]] const Link& link(std::size_t from, std::size_t to) const {
     return links_[from * hosts_ + to];
   }
+  static void cut(Link& on);
   [[nodiscard]] static Envelope envelope_of(const Host& from, raft::NodeId to, const Link& on);
   std::uint64_t arrival_us(Link& on, std::size_t bytes, bool ordered);
   void dispatch(std::size_t from, std::size_t to, Envelope envelope, bool ordered);

@@ -1,5 +1,6 @@
 #include "tests/sim/operators.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -191,22 +192,15 @@ void Operators::start_stray() {
   host->start();
 }
 
-// The cluster can do without the folder that is there now; and if the other one is a member's, then
-// the members look for that member, and for no other, at this address.
+// The cluster can do without the folder that is there now, and does without the other one: a member
+// whose place was given to a newcomer is not looked for there while that one is a learner.
 bool Operators::may_bring_back(const Host& host, raft::NodeId id) const {
   if (!host.was_here(id) || host.life() == 0 || !nemesis_.may_lose(host.id())) return false;
-  for (const raft::Members& members : world_.members_in_force()) {
-    bool is_member = false;
-    bool is_found = true;
-    for (const auto* list : {&members.voters, &members.outgoing, &members.learners}) {
-      for (const raft::Member& member : *list) {
-        is_member |= member.id == id;
-        is_found &= (member.id == id) == (member.address == host.address());
-      }
-    }
-    if (is_member && !is_found) return false;
-  }
-  return true;
+  const std::vector<raft::Members> in_force = world_.members_in_force();
+  return std::none_of(in_force.begin(), in_force.end(), [id](const raft::Members& members) {
+    return contains(members.voters, id) || contains(members.outgoing, id) ||
+           contains(members.learners, id);
+  });
 }
 
 void Operators::start_removed() {

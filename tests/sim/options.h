@@ -46,7 +46,7 @@ enum class Fault : std::uint8_t {
   cold_cache,     // reads that only the disk can answer
   wipe,           // a folder is lost; the host comes back as a new node
   old_folder,     // the folder of a node that was removed is started again
-  stray_folder,   // a folder that was thought lost is found and started on its host again
+  stray_folder,   // a lost folder of a node that was replaced is found and started on its host
   join,           // a new host joins, is promoted
   remove,         // a follower or learner is removed
   remove_leader,  // the leader is removed
