@@ -197,10 +197,10 @@ std::string Stream::difference(const Map& all, std::uint64_t revision) const {
       const std::pair name(source, key);
       const std::string here = describe(map_, name);
       const std::string there = describe(all, name);
-      if (here != there) {
-        return "has at " + source_name(source) + " " + key_name(key) + " " + here +
-               ", the cluster " + there + where;
-      }
+      if (here == there) continue;
+      std::string text = "has at " + source_name(source) + " " + key_name(key) + " " + here;
+      text.append(", the cluster ").append(there).append(where);
+      return text;
     }
   }
   return "";
