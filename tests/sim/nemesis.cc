@@ -339,7 +339,7 @@ void Nemesis::lose_folder() {
 
 // --- Healing.
 
-void Nemesis::reset_host(Host& host) {
+void Nemesis::reset_host(Host& host) const {
   host.disarm();
   if (host.state() == Host::State::paused) host.resume();
   DiskProfile& profile = host.disk().profile;

@@ -57,7 +57,7 @@ class Nemesis {
   void stall_process(Host* host);
   void break_disk(Fault fault);
   void lose_folder();
-  void reset_host(Host& host);
+  void reset_host(Host& host) const;
   void set_disk_profile(Host& host);
 
   World& world_;
