@@ -26,6 +26,7 @@
 #include "src/notify.h"
 #include "src/own_address.h"
 #include "src/peers.h"
+#include "src/scheduling.h"
 #include "src/sessions.h"
 #include "src/stela.h"
 #include "src/tls.h"
@@ -125,6 +126,7 @@ struct Server::State {
   void post(std::function<void()> job) { asio::post(loop, std::move(job)); }
 
   const Options options;
+  Scheduling scheduling;
   int exit_code = exit_ok;
   asio::io_context loop{1};
   asio::steady_timer ticker{loop};
@@ -431,6 +433,7 @@ void Server::State::tick() {
     const raft::Core& core = node->core();
     listeners->tick(core.leader().value != 0);
     terms->tick(core.leader(), core.term(), core.role() == raft::Role::leader);
+    scheduling.tick();
     tick();
   });
 }

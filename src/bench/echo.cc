@@ -13,6 +13,7 @@
 #include "src/call.h"
 #include "src/client/credentials.h"
 #include "src/completion.h"
+#include "src/scheduling.h"
 
 namespace iris::bench {
 namespace {
@@ -122,6 +123,7 @@ Status run_echo(const Options& options) {
   asio::signal_set signals(loop, SIGINT, SIGTERM);
   signals.async_wait([&](std::error_code, int) { echo.stop(); });
   say("echo on port " + std::to_string(options.port));
+  Scheduling::set_all(true);  // as a server with much to do
   loop.run();
   return Unit{};
 }
