@@ -107,7 +107,8 @@ class Run {
     workload_.stop();
     nemesis_.heal_all();
     for (const auto& subscriber : subscribers_) subscriber->settle();
-    const std::uint64_t until_us = world_.now_us() + 2 * patience_us() + snapshots_us();
+    const std::uint64_t until_us =
+        world_.now_us() + 2 * patience_us() + snapshots_us() + streams_us();
     std::string why;
     while (!agree(why)) {
       if (world_.now_us() >= until_us) violation("LV", "no agreement " + when + ": " + why);
@@ -144,6 +145,15 @@ class Run {
     const std::uint64_t windows = 1 + bytes / options.node.snapshot_window_bytes;
     const std::uint64_t round_us = 2 * (options.delay_us + options.jitter_us) + options.sync_us;
     return world_.hosts.size() * windows * round_us;
+  }
+
+  // A stream may have to tell everything again, at the pace of its reader.
+  [[nodiscard]] std::uint64_t streams_us() const {
+    std::uint64_t longest_us = 0;
+    for (const auto& subscriber : subscribers_) {
+      longest_us = std::max(longest_us, subscriber->retold_us(world_.ghost.committed().value));
+    }
+    return longest_us;
   }
 
   // A random set of hosts that is a quorum of every configuration that somebody acts on.

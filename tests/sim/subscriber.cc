@@ -56,6 +56,11 @@ void Subscriber::process_ended(const Host& host, std::uint64_t life) {
   if (stream_) stream_->process_ended(host, life);
 }
 
+std::uint64_t Subscriber::retold_us(std::uint64_t updates) const {
+  const SimOptions& options = world_.options;
+  return (1 + updates / pace_.window) * (options.delay_us + options.jitter_us + pace_.read_us);
+}
+
 const SessionModel::Session* Subscriber::session() const {
   return world_.ghost.sessions().find(name_);
 }

@@ -24,6 +24,8 @@ class Subscriber final : public FeedReader {
   ~Subscriber() override;
   void start();
   // From now on it stays, reads, and listens only at members.
+  // How long it may take at the most to be told so many updates.
+  [[nodiscard]] std::uint64_t retold_us(std::uint64_t updates) const;
   void settle();
   void process_ended(const Host& host, std::uint64_t life);
   // Empty: it was told everything up to the last commit, and its map is what it must be.
