@@ -12,6 +12,9 @@ using Kind = CommandView::Kind;
 
 constexpr std::uint64_t sweep_ms = 50;  // between looks at every listener
 
+constexpr const char* unknown_text =
+    "the session has no subscriptions, or they expired: subscribe again";
+
 bool changes_session(Kind kind) {
   return kind == Kind::subscribe || kind == Kind::unsubscribe || kind == Kind::expire_sessions;
 }
@@ -255,8 +258,11 @@ void Listeners::Hub::loaded(Listener& listener, Loaded& result) {
   for (const raft::EntryPtr& entry : std::exchange(listener.changes, {})) {
     if (!apply_change(listener, entry->id.index.value, parse_applied(*entry))) return;
   }
-  if (listener.begun) return begin_state(listener, true);
-  begin(listener);
+  if (!listener.begun) return begin(listener);
+  // It may have expired in what came by snapshot, even if it was made in there: who is not told
+  // would wait for updates for ever.
+  if (!listener.known) return close(listener, StreamEnd::not_found, unknown_text);
+  begin_state(listener, true);
 }
 
 void Listeners::Hub::begin(Listener& listener) {
@@ -266,8 +272,7 @@ void Listeners::Hub::begin(Listener& listener) {
   if (listener.spec.send_initial) return begin_state(listener, false);
   if (after == 0) return replay_from(listener, listener.filter.first_since().value_or(applied));
   if (!listener.known) {
-    return close(listener, StreamEnd::not_found,
-                 "the session has no subscriptions, or they expired: subscribe again");
+    return close(listener, StreamEnd::not_found, unknown_text);
   }
   // Past the barrier, a revision beyond what is applied never was one of this cluster's: a restored
   // backup, or another cluster (hazard 86).

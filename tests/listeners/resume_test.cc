@@ -255,6 +255,28 @@ TEST_CASE("an installed snapshot is told to streams that asked, state to all (ha
   CHECK(plain.take() == Texts{"s/k=4@10"});
 }
 
+TEST_CASE("a session that expired before an installed snapshot ends its stream (hazard 91)") {
+  Fixture test;
+  test.cluster.subscribe("one", "s");
+  test.cluster.subscribe("back", "s");
+  RecordedStream gone;
+  RecordedStream back;
+  RecordedStream unseen;
+  test.listen(gone, {"one"});
+  test.listen(back, {"back", 2});
+  test.listen(unseen, {"unseen"});
+  test.cluster.subscribe("unseen", "s");  // 3, and all that follows: while this node was cut off
+  test.cluster.apply(ExpireSessions{3, {"one", "back", "unseen"}});  // 4
+  test.cluster.subscribe("back", "t");                               // 5
+  test.cluster.set("t", "k", "1");                                   // 6
+  test.node.install();
+  test.node.settle();
+  CHECK(gone.end == StreamEnd::not_found);
+  CHECK(gone.text == "the session has no subscriptions, or they expired: subscribe again");
+  CHECK(unseen.end == StreamEnd::not_found);
+  CHECK(back.take() == Texts{"resync@6", "t/k=1@6", "synced@6"});
+}
+
 TEST_CASE("after a restart a client goes on where it was, graves and all (hazard 86)") {
   Fixture test;
   test.cluster.subscribe("one", "s");

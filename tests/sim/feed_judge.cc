@@ -42,6 +42,7 @@ void FeedJudge::told(const Update& update) {
          text("is told of " + std::to_string(update.revision) + ", which is not committed"));
   const bool mark = update.op != Update::Op::put && update.op != Update::Op::remove;
   VERIFY(!mark || marks_, "WF", text("is told a mark and asked for none"));
+  if (begun_ == 0) begun_ = update.revision;
   switch (update.op) {
     case Update::Op::bookmark:
       return bookmark(update.revision);
@@ -99,9 +100,22 @@ void FeedJudge::resync(std::uint64_t revision) {
   VERIFY(
       revision >= revision_, "WO",
       text("is told RESYNC " + std::to_string(revision) + " after " + std::to_string(revision_)));
+  check_alive(revision);
   in_state_ = true;
   state_revision_ = revision_ = revision;
   rows_.clear();
+}
+
+// A session that the stream has served and that is gone by now has no state: its end is told, or
+// its client waits for ever.
+void FeedJudge::check_alive(std::uint64_t revision) const {
+  const SessionModel::Session* session = ghost_.sessions().find(spec_.session);
+  if (session == nullptr || begun_ == 0) return;
+  const bool gone = begun_ < session->expired && session->expired <= revision &&
+                    (!session->known || session->known_since > revision);
+  VERIFY(!gone, "WR",
+         text("is told a state at " + std::to_string(revision) + ", and its session expired at " +
+              std::to_string(session->expired)));
 }
 
 void FeedJudge::synced(std::uint64_t revision) {

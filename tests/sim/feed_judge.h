@@ -43,6 +43,7 @@ class FeedJudge {
 
   void bookmark(std::uint64_t revision);
   void resync(std::uint64_t revision);
+  void check_alive(std::uint64_t revision) const;
   void synced(std::uint64_t revision);
   void row(const Update& update);
   void late_row(const Update& update) const;
@@ -70,6 +71,7 @@ class FeedJudge {
 
   std::size_t next_ = 0;        // of KeyModel::changes(): all before was told, or not due
   std::uint64_t revision_ = 0;  // of the last update or mark
+  std::uint64_t begun_ = 0;     // of the first
   bool in_state_ = false;
   std::optional<std::uint64_t> state_revision_;  // of RESYNC
   std::map<Name, Row> rows_;                     // of the state under way
