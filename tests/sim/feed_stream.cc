@@ -1,5 +1,6 @@
 #include "tests/sim/feed_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tests/sim/report.h"
@@ -92,6 +93,11 @@ void FeedStream::cut(std::uint64_t delay_us) {
       self->id_.reset();
     });
   });
+}
+
+bool FeedStream::is_read() const {
+  return std::all_of(way_.begin(), way_.end(),
+                     [](const UpdatePtr& update) { return update->op == Update::Op::bookmark; });
 }
 
 void FeedStream::arrive_later() {

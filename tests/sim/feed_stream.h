@@ -54,7 +54,8 @@ class FeedStream final : public iris::Stream, public std::enable_shared_from_thi
   [[nodiscard]] const FeedJudge* judge() const { return judge_ ? &*judge_ : nullptr; }
   // The node serves it.
   [[nodiscard]] bool is_open() const { return id_.has_value(); }
-  [[nodiscard]] bool is_idle() const { return way_.empty(); }
+  // Nothing is under way to the client but heartbeats: to a slow one, some always are.
+  [[nodiscard]] bool is_read() const;
   // Neither end will hear of it any more.
   [[nodiscard]] bool is_over() const { return over_; }
 

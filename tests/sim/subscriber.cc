@@ -73,7 +73,7 @@ std::string Subscriber::lacks() const {
     return "was not told that its session expired";
   }
   if (!subscribed) return "is not subscribed to anything";
-  if (!stream_->is_idle()) return "has not read all";
+  if (!stream_->is_read()) return "has not read all";
   const std::uint64_t committed = world_.ghost.committed().value;
   if (const char* what = stream_->judge()->lacks(committed)) return what;
   if (in_state_) return "is in the middle of a state";
