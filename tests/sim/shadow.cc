@@ -29,14 +29,14 @@ void Shadow::take(const Update& update) {
 }
 
 Shadow::Cover Shadow::cover(const std::string& source, const std::string& key,
-                            std::uint64_t revision) const {
+                            std::uint64_t changed, std::uint64_t revision) const {
   Cover cover;
   const SessionModel::Session* session = ghost_.sessions().find(session_);
   if (session == nullptr) return cover;
   for (const SessionModel::Subscription& each : session->standing) {
     if (each.since > revision || !each.covers(source, key)) continue;
     cover.since = std::min(cover.since, each.since);
-    cover.single |= each.key.has_value();
+    cover.single |= each.key.has_value() && each.since < changed;
   }
   return cover;
 }
@@ -46,7 +46,7 @@ std::string Shadow::differs(std::uint64_t revision) const {
   ghost_.keys().for_each_key(revision, [&](const std::string& source, const std::string& key,
                                            std::uint64_t changed, bool present) {
     if (!difference.empty()) return;
-    const Cover covered = cover(source, key, revision);
+    const Cover covered = cover(source, key, changed, revision);
     if (covered.since == SessionModel::never) return;
     const auto found = entries_.find({source, key});
     const bool known = found != entries_.end();

@@ -41,10 +41,10 @@ class Shadow {
   // The subscriptions to a name that stand, as of a revision.
   struct Cover {
     std::uint64_t since = SessionModel::never;  // of the oldest
-    bool single = false;                        // to this very key
+    bool single = false;                        // to this very key, before it changed last
   };
   [[nodiscard]] Cover cover(const std::string& source, const std::string& key,
-                            std::uint64_t revision) const;
+                            std::uint64_t changed, std::uint64_t revision) const;
 
   const Ghost& ghost_;
   const std::string session_;

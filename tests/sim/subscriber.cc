@@ -65,11 +65,20 @@ const SessionModel::Session* Subscriber::session() const {
   return world_.ghost.sessions().find(name_);
 }
 
+// That its session expired. Before the first update the node may not have begun, and then finds an
+// unknown session: that of a client which subscribes when it listens.
+bool Subscriber::is_to_be_told() const {
+  const SessionModel::Session* session = this->session();
+  if (!stream_ || stream_->judge() == nullptr || session == nullptr) return false;
+  const std::uint64_t begun = stream_->judge()->begun();
+  return begun > 0 && session->expired > begun;
+}
+
 std::string Subscriber::lacks() const {
   const SessionModel::Session* session = this->session();
   const bool subscribed = session != nullptr && !session->standing.empty();
   if (!stream_ || stream_->judge() == nullptr || !stream_->is_open()) return "has no stream";
-  if (session != nullptr && session->expired > stream_->judge()->opened()) {
+  if (is_to_be_told()) {
     return "was not told that its session expired";
   }
   if (!subscribed) return "is not subscribed to anything";
@@ -120,9 +129,7 @@ void Subscriber::act_settled() {
   if (stream_ && !serves(stream_->host())) leave(0);
   const SessionModel::Session* session = this->session();
   const bool subscribed = session != nullptr && !session->standing.empty();
-  const bool to_be_told = stream_ && stream_->judge() != nullptr && session != nullptr &&
-                          session->expired > stream_->judge()->opened();
-  if (!subscribed && !to_be_told && !expired_ && calls_.open() == 0) subscribe(false);
+  if (!subscribed && !is_to_be_told() && !expired_ && calls_.open() == 0) subscribe(false);
 }
 
 void Subscriber::stop_reading() {

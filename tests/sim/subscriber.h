@@ -46,6 +46,7 @@ class Subscriber final : public FeedReader {
   void take_over();
   void drop_former();
 
+  [[nodiscard]] bool is_to_be_told() const;
   [[nodiscard]] Host* pick_voice();
   [[nodiscard]] Host* pick_listening();
   [[nodiscard]] bool serves(const Host& host) const;
