@@ -29,8 +29,10 @@ class FeedJudge {
 
   void told(const Update& update);
   void ended(StreamEnd end) const;
-  // The revision of the first update or mark; 0: none yet.
-  [[nodiscard]] std::uint64_t begun() const { return begun_; }
+  // What was committed when the node took the call.
+  [[nodiscard]] std::uint64_t opened() const { return opened_; }
+  // Something was told.
+  [[nodiscard]] bool has_begun() const { return begun_ > 0; }
   // nullptr: all that is due up to `revision` was told, and no state is half told; else what lacks.
   [[nodiscard]] const char* lacks(std::uint64_t revision) const;
 

@@ -70,8 +70,7 @@ const SessionModel::Session* Subscriber::session() const {
 bool Subscriber::is_to_be_told() const {
   const SessionModel::Session* session = this->session();
   if (!stream_ || stream_->judge() == nullptr || session == nullptr) return false;
-  const std::uint64_t begun = stream_->judge()->begun();
-  return begun > 0 && session->expired > begun;
+  return stream_->judge()->has_begun() && session->expired > stream_->judge()->opened();
 }
 
 std::string Subscriber::lacks() const {
