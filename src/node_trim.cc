@@ -11,7 +11,14 @@ namespace {
 constexpr std::size_t keep_quarters = 3;
 // A look at the log is due after a sixteenth of the limit was written.
 constexpr std::size_t checks_per_limit = 16;
-constexpr std::uint64_t disk_check_ms = 1'000;
+// A fast disk takes some ten megabytes in this time.
+constexpr std::uint64_t disk_check_ms = 100;
+// How many times its limit the log may have while somebody who gets on still needs it.
+constexpr std::size_t held_for_laggards = 2;
+// More for one that is being sent a snapshot, or has just got one: if the log were trimmed past it
+// before it has caught up, the whole transfer would have been for nothing, and the next one as well
+// (hazard 66).
+constexpr std::size_t held_for_the_fed = 8;
 
 }  // namespace
 
@@ -69,19 +76,33 @@ raft::Index Trimmer::wanted_floor(const raft::CoreStatus& status) const {
   return floor;
 }
 
-raft::Index Trimmer::held_back(const raft::CoreStatus& status, raft::Index floor) const {
+bool Trimmer::longer_than(std::size_t limits, const raft::CoreStatus& status) const {
   const std::uint64_t entries = status.last.value + 1 - status.first.value;
-  const bool too_long = status.log_bytes > 2 * host_.options.log_bytes_max ||
-                        entries > 2 * host_.options.log_entries_max;
-  if (too_long) return floor;
+  return status.log_bytes > limits * host_.options.log_bytes_max ||
+         entries > limits * host_.options.log_entries_max;
+}
+
+raft::Index Trimmer::held_back(const raft::CoreStatus& status, raft::Index wanted) {
+  raft::Index floor = wanted;
   for (const raft::PeerStatus& peer : status.peers) {
+    if (peer.snapshot) {
+      if (peer.active) fed_.insert(peer.id);
+      continue;  // what is on its way counts below
+    }
+    const bool fed = fed_.contains(peer.id);
+    // Just after a snapshot it has not yet said what it has.
+    const raft::Index has =
+        fed && peer.match < host_.floor ? raft::Index{peer.next.value - 1} : peer.match;
+    if (!peer.active || has >= wanted) fed_.erase(peer.id);
     // One below the floor already needs a snapshot; one that is silent may stay so.
-    if (peer.active && !peer.snapshot && peer.match >= host_.floor) {
-      floor = std::min(floor, peer.match);
+    const std::size_t limits = fed ? held_for_the_fed : held_for_laggards;
+    if (peer.active && has >= host_.floor && !longer_than(limits, status)) {
+      floor = std::min(floor, has);
     }
   }
   const std::optional<raft::Index> sending = sender_.oldest();
-  return sending ? std::min(floor, *sending) : floor;
+  if (sending && !longer_than(held_for_the_fed, status)) floor = std::min(floor, *sending);
+  return floor;
 }
 
 void Trimmer::trim(raft::Index floor) {

@@ -177,6 +177,8 @@ bool Server::State::open_store() {
   store::RocksOptions rocks;
   rocks.path = options.raft_dir;
   rocks.post = [this](std::function<void()> job) { post(std::move(job)); };
+  // Growth is refused first; what RocksDB does behind the scenes may use half of the reserve.
+  rocks.disk_kept_free_bytes = options.disk_reserve_bytes / 2;
   auto opened = store::open_rocks(std::move(rocks));
   if (!opened) return refuse(exit_failure, opened.error().text);
   store = std::move(*opened);

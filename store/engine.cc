@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "raft/check.h"
+#include "store/room.h"
 
 namespace iris::store {
 
@@ -42,6 +43,10 @@ class FailStop final : public rocksdb::EventListener {
 rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm) {
   rocksdb::DBOptions common;
   common.env = options.env != nullptr ? options.env : rocksdb::Env::Default();
+  if (options.room != nullptr) {
+    common.sst_file_manager = options.room->files();
+    common.write_buffer_manager = options.room->memtables();
+  }
   common.listeners.push_back(std::make_shared<FailStop>(options.path, alarm));
   common.paranoid_checks = true;
   common.max_bgerror_resume_count = 0;
@@ -88,6 +93,7 @@ rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
   records.write_buffer_size = options.log_memtable_bytes;
   records.max_write_buffer_number = options.memtables_max;
   records.compression = rocksdb::kNoCompression;
+  records.disable_auto_compactions = options.run_lane != nullptr;
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;
   table.block_size = 32u << 10;
@@ -118,6 +124,7 @@ rocksdb::ColumnFamilyOptions rows_options(const RocksOptions& options,
   rows.memtable_whole_key_filtering = true;
   rows.level_compaction_dynamic_level_bytes = true;
   rows.compression = best_compression();
+  rows.disable_auto_compactions = options.run_lane != nullptr;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.cache_index_and_filter_blocks = true;  // the cache is the bound of what reading costs

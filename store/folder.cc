@@ -57,7 +57,7 @@ Result<std::uint64_t> random_id() {
   return id;
 }
 
-Result<Folder> Folder::open(const std::string& path) {
+Result<Folder> Folder::open(const std::string& path, raft::NodeId first_self) {
   CHECK(!path.empty());
   Folder folder(without_trailing_slash(path));
   if (Status made = make_folder(folder.path_); !made)
@@ -65,7 +65,7 @@ Result<Folder> Folder::open(const std::string& path) {
   if (Status locked = folder.lock(); !locked) {
     return fail(locked.error().code, locked.error().text);
   }
-  Status read = exists(folder.identity_path()) ? folder.read_identity() : folder.begin();
+  Status read = exists(folder.identity_path()) ? folder.read_identity() : folder.begin(first_self);
   if (!read) return fail(read.error().code, read.error().text);
   return folder;
 }
@@ -109,7 +109,7 @@ Status Folder::read_identity() {
   return remove_tree(staging_path());
 }
 
-Status Folder::begin() {
+Status Folder::begin(raft::NodeId first_self) {
   if (exists(unfinished_path())) {  // nothing of that attempt was ever acknowledged to anybody
     for (const std::string& part : {log_path(), data_path(), mark_path(), staging_path()}) {
       if (Status removed = remove_tree(part); !removed) return removed;
@@ -120,9 +120,12 @@ Status Folder::begin() {
       return fail(Errc::corrupt, identity_path() + " is missing, though " + part + " is there");
     }
   }
-  const Result<std::uint64_t> id = random_id();
-  if (!id) return fail(id.error().code, id.error().text);
-  self_ = raft::NodeId{*id};
+  self_ = first_self;
+  if (self_ == raft::NodeId{}) {
+    const Result<std::uint64_t> id = random_id();
+    if (!id) return fail(id.error().code, id.error().text);
+    self_ = raft::NodeId{*id};
+  }
   is_new_ = true;
   return replace_file(unfinished_path(), identity_text(self_));
 }

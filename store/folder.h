@@ -25,7 +25,8 @@ class Folder {
  public:
   // Makes the folder where there is none; takes the lock; reads whose it is. Errc::busy names the
   // process that has it, Errc::refused the newer format, Errc::corrupt what is damaged or missing.
-  static Result<Folder> open(const std::string& path);
+  // `first_self` is what a new folder's node is called; 0: random.
+  static Result<Folder> open(const std::string& path, raft::NodeId first_self = {});
 
   // No database has been made in it yet: make them, then complete().
   [[nodiscard]] bool is_new() const { return is_new_; }
@@ -42,7 +43,7 @@ class Folder {
   explicit Folder(std::string path) : path_(std::move(path)) {}
   Status lock();
   Status read_identity();
-  Status begin();
+  Status begin(raft::NodeId first_self);
   [[nodiscard]] std::string identity_path() const { return path_ + "/identity"; }
   [[nodiscard]] std::string unfinished_path() const { return path_ + "/identity.new"; }
 

@@ -3,6 +3,7 @@
 #include <rocksdb/options.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "raft/check.h"
@@ -18,6 +19,7 @@
 #include "store/log_work.h"
 #include "store/mailbox.h"
 #include "store/recovery.h"
+#include "store/room.h"
 #include "store/views.h"
 
 namespace iris::store {
@@ -48,6 +50,20 @@ struct ImportSlot {
 void yield_to_others() {
   const int niceness = ::getpriority(PRIO_PROCESS, 0) + bulk_niceness;
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, niceness));
+}
+
+const char* thread_name(LaneName lane) {
+  switch (lane) {
+    case LaneName::log:
+      return "iris-log";
+    case LaneName::data:
+      return "iris-data";
+    case LaneName::read:
+      return "iris-read";
+    case LaneName::bulk:
+      return "iris-bulk";
+  }
+  return "";
 }
 
 class RocksStore final : public Store {
@@ -82,11 +98,11 @@ class RocksStore final : public Store {
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
-  [[nodiscard]] DiskUse disk_use() const override { return gauge_.use(); }
+  [[nodiscard]] DiskUse disk_use() const override;
 
  private:
   template <class Job>
-  std::unique_ptr<Lane<Job>> make_lane(const char* name, std::size_t jobs_max,
+  std::unique_ptr<Lane<Job>> make_lane(LaneName lane, std::size_t jobs_max,
                                        std::function<void(std::vector<Job>&, Answers&)> run);
   Result<Done> flip(std::shared_ptr<const Staged> staged);
   void run_reads(std::vector<ReadJob>& jobs, Answers& answers);
@@ -147,11 +163,15 @@ Status RocksStore::open() {
 
 template <class Job>
 std::unique_ptr<Lane<Job>> RocksStore::make_lane(
-    const char* name, std::size_t jobs_max, std::function<void(std::vector<Job>&, Answers&)> run) {
-  return std::make_unique<Lane<Job>>(
-      name, jobs_max, typename Lane<Job>::Hooks{std::move(run), [this](Answers answers) {
-                                                  mailbox_.put(std::move(answers));
-                                                }});
+    LaneName lane, std::size_t jobs_max, std::function<void(std::vector<Job>&, Answers&)> run) {
+  typename Lane<Job>::Hooks hooks{std::move(run),
+                                  [this](Answers answers) { mailbox_.put(std::move(answers)); }};
+  typename Lane<Job>::Runner runner;
+  if (options_.run_lane) {
+    runner = [this, lane](std::function<void()> work) { options_.run_lane(lane, std::move(work)); };
+  }
+  return std::make_unique<Lane<Job>>(thread_name(lane), jobs_max, std::move(hooks),
+                                     std::move(runner));
 }
 
 void RocksStore::start(Events events) {
@@ -160,20 +180,22 @@ void RocksStore::start(Events events) {
   alarm_.listen(
       [this](const Error& error) { mailbox_.put({[this, error] { events_.failed(error); }}); });
   log_lane_ = make_lane<LogJob>(
-      "iris-log", lane_jobs_max,
+      LaneName::log, lane_jobs_max,
       [this](std::vector<LogJob>& jobs, Answers& answers) { log_->run(jobs, answers); });
-  data_lane_ = make_lane<DataJob>("iris-data", lane_jobs_max,
+  data_lane_ = make_lane<DataJob>(LaneName::data, lane_jobs_max,
                                   [this](std::vector<DataJob>& jobs, Answers& answers) {
                                     data_->run(jobs, answers);
                                     gauge_.refresh();
+                                    options_.room->free_is(gauge_.use().free_bytes);
                                   });
   read_lane_ = make_lane<ReadJob>(
-      "iris-read", lane_jobs_max,
+      LaneName::read, lane_jobs_max,
       [this](std::vector<ReadJob>& jobs, Answers& answers) { run_reads(jobs, answers); });
-  bulk_lane_ = make_lane<BulkJob>("iris-bulk", 1, [](std::vector<BulkJob>& jobs, Answers& answers) {
-    for (const BulkJob& job : jobs) job(answers);
-  });
-  bulk([](Answers&) { yield_to_others(); });
+  bulk_lane_ =
+      make_lane<BulkJob>(LaneName::bulk, 1, [](std::vector<BulkJob>& jobs, Answers& answers) {
+        for (const BulkJob& job : jobs) job(answers);
+      });
+  if (!options_.run_lane) bulk([](Answers&) { yield_to_others(); });
   data_->data().on_retired([this] { bulk([this](Answers&) { data_->data().reap(); }); });
 }
 
@@ -188,6 +210,13 @@ RocksStore::~RocksStore() {
   alarm_.listen(nullptr);
   import_.reset();
   mailbox_.close();  // before the data goes: an answer may hold a view of it
+}
+
+// What is in memory only will be on the disk: it is not free any more.
+DiskUse RocksStore::disk_use() const {
+  DiskUse use = gauge_.use();
+  use.free_bytes -= std::min(use.free_bytes, options_.room->unwritten_bytes());
+  return use;
 }
 
 // --- Writes.
@@ -230,7 +259,8 @@ void RocksStore::trim(raft::SnapshotMark floor, Done done) {
 Result<RocksStore::Done> RocksStore::flip(std::shared_ptr<const Staged> staged) {
   FlipJob job{std::move(staged), {}};
   std::future<Result<std::shared_ptr<Family>>> flipped = job.flipped.get_future();
-  CHECK(data_lane_->push(std::move(job)));  // it stops after this lane
+  CHECK(data_lane_->push(std::move(job)));          // it stops after this lane
+  if (options_.run_lane) data_lane_->run_queued();  // nobody else would, while this one runs
   Result<std::shared_ptr<Family>> family = flipped.get();
   if (!family) return fail(family.error().code, family.error().text);
   // Weak: an answer that is never run must not keep the family. Gone already: a later one follows.
@@ -331,7 +361,8 @@ Result<std::unique_ptr<Store>> open_rocks(RocksOptions options) {
   CHECK(options.post != nullptr);
   CHECK(!options.path.empty());
   CHECK(options.data_files_open_max >= data_files_open_min);
-  Result<Folder> folder = Folder::open(options.path);
+  options.room = std::make_shared<Room>(options.env, options.disk_kept_free_bytes);
+  Result<Folder> folder = Folder::open(options.path, options.first_self);
   if (!folder) return fail(folder.error().code, folder.error().text);
   auto store = std::make_unique<RocksStore>(std::move(options), std::move(*folder));
   if (Status opened = store->open(); !opened) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +20,10 @@ class Env;
 }
 
 namespace iris::store {
+
+class Room;
+
+enum class LaneName { log, data, read, bulk };
 
 struct RocksOptions {
   // The raft folder. Made (mode 0700) where there is none. REQUIRES: not empty.
@@ -39,11 +44,20 @@ struct RocksOptions {
   int log_files_open_max = 64;
   std::size_t import_file_bytes = 64u << 20;  // a received snapshot becomes files of this size
 
+  // RocksDB begins no work behind the scenes that would leave less than this of the disk free.
+  std::uint64_t disk_kept_free_bytes = 64u << 20;
+
   // For tests only. Another file system beneath both instances; nullptr: the real one.
   rocksdb::Env* env = nullptr;
   // Called on a lane when a step of an installation is done. In their order: install noted, family
   // made, files moved, data flipped, old data dropped, log restarted.
   std::function<void(std::string_view step)> on_step;
+  // The lanes have no threads: what each has to do is given to this, to be run later, on the loop,
+  // each lane's in its order; what has not run when the store goes is dropped. Compactions are off.
+  std::function<void(LaneName lane, std::function<void()> work)> run_lane;
+  raft::NodeId first_self;  // of a new folder; 0: random
+  // Made by open_rocks(); nullptr: RocksDB takes what it wants (room.h).
+  std::shared_ptr<Room> room;
 };
 
 // Errc::busy: another process has the folder (names its pid). Errc::refused: written by a newer

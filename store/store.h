@@ -100,7 +100,8 @@ struct Events {
 
 struct DiskUse {
   std::uint64_t used_bytes = 0;
-  std::uint64_t free_bytes = 0;  // of the file system
+  // Of the file system, less what the store holds in memory and will write there.
+  std::uint64_t free_bytes = 0;
 };
 
 class Store {

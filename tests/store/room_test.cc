@@ -1,0 +1,81 @@
+// Room on the disk for what RocksDB does behind the scenes.
+#include <sys/statvfs.h>
+
+#include <algorithm>
+
+#include "tests/store/fixture.h"
+
+#include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
+
+namespace iris::store::test {
+
+namespace {
+
+std::uint64_t free_bytes(const std::string& path) {
+  struct statvfs found = {};
+  REQUIRE(::statvfs(path.c_str(), &found) == 0);
+  return std::uint64_t{found.f_bavail} * found.f_frsize;
+}
+
+constexpr std::size_t value_bytes = 64u << 10;
+constexpr std::uint64_t values = 256;  // 16 MiB
+
+// The same few keys again and again, so that a compaction leaves little of them.
+void overwrite(Opened& node) {
+  std::vector<raft::EntryPtr> entries;
+  for (std::uint64_t i = 1; i <= values; ++i) entries.push_back(entry(1, i));
+  node.await_durable(node.write(std::move(entries), raft::HardState{{1}, {}}));
+  for (std::uint64_t i = 1; i <= values; ++i) {
+    node.apply(1, i, [i](Batch& batch) {
+      batch.put(Table::values, std::to_string(i % 4),
+                std::string(value_bytes, static_cast<char>('a' + i % 20)));
+    });
+    node.await_applied(i);
+  }
+}
+
+std::size_t tables(const std::string& raft_folder) {
+  return files_in(raft_folder + "/data", ".sst").size();
+}
+
+}  // namespace
+
+TEST_CASE("what is only in memory is not free space any more (hazard 96)") {
+  const TempFolder folder;
+  Opened node(folder.raft(), [](RocksOptions& options) {
+    options.data_memtable_bytes = 4 * values * value_bytes;
+  });
+  const std::size_t tables_before = tables(folder.raft());
+  overwrite(node);
+  REQUIRE(tables(folder.raft()) == tables_before);
+  const std::uint64_t before = free_bytes(folder.path());
+  const std::uint64_t told = node->disk_use().free_bytes;
+  const std::uint64_t after = free_bytes(folder.path());
+  REQUIRE(told + values * value_bytes <= std::max(before, after));
+}
+
+TEST_CASE("a compaction is put off while it would not fit, and nothing fails (hazard 96)") {
+  const TempFolder folder;
+  constexpr std::size_t many = 12;
+  const auto small = [](RocksOptions& options) {
+    options.data_memtable_bytes = 1u << 20;
+    options.data_memtables_merged = 1;
+  };
+  {
+    Opened node(folder.raft(), [&](RocksOptions& options) {
+      small(options);
+      options.disk_kept_free_bytes = std::uint64_t{1} << 60;  // nothing ever fits
+    });
+    overwrite(node);
+    REQUIRE(node.loop().run_until([&] { return tables(folder.raft()) >= many; }));
+    REQUIRE(node.failures.empty());
+    REQUIRE(node.read(Table::values, "1").has_value());
+  }
+  Opened node(folder.raft(), small);
+  node.await_durable(node.write({entry(1, values + 1)}));
+  node.apply(1, values + 1, [](Batch& batch) { batch.put(Table::values, "k", "v"); });
+  REQUIRE(node.loop().run_until([&] { return tables(folder.raft()) < many; }));
+  REQUIRE(node.failures.empty());
+}
+
+}  // namespace iris::store::test
