@@ -31,6 +31,7 @@ Host::~Host() {
   serving_.reset();
   node_.reset();
   store_.reset();
+  if (twin_ != nullptr) static_cast<void>(twin_->hand());
 }
 
 Node& Host::node() {
@@ -41,7 +42,8 @@ const Node& Host::node() const {
   CHECK(node_ != nullptr);
   return *node_;
 }
-ModelStore& Host::store() {
+store::Store& Host::store() {
+  if (twin_ != nullptr) return *twin_;
   CHECK(store_ != nullptr);
   return *store_;
 }
@@ -75,16 +77,24 @@ std::uint64_t Host::paused_us() const {
 void Host::wipe() {
   CHECK(!runs());
   is_first_ = false;
+  if (rocks_ != nullptr) lost_rocks_[id().value] = std::move(rocks_);
   if (disk_ != nullptr) world_.bury(std::move(disk_));
   Random random = world_.random(Stream::hosts, number_ * 1000 + disks_++);
   // A small number that tells host and folder, so that a trace can be read.
   const raft::NodeId id{(number_ + 1) * 100 + disks_};
   disk_ = std::make_unique<ModelDisk>(id, random.next());
+  if (world_.options.rocks) {
+    rocks_ = std::make_unique<RocksDisk>(*disk_, world_.digests, random.next());
+  }
   state_ = State::off;
 }
 
 void Host::bring_back(raft::NodeId id) {
   CHECK(!runs() && was_here(id));
+  if (rocks_ != nullptr) {
+    lost_rocks_[disk_->self().value] = std::move(rocks_);
+    rocks_ = std::move(lost_rocks_.at(id.value));
+  }
   std::unique_ptr<ModelDisk> found = world_.exhume(id);
   world_.bury(std::move(disk_));
   disk_ = std::move(found);
@@ -126,23 +136,31 @@ NodeHooks Host::make_hooks() {
   return hooks;
 }
 
+void Host::make_store() {
+  const Schedule schedule = [this, life = life_](std::uint64_t delay_us, std::function<void()> fn) {
+    world_.timeline.after(
+        delay_us, [this, life, fn = std::move(fn)]() mutable { enter_life(life, std::move(fn)); });
+  };
+  if (rocks_ != nullptr) {
+    TwinStore::Hooks hooks{schedule, [this] { return effect(); }, [this] { doomed_ = true; }};
+    twin_ = std::make_unique<TwinStore>(*rocks_, std::move(hooks), mix(id().value + life_));
+    return;
+  }
+  store_ = std::make_unique<ModelStore>(*disk_, schedule);
+  store_->set_gate([this] { return effect(); });
+}
+
 void Host::make_node() {
   ++life_;
   ++world_.stats.starts;
-  store_ = std::make_unique<ModelStore>(
-      *disk_, [this, life = life_](std::uint64_t delay_us, std::function<void()> fn) {
-        world_.timeline.after(delay_us, [this, life, fn = std::move(fn)]() mutable {
-          enter_life(life, std::move(fn));
-        });
-      });
-  store_->set_gate([this] { return effect(); });
+  make_store();
   transport_ = std::make_unique<SimTransport>(*this);
   NodeOptions options = world_.options.node;
   options.address = address_;
   options.raft.seed = mix(world_.options.seed ^ mix(number_ * 1'000'003 + life_));
   options.cluster_seed = mix(options.raft.seed);
   options.life_seed = mix(options.raft.seed + 1);
-  node_ = std::make_unique<Node>(options, *store_, *transport_, make_hooks());
+  node_ = std::make_unique<Node>(options, store(), *transport_, make_hooks());
   if (world_.options.subscribers > 0) serving_ = std::make_unique<Serving>(*this);
 }
 
@@ -189,6 +207,16 @@ void Host::tick_later() {
   });
 }
 
+void Host::preload(raft::ClusterId cluster, const raft::EntryPtr& first) {
+  if (rocks_ != nullptr) return rocks_->preload(cluster, first);
+  disk_->preload(cluster, first);
+}
+
+void Host::disarm() {
+  effects_left_ = UINT64_MAX;
+  if (rocks_ != nullptr) rocks_->files().die_after(UINT64_MAX);
+}
+
 void Host::crash(ModelDisk::Crash how) {
   CHECK(runs() && !inside_);
   ++world_.stats.crashes;
@@ -201,6 +229,8 @@ void Host::crash_after_effects(std::uint64_t effects, ModelDisk::Crash how) {
   CHECK(runs());
   effects_left_ = effects;
   crash_ = how;
+  // Or amid what RocksDB does with one of them, whichever comes first.
+  if (rocks_ != nullptr) rocks_->files().die_after(1 + effects);
 }
 
 bool Host::effect() {
@@ -271,8 +301,14 @@ void Host::end(State state) {
   serving_.reset();
   node_.reset();
   transport_.reset();
-  store_.reset();
-  disk_->crash(crash_);
+  if (rocks_ != nullptr) {
+    std::unique_ptr<store::Store> real = twin_->hand();
+    twin_.reset();
+    rocks_->crash(std::move(real), crash_.log != ModelDisk::Keep::none);
+  } else {
+    store_.reset();
+    disk_->crash(crash_);
+  }
   backlog_.clear();
   greeted_.clear();
   doomed_ = false;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +15,9 @@
 #include "src/node.h"
 #include "tests/sim/model_store.h"
 #include "tests/sim/network.h"
+#include "tests/sim/rocks_disk.h"
 #include "tests/sim/serving.h"
+#include "tests/sim/twin_store.h"
 #include "tests/sim/watch.h"
 
 namespace iris::sim {
@@ -48,7 +51,7 @@ class Host {
   // REQUIRES: runs()
   [[nodiscard]] Node& node();
   [[nodiscard]] const Node& node() const;
-  [[nodiscard]] ModelStore& store();
+  [[nodiscard]] store::Store& store();
   [[nodiscard]] SimTransport& transport();
   // What it does for Listen streams; nullptr in a run without subscribers.
   [[nodiscard]] Serving* serving() { return serving_.get(); }
@@ -65,10 +68,12 @@ class Host {
   void start();
   // And bootstraps, as this and later processes do where the folder holds no cluster yet.
   void start_as_first();
+  // As if this configuration had been its first entry. REQUIRES: never started.
+  void preload(raft::ClusterId cluster, const raft::EntryPtr& first);
   // REQUIRES: runs()
   void crash(ModelDisk::Crash how);
   void crash_after_effects(std::uint64_t effects, ModelDisk::Crash how);
-  void disarm() { effects_left_ = UINT64_MAX; }
+  void disarm();
   void pause();
   void resume();
   // Ticks take this many thousandths of what they should.
@@ -109,6 +114,7 @@ class Host {
     bool accepted = false;
   };
 
+  void make_store();
   void make_node();
   void tick();
   void tick_later();
@@ -125,7 +131,10 @@ class Host {
   std::uint64_t disks_ = 0;  // made here so far
   State state_ = State::off;
   std::uint64_t life_ = 0;
+  std::unique_ptr<RocksDisk> rocks_;  // in the tier of the production store; then the twin runs
+  std::map<std::uint64_t, std::unique_ptr<RocksDisk>> lost_rocks_;  // of folders that were wiped
   std::unique_ptr<ModelStore> store_;
+  std::unique_ptr<TwinStore> twin_;
   std::unique_ptr<SimTransport> transport_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Serving> serving_;

@@ -20,6 +20,9 @@ constexpr std::string_view usage =
     "       iris-sim --shrink S                      the least options that still fail\n"
     "narrowing: [--without FAULT,...] [--safety-ms N] [--calls N] [--subscribers N] "
     "[--check-everything]\n"
+    "store: [--store model|rocks]: the model, or the production store on a file system that knows "
+    "what\n"
+    "was synced, and the model beside it; slower, and its traces are not repeated exactly\n"
     "Without --first a campaign begins at a random seed and prints it. Exit code 1: a seed "
     "failed,\n"
     "2: wrong usage.\n";
@@ -35,6 +38,7 @@ struct CommandLine {
   std::uint64_t calls = 0;
   std::optional<std::uint64_t> subscribers;
   bool check_everything = false;
+  bool rocks = false;
 };
 
 [[noreturn]] void refuse(const std::string& why) {
@@ -84,6 +88,10 @@ CommandLine parse(int argc, char** argv) {
       line.calls = number();
     } else if (flag == "--subscribers") {
       line.subscribers = number();
+    } else if (flag == "--store") {
+      const std::string which = text();
+      if (which != "model" && which != "rocks") refuse("--store takes model or rocks");
+      line.rocks = which == "rocks";
     } else if (flag == "--check-everything") {
       line.check_everything = true;
     } else {
@@ -100,6 +108,7 @@ void narrow(const CommandLine& line, SimOptions& options) {
   if (line.calls > 0) options.calls_max = line.calls;
   if (line.subscribers) options.subscribers = *line.subscribers;
   if (line.check_everything) options.check_everything = true;
+  options.rocks = line.rocks;
 }
 
 std::string replay_of(const CommandLine& line) {
@@ -109,6 +118,7 @@ std::string replay_of(const CommandLine& line) {
   if (line.calls > 0) text += " --calls " + std::to_string(line.calls);
   if (line.subscribers) text += " --subscribers " + std::to_string(*line.subscribers);
   if (line.check_everything) text += " --check-everything";
+  if (line.rocks) text += " --store rocks";
   return text;
 }
 

@@ -110,6 +110,7 @@ class ModelDisk {
 
  private:
   friend class ModelStore;
+  friend class RocksDisk;
 
   void do_log_job(const LogJob& job);
   void do_install(const LogJob& job);

@@ -81,6 +81,7 @@ struct SimOptions {
   std::uint64_t sync_us = 0;           // of the log, at most
   bool crash_keeps_nothing = false;    // of what is not synced; else a random prefix
   bool wire = false;                   // messages travel as bytes
+  bool rocks = false;                  // the production store instead of the model
   bool check_everything = false;       // every invariant of every node after every event
 
   // --- The load.

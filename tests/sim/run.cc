@@ -74,7 +74,7 @@ class Run {
       }
       const auto first = std::make_shared<raft::Entry>(raft::Entry{{{1}, {1}}, members});
       for (std::size_t i = 0; i < options.voters; ++i) {
-        world_.hosts[i]->disk().preload({mix(options.seed) | 1}, first);
+        world_.hosts[i]->preload({mix(options.seed) | 1}, first);
         world_.hosts[i]->start();
       }
     }

@@ -12,6 +12,7 @@
 #include "tests/sim/host.h"
 #include "tests/sim/network.h"
 #include "tests/sim/options.h"
+#include "tests/sim/rocks_disk.h"
 #include "tests/sim/stats.h"
 #include "tests/sim/timeline.h"
 
@@ -68,6 +69,7 @@ class World {
   Stats stats;
   Ghost ghost;
   Network network;
+  SharedDigests digests;  // of the tier of the production store
   std::vector<std::unique_ptr<Host>> hosts;
   // Called when a process has ended.
   std::function<void(Host&, std::uint64_t life)> on_process_end;

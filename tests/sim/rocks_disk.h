@@ -1,0 +1,90 @@
+// RocksDisk: a node's folder under the production store, and the proof that the store keeps its
+// promises. Beside it stands a ModelDisk, which knows what was acknowledged (that must be there
+// after any crash), and in which order the rest was asked for (of that any beginning may be).
+// One thread, but for RocksDB's own. Owns the files and, between two lives, the store that was
+// opened on them. The model is the host's: all that judges the world looks there.
+//
+// A life: take() the store; file what it does with the model; crash().
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "store/rocks.h"
+#include "store/store.h"
+#include "tests/sim/model_disk.h"
+#include "tests/sim/rocks_files.h"
+
+namespace iris::sim {
+
+// By index applied: what the tables' digests are on every node, whatever each has deleted of what
+// nobody can see any more. An imported state is given its share by it.
+using SharedDigests = std::map<std::uint64_t, std::array<std::uint64_t, table_count>>;
+
+class RocksDisk {
+ public:
+  struct Hooks {
+    std::function<void(std::function<void()>)> post;
+    std::function<void(store::LaneName, std::function<void()>)> run_lane;
+  };
+
+  // Makes the folder. `model` and `digests` outlive this.
+  RocksDisk(ModelDisk& model, SharedDigests& digests, std::uint64_t seed);
+  ~RocksDisk();
+  RocksDisk(const RocksDisk&) = delete;
+  RocksDisk& operator=(const RocksDisk&) = delete;
+
+  [[nodiscard]] const ModelDisk& model() const { return model_; }
+  [[nodiscard]] SharedDigests& digests() { return digests_; }
+  [[nodiscard]] RocksFiles& files() { return *files_; }
+  // As if this configuration had been its first entry. REQUIRES: never used.
+  void preload(raft::ClusterId cluster, const raft::EntryPtr& first);
+
+  // From now on the store works by these. REQUIRES: it was not taken since the last crash.
+  [[nodiscard]] std::unique_ptr<store::Store> take(Hooks hooks);
+  // Power fails; `taken` goes with it. What survived is judged and becomes the model's state.
+  void crash(std::unique_ptr<store::Store> taken, bool keep_unsynced);
+
+  // --- What the store is told, for the model.
+  // A job of the log lane; all are numbered from 1 on.
+  std::uint64_t asked(LogJob job);
+  // This job and all before it are on disk.
+  void durable(std::uint64_t number);
+  void trim_asked(const raft::SnapshotMark& floor);
+  void trim_done();  // of the oldest that was asked for
+  // The data lane has come to this state.
+  void applied(DataState state);
+
+ private:
+  // A way the log may look after a crash, and with an install that came so far, the data.
+  struct Candidate {
+    LogState log;
+    DataPtr installed;
+  };
+  void open();
+  void settle();
+  void flipped();
+  [[nodiscard]] std::vector<Candidate> candidates() const;
+  [[nodiscard]] bool fits(const Candidate& candidate, const store::Recovery& found) const;
+  [[nodiscard]] DataPtr matching_data(const Candidate& candidate, const DataState& found) const;
+
+  ModelDisk& model_;
+  SharedDigests& digests_;
+  const std::string path_;
+  const std::shared_ptr<RocksFiles> files_;
+  const std::unique_ptr<rocksdb::Env> env_;
+  Hooks hooks_;
+  std::unique_ptr<store::Store> store_;
+  std::uint64_t first_pending_ = 1;       // the number of the model's first pending job
+  bool flipped_ = false;                  // the data of the pending install is the truth already
+  std::deque<raft::SnapshotMark> trims_;  // asked for, not done
+  std::deque<raft::Index> trim_applied_;  // what was applied when each was
+};
+
+}  // namespace iris::sim
