@@ -40,7 +40,7 @@ class Lane {
 
   // `name` is what the thread is called in a debugger: at most 15 characters. With a `runner` there
   // is none.
-  Lane(const std::string& name, std::size_t jobs_max, Hooks hooks, Runner runner)
+  Lane(const std::string& name, std::size_t jobs_max, Hooks hooks, Runner runner = nullptr)
       : jobs_max_(jobs_max), hooks_(std::move(hooks)), runner_(std::move(runner)) {
     CHECK(jobs_max > 0);
     if (runner_) return;
