@@ -23,9 +23,13 @@ constexpr std::uint64_t smoothing_bytes = 1u << 20;
 constexpr double bloom_bits_per_key = 10;
 
 // RocksDB would heal some background errors by itself and go on; a node must not (hazard 95).
-class FailStop final : public rocksdb::EventListener {
+//
+// And keeps the write-ahead files of the data in their order. They are not synced, and a new one is
+// begun with each memtable: a power cut could take the end of one and leave the next, which
+// RocksDB would replay over the gap. So one file is synced before the next is written to.
+class Listener final : public rocksdb::EventListener {
  public:
-  FailStop(std::string path, Alarm& alarm) : path_(std::move(path)), alarm_(alarm) {}
+  Listener(std::string path, Alarm& alarm) : path_(std::move(path)), alarm_(alarm) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
                          rocksdb::Status* status) override {
     alarm_.raise(engine_error("the disk refuses what is written in raft folder " + path_, *status));
@@ -34,10 +38,18 @@ class FailStop final : public rocksdb::EventListener {
                             bool* auto_recovery) override {
     *auto_recovery = false;  // of a full disk: it would begin again once there is room
   }
+  // On the thread that writes, between the two files.
+  void OnMemTableSealed(const rocksdb::MemTableInfo& /*info*/) override {
+    if (ordered_ == nullptr) return;
+    const rocksdb::Status synced = ordered_->SyncWAL();
+    if (!synced.ok()) alarm_.raise(engine_error("cannot sync raft folder " + path_, synced));
+  }
+  void keep_in_order(rocksdb::DB& db) { ordered_ = &db; }
 
  private:
   const std::string path_;
   Alarm& alarm_;
+  rocksdb::DB* ordered_ = nullptr;  // once it is open
 };
 
 rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm) {
@@ -47,7 +59,7 @@ rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm) {
     common.sst_file_manager = options.room->files();
     common.write_buffer_manager = options.room->memtables();
   }
-  common.listeners.push_back(std::make_shared<FailStop>(options.path, alarm));
+  common.listeners.push_back(std::make_shared<Listener>(options.path, alarm));
   common.paranoid_checks = true;
   common.max_bgerror_resume_count = 0;
   common.max_background_jobs = 2;
@@ -154,6 +166,10 @@ rocksdb::WriteOptions unsynced_write() {
   write.sync = false;
   write.disableWAL = false;
   return write;
+}
+
+void keep_write_ahead_files_in_order(rocksdb::DB& data) {
+  dynamic_cast<Listener&>(*data.GetDBOptions().listeners.at(0)).keep_in_order(data);
 }
 
 void check_log_settings(const rocksdb::DB& log) {

@@ -35,6 +35,10 @@ namespace iris::store {
 [[nodiscard]] rocksdb::WriteOptions synced_write();
 [[nodiscard]] rocksdb::WriteOptions unsynced_write();
 
+// Of the data, once it is open and before anything is written: a later file never outlives an
+// earlier one, whatever a power cut leaves.
+void keep_write_ahead_files_in_order(rocksdb::DB& data);
+
 // CHECKs what durability rests on, as RocksDB has it after it changed what it wanted to.
 void check_log_settings(const rocksdb::DB& log);
 void check_data_settings(const rocksdb::DB& data);

@@ -78,6 +78,36 @@ TEST_CASE("a power cut at any moment loses nothing that was acknowledged (hazard
   }
 }
 
+// The data is not synced, and has several write-ahead files: one may survive whole, and the one
+// before it not at all.
+TEST_CASE("what a power cut leaves of the data has no hole (hazards 70, 100)") {
+  constexpr int cuts = 24;
+  constexpr std::uint64_t last = 200;
+  std::mt19937 random(17);
+  const TempFolder folder;
+  const TestDisk disk;
+  const auto copy = [&](int cut) { return folder.path() + "/" + std::to_string(cut); };
+  {
+    Opened node(folder.raft(), [&](RocksOptions& options) { use(options, disk); });
+    std::vector<raft::EntryPtr> entries;
+    for (std::uint64_t i = 1; i <= last; ++i) entries.push_back(entry(1, i, command(i)));
+    node.await_durable(node.write(std::move(entries), raft::HardState{{1}, {}}));
+    for (std::uint64_t i = 1; i <= last; ++i) {
+      node.apply(1, i, [i](Batch& batch) {
+        batch.put(Table::values, std::to_string(i), std::string(2048, 'x'));
+      });
+      node.await_applied(i);
+    }
+    REQUIRE(files_in(folder.raft() + "/data", ".log").size() > 2);
+    for (int cut = 0; cut < cuts; ++cut) disk.power_cut(folder.raft(), copy(cut), random);
+  }
+  for (int cut = 0; cut < cuts; ++cut) {
+    Opened node(copy(cut));
+    INFO("cut " << cut << ", applied " << node.raft().applied.value);
+    REQUIRE(node.scan(Table::values).size() == node.raft().applied.value);
+  }
+}
+
 TEST_CASE("a power cut at any step of an installation leaves the old state or the new (60)") {
   const std::vector<std::string> steps{"install noted", "family made",      "files moved",
                                        "data flipped",  "old data dropped", "log restarted"};
