@@ -33,7 +33,7 @@ struct RocksOptions {
 
   // Memory. Blocks of the data read last, and what of them cached() can answer from.
   std::size_t block_cache_bytes = 64u << 20;
-  std::size_t row_memory_bytes = 8u << 20;  // rows the data lane remembers (row_batch.h)
+  std::size_t row_memory_bytes = 8u << 20;  // of rows remembered (row_batch.h)
   // Small, as each insertion walks a skip list that should fit the processor's cache; full ones are
   // merged, data_memtables_merged together, before they become a file.
   std::size_t data_memtable_bytes = 8u << 20;

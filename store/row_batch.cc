@@ -139,25 +139,28 @@ bool RowBatch::removed(std::string_view row) const {
                      [row](const std::string& prefix) { return row.starts_with(prefix); });
 }
 
+// What was written in this batch; nullptr: nothing, the family has it as it was.
+const RowBatch::Row* RowBatch::written_here(std::string_view row) const {
+  static const Row gone;
+  if (const auto found = overlay_.find(row); found != overlay_.end()) return &found->second;
+  return removed(row) ? &gone : nullptr;
+}
+
 Found RowBatch::get(Table table, std::string_view key, std::string& value) const {
   row_key(key_, table, key);
-  if (const auto found = overlay_.find(key_); found != overlay_.end()) {
-    if (!found->second) return Found::no;
-    value = *found->second;
-    return Found::yes;
+  if (const Row* row = written_here(key_)) {
+    if (*row) value = **row;
+    return *row ? Found::yes : Found::no;
   }
-  if (removed(key_)) return Found::no;
   return get_row(*family_, *read_, key_, value, alarm_);
 }
 
 Found RowBatch::front(Table table, std::string_view key, std::string& front) const {
   row_key(key_, table, key);
-  if (const auto found = overlay_.find(key_); found != overlay_.end()) {
-    if (!found->second) return Found::no;
-    front.assign(*found->second, 0, front_bytes_max);
-    return Found::yes;
+  if (const Row* row = written_here(key_)) {
+    if (*row) front.assign(**row, 0, front_bytes_max);
+    return *row ? Found::yes : Found::no;
   }
-  if (removed(key_)) return Found::no;
   if (const Front* known = recall(key_)) {
     front.assign(known->bytes.data(), known->size);
     return known->there ? Found::yes : Found::no;

@@ -78,6 +78,7 @@ class RowBatch final : public Batch {
   using Memory = std::unordered_map<std::string, Front, Hash, std::equal_to<>>;
   class Merged;
   [[nodiscard]] bool removed(std::string_view row) const;
+  [[nodiscard]] const Row* written_here(std::string_view row) const;
   void write(std::string_view row, std::optional<std::string_view> value);
   [[nodiscard]] const Front* recall(std::string_view row) const;
   void remember(std::string row, const std::optional<std::string_view>& value) const;
