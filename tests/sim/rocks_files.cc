@@ -233,28 +233,28 @@ RocksFiles::FilePtr RocksFiles::find(const std::string& path) const {
   return found == names_.end() ? nullptr : found->second;
 }
 
+template <class Opened, class Face>
+IOStatus RocksFiles::open_to_read(const std::string& path, std::unique_ptr<Face>& result) {
+  const std::lock_guard lock(mutex_);
+  if (IOStatus may = ask(Kind::read); !may.ok()) return may;
+  FilePtr file = find(path);
+  if (file == nullptr) return missing(path);
+  result = std::make_unique<Opened>(*this, std::move(file));
+  return IOStatus::OK();
+}
+
 // --- rocksdb::FileSystem
 
 IOStatus RocksFiles::NewSequentialFile(const std::string& path, const FileOptions&,
                                        std::unique_ptr<rocksdb::FSSequentialFile>* result,
                                        IODebugContext*) {
-  const std::lock_guard lock(mutex_);
-  if (IOStatus may = ask(Kind::read); !may.ok()) return may;
-  FilePtr file = find(path);
-  if (file == nullptr) return missing(path);
-  *result = std::make_unique<Sequential>(*this, std::move(file));
-  return IOStatus::OK();
+  return open_to_read<Sequential>(path, *result);
 }
 
 IOStatus RocksFiles::NewRandomAccessFile(const std::string& path, const FileOptions&,
                                          std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
                                          IODebugContext*) {
-  const std::lock_guard lock(mutex_);
-  if (IOStatus may = ask(Kind::read); !may.ok()) return may;
-  FilePtr file = find(path);
-  if (file == nullptr) return missing(path);
-  *result = std::make_unique<RandomAccess>(*this, std::move(file));
-  return IOStatus::OK();
+  return open_to_read<RandomAccess>(path, *result);
 }
 
 IOStatus RocksFiles::NewWritableFile(const std::string& path, const FileOptions&,

@@ -115,6 +115,8 @@ class RocksFiles final : public rocksdb::FileSystem {
   void set_name(const std::string& path, FilePtr file);
   void sync_folder(const std::string& folder);
   [[nodiscard]] FilePtr find(const std::string& path) const;
+  template <class Opened, class Face>
+  rocksdb::IOStatus open_to_read(const std::string& path, std::unique_ptr<Face>& result);
 
   mutable std::mutex mutex_;
   Random random_;
