@@ -232,6 +232,23 @@ TEST_CASE("a lone node keeps its data over SIGTERM and leads again at once") {
   }
 }
 
+TEST_CASE("data on disk wins over -join, and the log says so") {
+  const Folder folder;
+  const std::uint16_t port = free_port();
+  const std::string unused = "the raft folder holds a member's data already, so -join is not used";
+  {
+    Iris founder(plain(port), &folder);
+    founder.await_log("this node leads");
+    REQUIRE_FALSE(founder.said(unused));
+    founder.signal(SIGTERM);
+    REQUIRE(founder.exit_code() == 0);
+  }
+  Iris again(plain(port) + std::vector<std::string>{"-join", "127.0.0.1:9"}, &folder);
+  again.await_log(unused);
+  REQUIRE(set(port, "k").ok());  // it leads its own cluster and waits for no other
+  REQUIRE_FALSE(again.said("not in a cluster yet"));
+}
+
 TEST_CASE("a stop with open streams and waiting calls takes less than two seconds (exit 0)") {
   const std::uint16_t port = free_port();
   // Joins nobody who is there: every write waits.
