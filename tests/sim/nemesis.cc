@@ -284,7 +284,7 @@ void Nemesis::set_disk_profile(Host& host) {
   profile.background_flush_per_million = 20'000;
   if (options.has(Fault::stall)) {
     profile.stall_per_million = 3'000;
-    profile.stall_us_max = 3'000'000;
+    profile.stall_us_max = disk_stall_us_max;
   }
   if (options.has(Fault::cold_cache)) profile.incomplete_per_million = 300'000;
 }
@@ -370,9 +370,12 @@ void Nemesis::heal_core(const std::vector<bool>& in_core) {
     if (in_core[i]) {
       reset_host(*world_.hosts[i]);
     } else {
+      DiskProfile& profile = world_.hosts[i]->disk().profile;
       // A leader with a full disk goes on to serve reads and removals, and refuses what grows: no
       // write can be demanded while it reaches a quorum.
-      world_.hosts[i]->disk().profile.capacity_bytes = DiskProfile{}.capacity_bytes;
+      profile.capacity_bytes = DiskProfile{}.capacity_bytes;
+      // One whose disk hangs hands over (hazard 104): its term would end, as it should.
+      profile.stall_per_million = 0;
     }
   }
 }

@@ -17,6 +17,9 @@ namespace iris::sim {
 class Host;
 class World;
 
+// A write takes so much longer at most with Fault::stall.
+constexpr std::uint64_t disk_stall_us_max = 3'000'000;
+
 class Nemesis {
  public:
   explicit Nemesis(World& world);

@@ -233,6 +233,8 @@ class Run {
   // With a healthy quorum, whoever else calls for elections changes nothing any more.
   void check_steady(const std::vector<bool>& core) {
     advance(10 * world_.election_us());
+    // A disk that began to hang before the healing may still make a leader hand over (hazard 104).
+    if (world_.options.has(Fault::stall)) advance(disk_stall_us_max);
     const raft::Term before = highest_term(core);
     advance(20 * world_.election_us());
     const raft::Term after = highest_term(core);
