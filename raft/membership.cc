@@ -159,7 +159,7 @@ void Core::State::tick_leaving(Leader& leader) {
   std::erase_if(leader.peers, [this](const auto& entry) {
     const auto& [id, peer] = entry;
     const bool is_over = peer.leaving_ticks >= 2 * options.election_ticks;
-    if (is_over) send(id, Dismissed{members.latest().index});
+    if (is_over) send(id, Dismissed{members.latest().index, false, log.id_at(commit)});
     return is_over;
   });
 }
@@ -173,15 +173,28 @@ void Core::State::dismiss_stranger(NodeId from, Term seen) {
   }
   const bool certain =
       (role() == Role::leader && committed_own_term()) || log.id_at(commit).term > seen;
-  send(from, Dismissed{committed.index, certain});
+  send(from, Dismissed{committed.index, certain, log.id_at(commit)});
+}
+
+// This node's latest configuration is in force no longer for who sent this. Either a later one is
+// committed, or this one never will be: something else is committed in its place, or before it what
+// a later leader wrote, which has all that was ever committed (paper 5.4.3). Whoever was admitted
+// by such an entry waits for a leader that knows nothing of it.
+bool Core::State::outdates_own(const Dismissed& dismissed) const {
+  const Index own = members.latest().index;
+  if (dismissed.members_index > own) return true;
+  if (own <= commit) return false;  // committed
+  return dismissed.commit.index >= own || dismissed.commit.term > log.id_at(own).term;
 }
 
 void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
   const Index own = members.latest().index;
   if (own == Index{}) return;
-  const bool believed = is_member(configuration(), self) ? dismissed.members_index > own
-                                                         : dismissed.certain && term >= hard.term &&
-                                                               dismissed.members_index >= own;
+  const bool is_later = outdates_own(dismissed);
+  const bool believed =
+      is_member(configuration(), self)
+          ? is_later
+          : dismissed.certain && term >= hard.term && (is_later || dismissed.members_index == own);
   if (!believed) return;
   halt(Errc::refused,
        "this node was removed from the cluster (a member says so, by its configuration of entry " +

@@ -65,15 +65,16 @@ struct HeartbeatReply {
 struct TimeoutNow {};
 
 // "You are in no configuration any more": by one whose committed configuration, made at
-// `members_index`, does not contain the addressee. Believed where the addressee's own latest
-// configuration contains it and is earlier. Where that does not contain it either, it may be a
-// newcomer still reading of times before its own, and the sender one that has not heard of it yet:
-// then only who is `certain` is believed. Certain is a leader that has committed in its term, and
-// who has committed in a later term than the addressee has ever seen, hence all that was decided
-// before.
+// `members_index`, does not contain the addressee; `commit` is the last entry it knows committed.
+// Believed where the addressee's own latest configuration contains it and is earlier, or is undone
+// by what was committed. Where that does not contain it either, it may be a newcomer still reading
+// of times before its own, and the sender one that has not heard of it yet: then only who is
+// `certain` is believed. Certain is a leader that has committed in its term, and who has committed
+// in a later term than the addressee has ever seen, hence all that was decided before.
 struct Dismissed {
   Index members_index;
   bool certain = false;
+  EntryId commit;  // at or after members_index
 };
 
 using Body = std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendRequest,

@@ -179,6 +179,7 @@ struct Core::State {
   void tick_leaving(Leader& leader);
   void dismiss_stranger(NodeId from, Term seen);
   [[nodiscard]] Status may_decide_alone(const Leader& leader, const Members& next) const;
+  [[nodiscard]] bool outdates_own(const Dismissed& dismissed) const;
   void on_dismissed(Term term, const Dismissed& dismissed);
   void ask_whether_member();
   Result<NodeId> transfer(NodeId target);

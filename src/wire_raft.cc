@@ -267,14 +267,18 @@ Complaint parse(std::string_view bytes, raft::TimeoutNow&) {
 void write_fields(ProtoWriter& out, const raft::Dismissed& body) {
   out.number(1, body.members_index.value);
   out.flag(2, body.certain);
+  write(out, 3, body.commit);
 }
 Complaint parse(std::string_view bytes, raft::Dismissed& body) {
   Complaint wrong = walk("Dismissed", bytes, [&](ProtoReader& in) -> Complaint {
     if (in.field() == 1) body.members_index.value = in.number();
     if (in.field() == 2) body.certain = in.flag();
-    return {};
+    return in.field() == 3 ? parse(in.bytes(), body.commit) : Complaint();
   });
   if (wrong.empty() && body.members_index.value == 0) wrong = "Dismissed: by no configuration";
+  if (wrong.empty() && body.commit.index < body.members_index) {
+    wrong = "Dismissed: by a configuration that is not committed";
+  }
   return wrong;
 }
 

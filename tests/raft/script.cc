@@ -253,7 +253,7 @@ Body body_of(const std::string& kind, Line& line) {
   }
   if (kind == "timeout-now") return TimeoutNow{};
   CHECK(kind == "dismissed");
-  return Dismissed{Index{line.option_or("by", 0)}};
+  return Dismissed{Index{line.option_or("by", 0)}, false, line.entry_or("at", {})};
 }
 
 void Script::send(Line& line) {

@@ -111,6 +111,10 @@ bool Ghost::did_without(raft::NodeId id, raft::Index since) const {
   });
 }
 
+bool Ghost::is_undone(raft::EntryId id) const {
+  return id.index <= committed() ? id_at(id.index) != id : id_at(committed()).term > id.term;
+}
+
 const raft::Members& Ghost::members_at(raft::Index index) const {
   const raft::Index made = members_index_at(index);
   const auto found =

@@ -54,6 +54,9 @@ class Ghost {
   // A committed configuration, made by entry `since` or a later one, did without this node.
   [[nodiscard]] bool did_without(raft::NodeId id, raft::Index since) const;
 
+  // It is not committed and never will be: another is in its place, or a later term before that.
+  [[nodiscard]] bool is_undone(raft::EntryId id) const;
+
   // --- Every log (LM).
   // A log holds `id` after the prefix `chain` stands for.
   void prefix(raft::EntryId id, Chain chain);

@@ -68,6 +68,13 @@ std::pair<raft::Index, raft::Members> Host::latest_members() const {
   return {(*last)->id.index, std::get<raft::Members>((*last)->payload)};
 }
 
+raft::Index Host::decided_members_index() const {
+  const raft::CoreStatus status = node().core().status();
+  const raft::EntryPtr made = node().core().entry(status.members_index);
+  const bool undone = made != nullptr && world_.ghost.is_undone(made->id);
+  return undone ? status.members_committed_index : status.members_index;
+}
+
 std::uint64_t Host::paused_us() const {
   return paused_us_ + (state_ == State::paused ? world_.now_us() - paused_since_us_ : 0);
 }
@@ -321,7 +328,7 @@ void Host::halted(bool clean, const Error& why) {
   TRACE(tag(), "ends: " + why.text);
   if (clean) {
     // It may be a member again already, by a second join that was under way all the while.
-    VERIFY(world_.ghost.did_without(id(), latest_members().first), "CF",
+    VERIFY(world_.ghost.did_without(id(), decided_members_index()), "CF",
            "node " + to_text(id()) + " ends as removed and is a member: " + why.text);
   } else {
     VERIFY(may_fail_, "NC", "node " + to_text(id()) + " blames a healthy disk: " + why.text);

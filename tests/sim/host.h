@@ -60,6 +60,9 @@ class Host {
   [[nodiscard]] bool leads() const;
   // The configuration it acts on, or would if it ran, and the entry that made it.
   [[nodiscard]] std::pair<raft::Index, raft::Members> latest_members() const;
+  // The entry that made the configuration it acts on; where that one is overwritten for good, the
+  // one before, as far as it knows. REQUIRES: runs()
+  [[nodiscard]] raft::Index decided_members_index() const;
   // Microseconds of this life that it stood still.
   [[nodiscard]] std::uint64_t paused_us() const;
 
