@@ -26,7 +26,7 @@
 //                                        what is on the wire now, but not what that brings about
 //   send N>M tT KIND [last=T/I] [transfer] [yes] [after=T/I] [entries=T/I,..] [commit=I]
 //            [matched=I] [refused=I] [try=T/I] [round=] [match=I] [verified=I] [durable=I] [by=I]
-//            [at=T/I] [unflushed]               as if node N had sent it; delivered at once
+//            [at=T/I] [unflushed]        as if node N had sent it; delivered at once
 //   settle [cut=..] [lose=KIND]          disks and messages, until nothing moves
 //   run TICKS [cut=..] [lose=KIND]       every node ticks, settle after each tick
 //     cut: 3 (all links of a node), 1-2 (both ways), 1>2 (one way), or several
