@@ -103,6 +103,7 @@ void Network::send(Host& from, raft::NodeId to, const std::string& address, Peer
   const std::size_t bytes = bytes_of(body);
   if (on.blocked > 0 || on.queued_bytes + bytes > queued_bytes_max) return;
 
+  const std::size_t kind = raft_message ? std::get<raft::Message>(body).body.index() : 0;
   Envelope envelope = envelope_of(from, to, on);
   envelope.bytes = bytes;
   if (options.wire) {
@@ -111,8 +112,22 @@ void Network::send(Host& from, raft::NodeId to, const std::string& address, Peer
   } else {
     envelope.body = std::move(body);
   }
-  if (doubled) dispatch(from.number(), target->number(), envelope, random_.below(2) == 0);
+  if (doubled) repeat(from, target->number(), envelope);
+  if (raft_message && options.has(Fault::duplicate)) {
+    on.latest.at(kind) = std::make_shared<const Envelope>(envelope);
+  }
   dispatch(from.number(), target->number(), std::move(envelope), !late);
+}
+
+// This one, or the latest of some kind: each kind is as likely, so that rare ones come again too, a
+// vote of an earlier term, an acknowledgement to who leads for the second time (hazards 5, 27).
+void Network::repeat(const Host& from, std::size_t to, const Envelope& envelope) {
+  const std::uint64_t how = random_.below(4);
+  if (how < 2) return dispatch(from.number(), to, envelope, how == 0);
+  const Link& on = link(from.number(), to);
+  const std::shared_ptr<const Envelope> former = on.latest.at(random_.below(on.latest.size()));
+  if (former == nullptr || former->from_life != from.life()) return;
+  dispatch(from.number(), to, *former, true);
 }
 
 void Network::dispatch(std::size_t from, std::size_t to, Envelope envelope, bool ordered) {

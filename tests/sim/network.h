@@ -4,9 +4,12 @@
 // One thread. Owns the links and what is under way. Decides no fault: the nemesis does.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "src/transport.h"
@@ -43,6 +46,7 @@ class Network {
   void set_calm(bool calm) { calm_ = calm; }
 
  private:
+  struct Envelope;
   struct Link {
     std::uint32_t blocked = 0;
     std::uint64_t clogged_until_us = 0;
@@ -50,8 +54,9 @@ class Network {
     std::uint64_t in_order_us = 0;  // the last ordered message so far arrives
     std::uint64_t connection = 0;
     std::size_t queued_bytes = 0;
+    // With Fault::duplicate: the latest Raft message of each kind.
+    std::array<std::shared_ptr<const Envelope>, std::variant_size_v<raft::Body>> latest;
   };
-  struct Envelope;
 
   Link& link(std::size_t from, std::size_t to) { return links_[from * hosts_ + to]; }
   [[nodiscard]] const Link& link(std::size_t from, std::size_t to) const {
@@ -62,6 +67,7 @@ class Network {
   std::uint64_t arrival_us(Link& on, std::size_t bytes, bool ordered);
   void dispatch(std::size_t from, std::size_t to, Envelope envelope, bool ordered);
   void arrive(std::size_t from, std::size_t to, const Envelope& envelope);
+  void repeat(const Host& from, std::size_t to, const Envelope& envelope);
   [[nodiscard]] bool has(std::uint64_t chance, bool enabled);
 
   World& world_;

@@ -18,7 +18,7 @@ namespace iris::sim {
 
 enum class Fault : std::uint8_t {
   loss,             // a Raft message vanishes
-  duplicate,        // a Raft message comes twice
+  duplicate,        // a Raft message comes twice, the second time terms later maybe
   reorder,          // a message takes much longer than those after it
   slow_link,        // links have a small bandwidth
   clog,             // a link holds everything back, then lets it go
