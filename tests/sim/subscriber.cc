@@ -65,12 +65,13 @@ const SessionModel::Session* Subscriber::session() const {
   return world_.ghost.sessions().find(name_);
 }
 
-// That its session expired. Before the first update the node may not have begun, and then finds an
-// unknown session: that of a client which subscribes when it listens.
+// That its session expired. Before the first update the node may not have begun; where it begins
+// after the end, it finds an unknown session: that of a client which subscribes when it listens.
 bool Subscriber::is_to_be_told() const {
   const SessionModel::Session* session = this->session();
   if (!stream_ || stream_->judge() == nullptr || session == nullptr) return false;
-  return stream_->judge()->has_begun() && session->expired > stream_->judge()->opened();
+  const FeedJudge& judge = *stream_->judge();
+  return judge.begun() > 0 && session->expired > std::max(judge.opened(), judge.begun());
 }
 
 std::string Subscriber::lacks() const {
