@@ -53,7 +53,6 @@ Core::State::State(Options given, Recovered recovered)
   for (const MembersHistory::Version& version : members.versions()) {
     if (version.index <= commit) on_configuration_committed(version);
   }
-  halt_if_removed();
 }
 
 NodeId Core::State::leader_id() const {

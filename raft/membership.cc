@@ -118,9 +118,11 @@ void Core::State::on_configuration_committed(const MembersHistory::Version& vers
 
 // The latest configuration is committed and does without this node, which was a member before: a
 // newcomer also reads of configurations without it, from before its time. So does one that was
-// removed and admitted again, and therefore it must have come as far as its leader.
+// removed and admitted again, and therefore it must have come as far as its leader; who has not
+// heard one in this life asks (ask_whether_member).
 void Core::State::halt_if_removed() {
-  if (!was_member || role() == Role::leader || commit < commit_heard) return;
+  const bool is_as_far_as_its_leader = commit_heard != Index{} && commit >= commit_heard;
+  if (!was_member || role() == Role::leader || !is_as_far_as_its_leader) return;
   const MembersHistory::Version& latest = members.latest();
   if (latest.index > commit || is_member(latest.members, self)) return;
   halt(Errc::refused,

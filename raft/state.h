@@ -71,7 +71,7 @@ struct Core::State {
   // How far requests of this term proved the log equal to the leader's. Never survives a term.
   Index verified;
   bool was_member = false;  // a committed configuration contained this node
-  Index commit_heard;       // the furthest that a leader has told of, here or not yet
+  Index commit_heard;       // the furthest that a leader told of in this life, here or not yet
 
   std::variant<Follower, Precandidate, Candidate, Leader> role_data;
   std::uint32_t elapsed_ticks = 0;  // since the leader was heard, a vote granted, a campaign begun
