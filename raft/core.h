@@ -132,7 +132,8 @@ class Core {
   // comes back in Output.commit under the same id.
   Result<EntryId> propose(Command command);
   // Errc::not_leader, busy (a change is uncommitted, or no entry of this term is committed: thesis
-  // 4.1 erratum), refused (says why; `force` overrides only the live-majority rule), not_found.
+  // 4.1 erratum), refused (says why; `force` overrides only the live-majority rule), not_found,
+  // limit (members_per_list_max).
   Result<EntryId> change(const MemberChange& change, bool force = false);
   // Linearizable read (thesis 6.4). Errc::not_leader. Waits by itself for the first commit of the
   // term; answered by exactly one ReadGrant.

@@ -37,12 +37,18 @@ Members joint_from(const Members& now, Members next) {
   return next;
 }
 
+unexpected<Error> list_is_full(const char* what) {
+  return fail(Errc::limit, "the cluster has " + std::to_string(members_per_list_max) + " " + what +
+                               ", and no more are allowed (members_per_list_max)");
+}
+
 Result<Members> add_learner(const Members& now, const AddLearner& change) {
   if (change.member.id == NodeId{}) return fail(Errc::invalid_argument, "the new member has no id");
   if (change.member.address.empty()) {
     return fail(Errc::invalid_argument, "the new member has no address");
   }
   if (is_member(now, change.member.id)) return fail(Errc::refused, "it is a member already");
+  if (now.learners.size() >= members_per_list_max) return list_is_full("learners");
   Members next = now;
   insert_sorted(next.learners, change.member);
   return next;
@@ -53,6 +59,7 @@ Result<Members> promote(const Members& now, const Promote& change) {
     return fail(Errc::refused, "it is a voter already");
   }
   if (!is_learner(now, change.id)) return fail(Errc::not_found, "it is not a member");
+  if (!change.replaces && now.voters.size() >= members_per_list_max) return list_is_full("voters");
   Members next = now;
   insert_sorted(next.voters, take(next.learners, change.id));
   if (change.replaces) {

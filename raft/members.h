@@ -25,7 +25,7 @@ namespace iris::raft {
 // Lists sorted, without repeats, learners apart from voters, and at least one voter.
 [[nodiscard]] bool well_formed(const Members& members);
 
-// `now` after `change`; joint where the set of voters changes. Errc::not_found, refused, or
+// `now` after `change`; joint where the set of voters changes. Errc::not_found, refused, limit, or
 // invalid_argument with the reason. REQUIRES: !is_joint(now).
 [[nodiscard]] Result<Members> changed(const Members& now, const MemberChange& change);
 // What follows a joint configuration (thesis 4.3).

@@ -50,6 +50,9 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
+// Of one list of a configuration. One that no message could carry would never leave its leader.
+inline constexpr std::size_t members_per_list_max = 127;
+
 // A configuration, whole. Joint while `outgoing` is not empty (thesis 4.3): then both majorities
 // are needed. Each list is sorted by id; a learner is in neither voter list.
 struct Members {

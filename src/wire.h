@@ -22,7 +22,7 @@ namespace iris::wire {
 inline constexpr std::size_t message_bytes_max = 24u << 20;  // one PeerBody, encoded
 inline constexpr std::size_t command_bytes_max = 16u << 20;  // REQUIRES of main: >= entry_bytes_max
 inline constexpr std::size_t entries_per_message_max = 1u << 18;
-inline constexpr std::size_t members_per_list_max = 127;
+inline constexpr std::size_t members_per_list_max = raft::members_per_list_max;
 inline constexpr std::size_t session_bytes_max = 64u << 10;
 inline constexpr std::size_t sessions_per_message_max = 100'000;
 inline constexpr std::size_t snapshot_chunk_bytes_max = 4u << 20;

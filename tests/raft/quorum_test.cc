@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -196,6 +197,28 @@ TEST_CASE("an address changes where its member is listed, and only there (hazard
   CHECK(changed(before, SetAddress{NodeId{5}, "elsewhere:9"}).error().code == Errc::not_found);
   CHECK(changed(before, SetAddress{NodeId{2}, ""}).error().code == Errc::invalid_argument);
   CHECK(changed(before, SetAddress{NodeId{2}, "node2:1"}).error().code == Errc::refused);
+}
+
+// A longer list would fit no message: its entry could never leave the leader, nor what follows it.
+TEST_CASE("a list of members_per_list_max members takes no other (hazards 40, 57)") {
+  Members full;
+  for (std::uint64_t id = 1; id <= members_per_list_max; ++id) full.voters.push_back(member(id));
+  for (std::uint64_t id = 1; id < members_per_list_max; ++id) {
+    full.learners.push_back(member(1000 + id));
+  }
+  const auto added = changed(full, AddLearner{member(2000)});
+  REQUIRE(added.has_value());
+  const auto over = changed(*added, AddLearner{member(2001)});
+  REQUIRE_FALSE(over.has_value());
+  CHECK(over.error().code == Errc::limit);
+  CHECK(over.error().text.find("127") != std::string::npos);
+
+  const auto promoted = changed(*added, Promote{NodeId{2000}, {}});
+  REQUIRE_FALSE(promoted.has_value());
+  CHECK(promoted.error().code == Errc::limit);
+  CHECK(changed(*added, Promote{NodeId{2000}, NodeId{1}}).has_value());
+  full.voters.pop_back();
+  CHECK(changed(full, Promote{NodeId{1001}, {}}).has_value());
 }
 
 TEST_CASE("configurations roll back with the log, and the one at the floor stays (hazard 46)") {
