@@ -48,8 +48,8 @@ class unexpected {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  // Both convert on purpose, as std::expected does.
-  // NOLINTBEGIN(google-explicit-constructor)
+  // NOLINTBEGIN(google-explicit-constructor): both convert on purpose, as std::expected
+  // does, so that a function returns either as it is.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(unexpected<Error> error) : state_(std::in_place_index<1>, std::move(error.error())) {}
   // NOLINTEND(google-explicit-constructor)

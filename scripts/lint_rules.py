@@ -103,6 +103,14 @@ def rule_header_cards():
             yield f"{path}: a header opens with a card of what it is, which thread, what it owns"
 
 
+def rule_exceptions():
+    """What clang-tidy is told to overlook is one named check, with the reason in words."""
+    for path in tracked("*.cc", "*.h"):
+        for number, line in enumerate(lines_of(path), 1):
+            if "NOLINT" in line and "NOLINTEND" not in line and not re.search(r"// NOLINT(NEXTLINE|BEGIN)?\([\w.-]+\): \w", line):
+                yield f"{path}:{number}: NOLINT is written '// NOLINT(check): why'"
+
+
 def rule_places():
     """No host of a package registry, no path of a developer's machine."""
     # Written in pieces so that this file does not find itself.

@@ -54,7 +54,7 @@ class [[nodiscard]] Result {
  public:
   Result(T value)  // NOLINT(google-explicit-constructor): as std::expected
       : state_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error)  // NOLINT(google-explicit-constructor)
+  Result(Error error)  // NOLINT(google-explicit-constructor): as std::expected
       : state_(std::in_place_index<1>, std::move(error)) {}
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }

@@ -27,7 +27,6 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
   }
 
  private:
-  // NOLINTNEXTLINE(readability-identifier-naming): gRPC's name
   int AddPortToServer(const std::string& address, grpc_server* server) override {
     return grpc_server_add_http2_port(server, address.c_str(), credentials_);
   }

@@ -75,9 +75,8 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
 
 std::string hex_id(std::uint64_t id) {
   std::string text(16, '0');
-  for (auto digit = text.rbegin(); digit != text.rend(); ++digit) {
-    *digit = "0123456789abcdef"[id % 16];
-    id /= 16;
+  for (std::size_t place = text.size(); place-- > 0; id /= 16) {
+    text[place] = "0123456789abcdef"[id % 16];
   }
   return text;
 }

@@ -24,6 +24,7 @@ struct WaiterBudget {
 //   value = generation of the slot (40 bits), slot (24 bits)
 struct WaiterHandle {
   std::uint64_t value = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): the 0 is in comparisons that the compiler makes
   auto operator<=>(const WaiterHandle&) const = default;
   explicit operator bool() const { return value != 0; }
 };

@@ -155,7 +155,6 @@ int campaign(CommandLine& line) {
 }  // namespace iris::sim
 
 int main(int argc, char** argv) {
-  using namespace iris::sim;  // NOLINT(google-build-using-namespace)
-  CommandLine line = parse(argc, argv);
-  return line.seed ? one_seed(line) : campaign(line);
+  iris::sim::CommandLine line = iris::sim::parse(argc, argv);
+  return line.seed ? iris::sim::one_seed(line) : iris::sim::campaign(line);
 }
