@@ -86,7 +86,7 @@ void Admin::answered(raft::NodeId from, const AdminReply& reply) {
       answer(key, reply.node);
     } else if (reply.code == Errc::not_leader) {
       call.phase = Phase::waiting;  // again at the next tick
-      call.ever_sent = false;
+      call.ever_sent = call.doubtful;
     } else {
       answer(key, fail(reply.code, reply.text));
     }
@@ -159,9 +159,10 @@ void Admin::begin(Key key, Call& call) {
         answer(key, fail(target.error().code, target.error().text));
         return;
       }
-      host_.transferring = *target != host_.self;
+      host_.transferring = true;
       call.request.node = *target;
       call.phase = Phase::transferring;
+      call.ever_sent = true;
       return;
     }
   }
@@ -283,9 +284,10 @@ void Admin::changed(Key key, const Result<Outcome>& result) {
   Call& call = found->second;
   if (result) {
     call.phase = Phase::changing;
+    call.doubtful = true;  // this step is done, whatever becomes of the next
   } else if (result.error().code == Errc::unavailable) {
     call.phase = Phase::waiting;  // the entry lost its place: as if it had never been
-    call.ever_sent = false;
+    call.ever_sent = call.doubtful;
   } else {
     answer(key, fail(result.error().code, result.error().text));
     return;
@@ -299,12 +301,8 @@ void Admin::watch_transfer(Key key, const Call& call) {
     if (host_.other_leader().value != 0) answer(key, host_.other_leader());
   } else if (host_.core->status().transfer_target.value == 0) {
     host_.transferring = false;
-    if (call.request.node == host_.self) {
-      answer(key, host_.self);
-    } else {
-      answer(key, fail(Errc::refused, "node " + hex_id(call.request.node.value) +
-                                          " did not take over in time; this node still leads"));
-    }
+    answer(key, fail(Errc::refused, "node " + hex_id(call.request.node.value) +
+                                        " did not take over in time; this node still leads"));
   }
 }
 
@@ -370,6 +368,7 @@ void Admin::role_changed() {
   for (auto& [key, call] : calls_) {
     if (moved && call.phase == Phase::forwarded && repeatable(call.request.kind)) {
       call.phase = Phase::waiting;
+      call.doubtful = true;  // whoever leads no more may have done it
     }
     keys.push_back(key);
   }

@@ -51,7 +51,8 @@ class Admin {
     Phase phase = Phase::waiting;
     std::uint64_t forward_id = 0;
     bool named = false;        // the address was exchanged for what the node calls itself
-    bool ever_sent = false;    // forwarded or proposed: no longer certain that nothing was done
+    bool ever_sent = false;    // forwarded or proposed: no longer certain that nothing was done,
+    bool doubtful = false;     // nor would a refusal of the latest attempt make it so again
     std::string last_refusal;  // why it is not done yet
   };
   using Key = std::uint64_t;

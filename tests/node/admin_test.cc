@@ -291,6 +291,50 @@ TEST_CASE("a transfer to a node that cannot take over is given up, and writes go
   CHECK(cluster.until([&] { return during->ok(); }, 50));
 }
 
+TEST_CASE("a transfer that is not over in time may still be done: unknown (17, 42)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.keep = [](const Packet& packet) {
+    const auto* message = std::get_if<raft::Message>(&packet.body);
+    return message != nullptr && std::holds_alternative<raft::TimeoutNow>(message->body);
+  };
+  const AdminAnswer moved = cluster.admin(1, request(Kind::transfer, 2), 30);
+  REQUIRE(cluster.until([&] { return !moved->pending(); }, 5));
+  CHECK(moved->failed(Errc::unknown_outcome));
+  cluster.deliver_kept();
+  CHECK(cluster.until([&] { return cluster.leader() == 2; }));
+}
+
+TEST_CASE("a leader that never answered may have done what the next one refuses: unknown (42)") {
+  Cluster cluster;
+  cluster.form(3);
+  std::vector<raft::NodeId> asked;
+  std::uint64_t id = 0;
+  cluster.keep = [&](const Packet& packet) {
+    const auto* join = std::get_if<AdminRequest>(&packet.body);
+    if (join == nullptr || join->kind != Kind::join) return false;
+    asked.push_back(packet.to);
+    id = join->id;
+    return true;
+  };
+  AdminRequest join;
+  join.kind = Kind::join;
+  join.address = "host-4:1";
+  const AdminAnswer joined = cluster.admin(3, join, 2000);
+  REQUIRE(cluster.until([&] { return asked.size() == 1; }));
+  const AdminAnswer moved = cluster.admin(1, request(Kind::transfer, 2));
+  REQUIRE(cluster.until([&] { return asked.size() == 2; }));
+  REQUIRE(asked == std::vector<raft::NodeId>{{1}, {2}});
+  AdminReply no_leader;
+  no_leader.id = id;
+  no_leader.code = Errc::not_leader;
+  cluster.isolate(3);
+  REQUIRE(cluster.until([&] { return cluster.node(3).core().leader().value == 0; }));
+  cluster.node(3).receive({{2}, no_leader});
+  REQUIRE(cluster.until([&] { return !joined->pending(); }));
+  CHECK(joined->failed(Errc::unknown_outcome));
+}
+
 TEST_CASE("an admin call without a leader waits, and is unavailable in the end (57)") {
   Cluster cluster;
   cluster.form(3);
