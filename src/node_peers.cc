@@ -94,6 +94,7 @@ Status PeerBook::greet(const PeerIdentity& peer) {
         });
     greeted_.erase(oldest);
   }
+  forget_others_at(peer.address, peer.node);
   greeted_[peer.node] = {peer.cluster, peer.address, host_.now + host_.patience_ticks()};
   update();
   return Unit{};
@@ -112,15 +113,25 @@ bool PeerBook::is_member(raft::NodeId id) const {
                      [&](const raft::Member& member) { return member.id == id; });
 }
 
+// One place, one node: a member that said earlier that it is there has gone.
+void PeerBook::forget_others_at(const std::string& address, raft::NodeId node) {
+  std::erase_if(greeted_, [&](const auto& each) {
+    return each.first != node && each.second.address == address && is_member(each.first);
+  });
+}
+
 void PeerBook::update() {
   if (!host_.core) return;
   std::vector<raft::Member> members = everybody(host_.core->members());
   std::swap(members_, members);
-  for (const raft::Member& member : members_) {  // agreed on: what it said before is old
-    const auto before = std::find_if(members.begin(), members.end(), [&](const auto& each) {
-      return each.id == member.id && each.address != member.address;
-    });
-    if (before != members.end()) greeted_.erase(member.id);
+  for (const raft::Member& member : members_) {  // agreed on: what was said before is old
+    const auto before = std::find_if(members.begin(), members.end(),
+                                     [&](const auto& each) { return each.id == member.id; });
+    if (before == members.end()) {
+      forget_others_at(member.address, member.id);
+    } else if (before->address != member.address) {
+      greeted_.erase(member.id);
+    }
   }
   for (const raft::Member& member : members) {
     if (is_member(member.id)) continue;
@@ -140,12 +151,14 @@ void PeerBook::collect(std::vector<raft::Member>& wanted) {
     raft::Member peer = member;
     // A member that came back under another address says so before the members can agree on it.
     const auto greeted = greeted_.find(peer.id);
-    if (greeted != greeted_.end() && greeted->second.cluster == host_.cluster &&
-        !greeted->second.address.empty()) {
-      peer.address = greeted->second.address;
-    }
-    // A learner at a voter's address is about to take its place: the leader has seen it there.
+    const bool has_greeted = greeted != greeted_.end() &&
+                             greeted->second.cluster == host_.cluster &&
+                             !greeted->second.address.empty();
+    if (has_greeted) peer.address = greeted->second.address;
+    // A learner at a voter's address is about to take its place: the leader has seen it there,
+    // unless the voter has said since that it is back.
     const bool displaced =
+        !has_greeted &&
         std::any_of(learners.begin(), learners.end(), [&](const raft::Member& learner) {
           return learner.id != peer.id && learner.address == peer.address;
         });

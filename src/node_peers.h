@@ -42,6 +42,7 @@ class PeerBook {
 
   void adopt(raft::ClusterId cluster);
   void update();
+  void forget_others_at(const std::string& address, raft::NodeId node);
   void collect(std::vector<raft::Member>& wanted);
   [[nodiscard]] bool is_member(raft::NodeId id) const;
 

@@ -402,6 +402,30 @@ TEST_CASE("who comes to the old place of a living voter does not take its vote (
   CHECK(voters(cluster, 1) == 4);
 }
 
+TEST_CASE("a voter that comes back to the place of a learner that is dead is answered (50, 58)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.crash(3);
+  cluster.forget(3);
+  cluster.add(13, "host-3:1").hold_log = true;
+  const AdminAnswer joined = cluster.join(1, "host-3:1");
+  REQUIRE(cluster.until([&] { return joined->ok(); }));
+  REQUIRE_FALSE(cluster.at(1).transport->knows({3}));
+  cluster.crash(13);
+  cluster.forget(13);
+  cluster.restart(3, "host-3:1");  // its folder was found again
+  CHECK(cluster.until([&] { return cluster.node(3).core().leader().value == 1; }));
+  CHECK(cluster.at(1).transport->knows({3}));
+  const WriteAnswer wrote = cluster.set(3, "k", "v");
+  CHECK(cluster.until([&] { return wrote->ok() && cluster.value(3, "k") == "v"; }));
+  // And the other way round: whoever speaks last is there.
+  cluster.crash(3);
+  cluster.forget(3);
+  cluster.restart(13, "host-3:1");
+  CHECK(cluster.until([&] { return cluster.is_voter(1, 13); }));
+  CHECK_FALSE(cluster.is_voter(1, 3));
+}
+
 TEST_CASE("two places are exchanged without ever naming one node by the other's address (58)") {
   Cluster cluster;
   cluster.form(3);
