@@ -107,9 +107,7 @@ void Core::State::align_peers(Leader& leader) const {
 
 void Core::State::on_configuration_committed(const MembersHistory::Version& version) {
   if (version.members.voters.empty()) return;  // there has never been one
-  if (is_member(version.members, self)) {
-    was_member = true;
-  }
+  if (is_member(version.members, self)) was_member = true;
   auto* follower = std::get_if<Follower>(&role_data);
   if (follower != nullptr && !is_member(version.members, follower->leader)) {
     follower->leader = {};  // it leads no longer, whether or not it has heard so (hazard 18)
@@ -205,8 +203,7 @@ void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
 }
 
 // Who is no voter never campaigns, so nobody would notice that it still waits for a leader: a
-// learner, or one that stopped after its own removal was appended and before it heard of its
-// commit.
+// learner, or one that was stopped after its own removal was appended.
 void Core::State::ask_whether_member() {
   for (const Member& voter : configuration().voters) send(voter.id, HeartbeatReply{});
 }

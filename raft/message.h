@@ -53,8 +53,8 @@ struct Heartbeat {
 // `verified`: how far requests of this term proved the log in memory equal to the leader's, so that
 // the leader tells a lost request from a slow disk. `durable`: how much of that is on disk together
 // with this term (never more than `verified`): an acknowledgement again, should the first be lost.
-// A learner, or who saw its removal uncommitted, sends it unasked (round 0) when it hears no
-// leader: to learn whether it still belongs.
+// Who is no voter by its own log sends it unasked (round 0) when it hears no leader: a learner, or
+// one whose log removes it, to learn whether it belongs.
 struct HeartbeatReply {
   Round round;
   Index verified;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "raft/members.h"
 #include "src/log.h"
 
 namespace iris {
@@ -16,12 +17,6 @@ constexpr std::uint64_t announce_ms_max = 5'000;
 
 using Kind = AdminRequest::Kind;
 
-const raft::Member* find_by_id(const std::vector<raft::Member>& list, raft::NodeId id) {
-  const auto found = std::find_if(list.begin(), list.end(),
-                                  [&](const raft::Member& member) { return member.id == id; });
-  return found != list.end() ? &*found : nullptr;
-}
-
 const raft::Member* find_by_address(const std::vector<raft::Member>& list,
                                     const std::string& address) {
   const auto found = std::find_if(list.begin(), list.end(), [&](const raft::Member& member) {
@@ -32,8 +27,8 @@ const raft::Member* find_by_address(const std::vector<raft::Member>& list,
 
 // A voter or learner of the configuration that will be.
 const raft::Member* find_member(const raft::Members& members, raft::NodeId id) {
-  const raft::Member* voter = find_by_id(members.voters, id);
-  return voter != nullptr ? voter : find_by_id(members.learners, id);
+  const raft::Member* voter = raft::find_member(members.voters, id);
+  return voter != nullptr ? voter : raft::find_member(members.learners, id);
 }
 
 // Asked twice they do no more than asked once, and both answers are right.
@@ -228,7 +223,7 @@ Result<std::optional<raft::MemberChange>> Admin::missing(const Call& call) const
       if (call.ever_sent) return Missing{};
       return fail(Errc::not_found, no_member(request.node));
     case Kind::promote: {
-      if (find_by_id(members.voters, request.node) != nullptr) return Missing{};
+      if (raft::find_member(members.voters, request.node) != nullptr) return Missing{};
       if (member == nullptr) return fail(Errc::not_found, no_member(request.node));
       const Result<raft::Promote> step = promotion(request.node);
       if (!step) return fail(step.error().code, step.error().text);
@@ -316,7 +311,7 @@ bool Admin::settled(const raft::CoreStatus& status) {
 Result<raft::Promote> Admin::promotion(raft::NodeId learner) const {
   const raft::CoreStatus status = host_.core->status();
   raft::Promote promote{learner, std::nullopt};
-  const raft::Member* newcomer = find_by_id(status.members.learners, learner);
+  const raft::Member* newcomer = raft::find_member(status.members.learners, learner);
   const raft::Member* old =
       newcomer != nullptr ? find_by_address(status.members.voters, newcomer->address) : nullptr;
   if (old == nullptr) return promote;
@@ -428,7 +423,7 @@ void Admin::promote_newcomer() {
   const auto ready =
       std::find_if(status.peers.begin(), status.peers.end(), [&](const raft::PeerStatus& peer) {
         return peer.caught_up && peer.active &&
-               find_by_id(status.members.learners, peer.id) != nullptr;
+               raft::find_member(status.members.learners, peer.id) != nullptr;
       });
   if (ready == status.peers.end()) return;
   const Result<raft::Promote> step = promotion(ready->id);

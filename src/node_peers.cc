@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/members.h"
 #include "src/log.h"
 
 namespace iris {
@@ -10,21 +11,6 @@ namespace {
 
 // Nodes that are no members and are remembered by what they said of themselves.
 constexpr std::size_t greeted_max = 64;
-
-// Voters, outgoing voters and learners, each node once, by id.
-std::vector<raft::Member> everybody(const raft::Members& members) {
-  std::vector<raft::Member> all = members.voters;
-  for (const auto* list : {&members.outgoing, &members.learners}) {
-    for (const raft::Member& member : *list) {
-      const bool known = std::any_of(
-          all.begin(), all.end(), [&](const raft::Member& each) { return each.id == member.id; });
-      if (!known) all.push_back(member);
-    }
-  }
-  std::sort(all.begin(), all.end(),
-            [](const raft::Member& a, const raft::Member& b) { return a.id < b.id; });
-  return all;
-}
 
 }  // namespace
 
@@ -122,7 +108,7 @@ void PeerBook::forget_others_at(const std::string& address, raft::NodeId node) {
 
 void PeerBook::update() {
   if (!host_.core) return;
-  std::vector<raft::Member> members = everybody(host_.core->members());
+  std::vector<raft::Member> members = raft::all_members(host_.core->members());
   std::swap(members_, members);
   for (const raft::Member& member : members_) {  // agreed on: what was said before is old
     const auto before = std::find_if(members.begin(), members.end(),

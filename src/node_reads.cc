@@ -69,10 +69,7 @@ void Reads::begin_rounds() {
 
 void Reads::begin_own_round() {
   const Result<raft::ReadId> read = host_.core->read();
-  if (!read) {  // it is handing leadership over
-    refuse(collecting_askers_);
-    return;
-  }
+  CHECK(read.has_value());  // this node leads
   Round round;
   round.read = *read;
   round.askers.swap(collecting_askers_);

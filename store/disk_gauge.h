@@ -1,5 +1,5 @@
-// DiskGauge: how much the raft folder uses, looked up now and then by whoever writes there.
-// refresh() on any lane, used_bytes() on any thread. Owns one number.
+// DiskGauge: how much the raft folder uses, looked up now and then by whoever writes there, and how
+// much of its file system is free. Any thread. Owns one number and when it was looked up.
 #pragma once
 
 #include <atomic>
