@@ -21,6 +21,23 @@ die() {
   exit 1
 }
 
+# The comment at the top of a script is its help.
+print_help() { sed -n '2,${/^#/!q;/^# shellcheck/q;s/^# \{0,1\}//p}' "scripts/$(basename "$0")"; }
+wrong_usage() {
+  print_help >&2
+  exit 2
+}
+# help_if_asked ARGUMENT...: what stands behind -- is not for the script.
+help_if_asked() {
+  local argument
+  for argument in "$@"; do
+    case $argument in
+      --) return 0 ;;
+      -h | -help | --help) print_help && exit 0 ;;
+    esac
+  done
+}
+
 missing_packages() {
   local package
   for package in "$@"; do

@@ -247,6 +247,11 @@ constexpr char usage[] =
     "600]\n";
 
 int run(int argc, char** argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (first == "--help" || first == "-help" || first == "-h") {
+    std::fputs(usage, stdout);
+    return 0;
+  }
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
     std::fputs(usage, stderr);

@@ -64,7 +64,10 @@ CommandLine parse(int argc, char** argv) {
       return std::string(argv[++i]);
     };
     const auto number = [&] { return number_of(flag, text()); };
-    if (flag == "--seeds") {
+    if (flag == "--help" || flag == "-help" || flag == "-h") {
+      std::fputs(std::string(usage).c_str(), stdout);
+      std::exit(0);
+    } else if (flag == "--seeds") {
       line.campaign.seeds = number();
     } else if (flag == "--first") {
       line.first = number();
