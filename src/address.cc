@@ -53,6 +53,18 @@ bool is_host(std::string_view text) {
   return text.find(':') == std::string_view::npos || is_ipv6(text);
 }
 
+Result<std::string> parse_host(std::string_view text) {
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+    text = text.substr(1, text.size() - 2);
+  }
+  if (!is_host(text)) {
+    return fail(Errc::invalid_argument, "a host name or address without a port");
+  }
+  return std::string(text);
+}
+
+bool is_wildcard(std::string_view host) { return host == "0.0.0.0" || host == "::"; }
+
 Result<Address> parse_address(std::string_view text) {
   const Parts parts = split(text);
   if (parts.wrong != nullptr) return fail(Errc::invalid_argument, parts.wrong);

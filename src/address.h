@@ -28,5 +28,10 @@ struct Address {
 [[nodiscard]] std::string address_text(std::string_view host, std::uint32_t port);
 // A name or an IP address, without port or brackets.
 [[nodiscard]] bool is_host(std::string_view text);
+// The host of a flag: as is_host(), and an IPv6 address may stand in brackets, which are taken off.
+// Errc::invalid_argument: what a host looks like.
+[[nodiscard]] Result<std::string> parse_host(std::string_view text);
+// All interfaces of this host: something to listen on, and nobody's address.
+[[nodiscard]] bool is_wildcard(std::string_view host);
 
 }  // namespace iris

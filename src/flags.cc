@@ -223,6 +223,18 @@ void Flags::number(std::string name, std::uint64_t* target, std::uint64_t min, s
          into(target, min, max));
 }
 
+void Flags::number(std::string name, std::optional<std::uint64_t>* target, std::uint64_t min,
+                   std::uint64_t max, std::string placeholder, std::string help) {
+  CHECK(!target->has_value());
+  custom(std::move(name), std::move(placeholder), "", std::move(help),
+         [target, min, max](std::string_view text) -> Status {
+           const auto value = parse_number(text, min, max);
+           if (!value) return bad(value.error().text);
+           *target = *value;
+           return Unit{};
+         });
+}
+
 void Flags::bytes(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,
                   std::string help) {
   custom(std::move(name), "BYTES", bytes_text(*target), std::move(help),

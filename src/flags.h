@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +44,9 @@ class Flags {
               std::string placeholder, std::string help);
   void number(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,
               std::string placeholder, std::string help);
+  // The same without a default: what is not given stays empty.
+  void number(std::string name, std::optional<std::uint64_t>* target, std::uint64_t min,
+              std::uint64_t max, std::string placeholder, std::string help);
   // A number of bytes in [min, max]: 4194304, or 4096KiB, 4MiB, 4GiB.
   void bytes(std::string name, std::uint64_t* target, std::uint64_t min, std::uint64_t max,
              std::string help);

@@ -1,6 +1,8 @@
 // iris: the server. Reads the command line, then is a Server until the end, or does one of the
 // things that are done to a node that does not run.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,16 @@
 #include "src/options.h"
 #include "src/server.h"
 #include "src/version.h"
+
+namespace {
+
+int print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return iris::exit_ok;
+  std::fprintf(stderr, "iris: cannot write the output: %s\n", std::strerror(errno));
+  return iris::exit_failure;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
@@ -22,11 +34,9 @@ int main(int argc, char** argv) {
   }
   switch (line->action) {
     case iris::CommandLine::Action::print_help:
-      std::fputs(iris::help_text().c_str(), stdout);
-      return iris::exit_ok;
+      return print(iris::help_text());
     case iris::CommandLine::Action::print_version:
-      std::printf("iris %s\n", iris::version);
-      return iris::exit_ok;
+      return print(std::string("iris ") + iris::version + "\n");
     case iris::CommandLine::Action::run:
       break;
   }

@@ -9,6 +9,7 @@
 #include "src/address.h"
 #include "src/flags.h"
 #include "src/log.h"
+#include "src/options.h"
 #include "src/server.h"
 #include "store/backup.h"
 
@@ -27,9 +28,11 @@ struct Offline {
 
 struct Command {
   const char* name;
-  const char* usage;
-  std::size_t files;  // plain arguments
-  int (*run)(const Offline& asked, const std::vector<std::string>& files);
+  const char* arguments;
+  const char* summary;
+  bool takes_file;  // FILE, its one plain argument
+  void (*declare)(Flags& flags, Offline& asked);
+  int (*run)(const Offline& asked, const std::string& file);
 };
 
 int failed(const Error& error) {
@@ -50,17 +53,32 @@ void print_new_cluster(const char* what, const Offline& asked, const store::NewC
               asked.raft_dir.c_str());
 }
 
-int run_verify(const Offline&, const std::vector<std::string>& files) {
-  const auto info = store::verify_backup(files[0]);
+void declare_nothing(Flags&, Offline&) {}
+
+void declare_new_cluster(Flags& flags, Offline& asked) {
+  flags.section("Flags");
+  flags.text("raftdir", &asked.raft_dir, "FOLDER", "folder of the node");
+  declare_advertise(flags, &asked.host, "host by which other nodes will reach it");
+  flags.number("port", &asked.port, 1, 65534, "PORT", "its gRPC port");
+}
+
+void declare_recover(Flags& flags, Offline& asked) {
+  declare_new_cluster(flags, asked);
+  flags.boolean("force-new-cluster", &asked.force_new_cluster, "yes, that");
+  flags.boolean("yes", &asked.yes, "do not ask");
+}
+
+int run_verify(const Offline&, const std::string& file) {
+  const auto info = store::verify_backup(file);
   if (!info) return failed(info.error());
-  std::printf("%s is whole: revision %lu, %lu rows, %lu bytes, sha256 %s\n", files[0].c_str(),
+  std::printf("%s is whole: revision %lu, %lu rows, %lu bytes, sha256 %s\n", file.c_str(),
               info->mark.last.index.value, info->rows, info->bytes, info->sha256.c_str());
   return 0;
 }
 
-int run_restore(const Offline& asked, const std::vector<std::string>& files) {
+int run_restore(const Offline& asked, const std::string& file) {
   if (asked.raft_dir.empty()) return usage("restore needs -raftdir FOLDER, which it makes");
-  const auto made = store::restore_backup(files[0], asked.raft_dir, asked.raft_address());
+  const auto made = store::restore_backup(file, asked.raft_dir, asked.raft_address());
   if (!made) return failed(made.error());
   print_new_cluster("restored", asked, *made);
   return 0;
@@ -84,7 +102,7 @@ bool confirmed(const Offline& asked) {
   return answer == "yes";
 }
 
-int run_recover(const Offline& asked, const std::vector<std::string>&) {
+int run_recover(const Offline& asked, const std::string&) {
   if (asked.raft_dir.empty()) return usage("recover needs -raftdir FOLDER");
   if (!asked.force_new_cluster) {
     return usage("recover needs -force-new-cluster: it is all that it can do");
@@ -97,18 +115,14 @@ int run_recover(const Offline& asked, const std::vector<std::string>&) {
 }
 
 constexpr std::array<Command, 3> commands = {{
-    {"verify",
-     "iris verify FILE\n\n"
-     "Reads a backup (iris-cli backup FILE) and says whether it is whole.\n",
-     1, run_verify},
-    {"restore",
-     "iris restore FILE -raftdir FOLDER [-advertise HOST] [-port PORT]\n\n"
-     "Makes FOLDER the one node of a new cluster that holds what the backup holds.\n",
-     1, run_restore},
-    {"recover",
-     "iris recover -force-new-cluster -raftdir FOLDER [-yes] [-advertise HOST] [-port PORT]\n\n"
-     "For a cluster whose majority is gone for good: the node in FOLDER goes on alone.\n",
-     0, run_recover},
+    {"verify", "FILE", "Reads a backup (iris-cli backup FILE) and says whether it is whole.", true,
+     declare_nothing, run_verify},
+    {"restore", "FILE -raftdir FOLDER [-advertise HOST] [-port PORT]",
+     "Makes FOLDER the one node of a new cluster that holds what the backup holds.", true,
+     declare_new_cluster, run_restore},
+    {"recover", "-force-new-cluster -raftdir FOLDER [-yes] [-advertise HOST] [-port PORT]",
+     "For a cluster whose majority is gone for good: the node in FOLDER goes on alone.", false,
+     declare_recover, run_recover},
 }};
 
 const Command* find(const std::string& word) {
@@ -126,20 +140,25 @@ int run_offline(std::span<const std::string> words) {
   const Command& command = *find(words[0]);
   Offline asked;
   Flags flags;
-  flags.section("Flags");
-  flags.text("raftdir", &asked.raft_dir, "FOLDER", "folder of the node");
-  flags.text("advertise", &asked.host, "HOST", "host by which other nodes will reach it");
-  flags.number("port", &asked.port, 1, 65534, "PORT", "its gRPC port");
-  flags.boolean("force-new-cluster", &asked.force_new_cluster, "of recover: yes, that");
-  flags.boolean("yes", &asked.yes, "of recover: do not ask");
+  command.declare(flags, asked);
   const auto line = flags.parse(words.subspan(1));
   if (!line) return usage(line.error().text);
   if (line->help) {
-    std::printf("usage: %s\n%s", command.usage, flags.help().c_str());
+    const std::string of_flags = flags.help();
+    std::printf("usage: iris %s %s\n\n%s\n%s%s", command.name, command.arguments, command.summary,
+                of_flags.empty() ? "" : "\n", of_flags.c_str());
     return 0;
   }
-  if (line->plain.size() != command.files) return usage(std::string("usage: ") + command.usage);
-  return command.run(asked, line->plain);
+  const std::size_t files = command.takes_file ? 1 : 0;
+  if (line->plain.size() < files) {
+    return usage(std::string(command.name) + " needs FILE, a backup (iris " + command.name +
+                 " -h tells more)");
+  }
+  if (line->plain.size() > files) {
+    return usage("unexpected argument \"" + line->plain[files] + "\" (iris " + command.name +
+                 " -h tells more)");
+  }
+  return command.run(asked, files == 1 ? line->plain[0] : "");
 }
 
 }  // namespace iris

@@ -10,6 +10,7 @@ namespace {
 // Text that an incomplete command line is told, and that stands at the top of the help.
 constexpr std::string_view usage =
     "Usage: iris [flags]\n"
+    "       iris verify | restore | recover ...     (iris verify -h)\n"
     "\n"
     "A replicated key-value store that tells its clients of every change, over gRPC.\n"
     "\n"
@@ -22,21 +23,14 @@ constexpr std::string_view usage =
     "\n"
     "A node that has data in its folder starts as what it was; -join and discovery are for its\n"
     "first start only. Flags take one dash or two, and their value after a space or an =.\n"
+    "verify and restore are for backups (iris-cli backup), recover is for a node whose cluster "
+    "lost\n"
+    "its majority for good.\n"
+    "Exit codes: 0 stopped or removed from the cluster; 1 the start or the disk failed; 2 usage;\n"
+    "  78 certificates\n"
     "\n";
 
 unexpected<Error> bad(std::string text) { return fail(Errc::invalid_argument, std::move(text)); }
-
-void declare_host(Flags& flags, std::string name, std::string* target, std::string help) {
-  flags.custom(std::move(name), "HOST", "", std::move(help),
-               [target](std::string_view text) -> Status {
-                 if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
-                   text = text.substr(1, text.size() - 2);
-                 }
-                 if (!is_host(text)) return bad("a host name or address without a port");
-                 *target = text;
-                 return Unit{};
-               });
-}
 
 void declare_tls(Flags& flags, const std::string& prefix, TlsPaths* paths, std::string_view whose) {
   const bool own = prefix.empty();
@@ -52,11 +46,16 @@ void declare_network(Flags& flags, Options& options) {
   flags.section("Network");
   flags.number("port", &options.port, 1, 65534, "PORT",
                "port of the clients (gRPC); the port of the other nodes (raft) is this + 1");
-  declare_host(flags, "listen", &options.listen,
-               "listen on this host's interface only; without it, on all");
-  declare_host(flags, "advertise", &options.advertise,
-               "host by which other nodes reach this one; without it, the -listen host, else the "
-               "local address of the connection to the -join target");
+  flags.custom("listen", "HOST", "", "listen on this host's interface only; without it, on all",
+               [&options](std::string_view text) -> Status {
+                 auto host = parse_host(text);
+                 if (!host) return bad(host.error().text);
+                 options.listen = std::move(*host);
+                 return Unit{};
+               });
+  declare_advertise(flags, &options.advertise,
+                    "host by which other nodes reach this one; without it, the -listen host, else "
+                    "the local address of the connection to the -join target");
 }
 
 void declare_cluster(Flags& flags, Options& options) {
@@ -157,6 +156,17 @@ Status check_together(Options& options) {
 
 }  // namespace
 
+void declare_advertise(Flags& flags, std::string* host, std::string help) {
+  flags.custom("advertise", "HOST", *host, std::move(help),
+               [host](std::string_view text) -> Status {
+                 auto parsed = parse_host(text);
+                 if (!parsed) return bad(parsed.error().text);
+                 if (is_wildcard(*parsed)) return bad("the one host by which others reach it");
+                 *host = std::move(*parsed);
+                 return Unit{};
+               });
+}
+
 Result<CommandLine> parse_command_line(std::span<const std::string> arguments) {
   CommandLine line;
   bool version = false;
@@ -174,7 +184,8 @@ Result<CommandLine> parse_command_line(std::span<const std::string> arguments) {
   }
   if (!rest->plain.empty()) {
     return bad("unexpected argument \"" + rest->plain.front() +
-               "\": iris takes flags only (-h lists them)");
+               "\": iris takes flags, or first of all one of verify, restore, recover (-h tells "
+               "more)");
   }
   if (const Status right = check_together(line.options); !right) return bad(right.error().text);
   return line;

@@ -12,6 +12,7 @@
 
 #include "raft/result.h"
 #include "src/address.h"
+#include "src/flags.h"
 #include "src/limits.h"
 #include "src/log.h"
 
@@ -67,5 +68,8 @@ struct CommandLine {
 [[nodiscard]] Result<CommandLine> parse_command_line(std::span<const std::string> arguments);
 
 [[nodiscard]] std::string help_text();
+
+// -advertise, for whoever makes a node. `*host` is the default, and what is given.
+void declare_advertise(Flags& flags, std::string* host, std::string help);
 
 }  // namespace iris

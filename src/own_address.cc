@@ -55,8 +55,6 @@ std::optional<std::string> local_host(int descriptor) {
   return std::string(host.data());
 }
 
-bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
-
 std::string own_host(const OwnAddressHints& hints) {
   if (!hints.advertise.empty()) return hints.advertise;
   if (!hints.listen.empty() && !is_wildcard(hints.listen)) return hints.listen;

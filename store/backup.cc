@@ -29,7 +29,11 @@ namespace {
 
 constexpr std::size_t piece_bytes = 1u << 20;
 
-// Feeds the whole file to `take`, piece by piece.
+unexpected<Error> named(const std::string& path, const Error& error) {
+  return fail(error.code, path + ": " + error.text);
+}
+
+// Feeds the whole file to `take`, piece by piece. An error names the file.
 Status read_pieces(const std::string& path, const std::function<Status(std::string_view)>& take) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.open()) return errno_failure("open", path);
@@ -40,12 +44,8 @@ Status read_pieces(const std::string& path, const std::function<Status(std::stri
     if (got < 0) return errno_failure("read", path);
     if (got == 0) return Unit{};
     Status taken = take(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
-    if (!taken) return taken;
+    if (!taken) return named(path, taken.error());
   }
-}
-
-unexpected<Error> named(const std::string& path, const Error& error) {
-  return fail(error.code, path + ": " + error.text);
 }
 
 Status require_absent_or_empty(const std::string& folder) {
@@ -112,8 +112,8 @@ Result<BackupInfo> verify_backup(const std::string& file) {
                          [](Table, std::string_view, std::string_view) { return Status(Unit{}); }});
   Status whole =
       read_pieces(file, [&reader](std::string_view piece) { return reader.feed(piece); });
-  if (whole) whole = reader.finish();
-  if (!whole) return named(file, whole.error());
+  if (!whole) return fail(whole.error().code, whole.error().text);
+  if (whole = reader.finish(); !whole) return named(file, whole.error());
   info.rows = reader.rows();
   info.bytes = reader.bytes();
   info.sha256 = hex(reader.digest());

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -134,6 +135,49 @@ TEST_CASE("help and version go to stdout and exit 0, a wrong flag exits 2 with o
   Iris wrong({"-prot", "1"});
   REQUIRE(wrong.exit_code() == 2);
   REQUIRE(wrong.log_text() == "iris: unknown flag -prot; did you mean -port?\n");
+}
+
+TEST_CASE(
+    "verify, restore and recover say what they need, and take their own flags only (exit 2)") {
+  const std::pair<std::vector<std::string>, std::string> bad[] = {
+      {{"verify"}, "verify needs FILE"},
+      {{"verify", "a", "b"}, "unexpected argument \"b\""},
+      {{"verify", "a", "-raftdir", "x"}, "unknown flag -raftdir"},
+      {{"restore", "-raftdir", "x"}, "restore needs FILE"},
+      {{"restore", "a"}, "restore needs -raftdir"},
+      {{"restore", "a", "-raftdir", "x", "-yes"}, "unknown flag -yes"},
+      {{"restore", "a", "-raftdir", "x", "-advertise", "a:b"}, "for -advertise"},
+      {{"restore", "a", "-raftdir", "x", "-advertise", "0.0.0.0"}, "for -advertise"},
+      {{"recover"}, "recover needs -raftdir"},
+      {{"recover", "-raftdir", "x"}, "recover needs -force-new-cluster"},
+      {{"recover", "x"}, "unexpected argument \"x\""}};
+  for (const auto& [words, part] : bad) {
+    Iris iris(words);
+    CAPTURE(part);
+    REQUIRE(iris.exit_code() == 2);
+    REQUIRE(iris.said(part));
+  }
+  for (const char* command : {"verify", "restore", "recover"}) {
+    Iris help({command, "-h"});
+    REQUIRE(help.exit_code() == 0);
+    REQUIRE(help.said(std::string("usage: iris ") + command));
+  }
+}
+
+TEST_CASE("what stands for a closed stdin, stdout or stderr is no file of the node") {
+  const Folder folder;
+  const std::uint16_t port = free_port();
+  std::string line = "exec " + std::string(std::getenv("IRIS_BINARIES")) + "/iris";
+  for (const auto& word : plain(port)) line += " " + word;
+  Process iris =
+      Process::start({"/bin/sh", "-c", line + " <&- >&- 2>&-"}, folder / "log", folder / "");
+  REQUIRE(test::await(20s, [&] { return status(port).role() == "leader"; }));
+  for (const char* file : {"0", "1", "2"}) {
+    const auto path = "/proc/" + std::to_string(iris.pid()) + "/fd/" + file;
+    REQUIRE(std::filesystem::read_symlink(path) == "/dev/null");
+  }
+  iris.signal(SIGTERM);
+  REQUIRE(iris.wait(20s) == 0);
 }
 
 TEST_CASE("a port that is taken is named, the clients' and the raft port (exit 1)") {

@@ -2,6 +2,7 @@
 #include "src/flags.h"
 
 #include <chrono>
+#include <optional>
 
 #include "tests/catch.h"
 
@@ -217,6 +218,18 @@ TEST_CASE("the help is made from the declarations") {
           "        a limit (default 4MiB)\n"
           "  -timeout TIME\n"
           "        how long to wait (default 5s)\n");
+}
+
+TEST_CASE("a number without a default is empty until it is given") {
+  std::optional<std::uint64_t> number;
+  Flags flags;
+  flags.number("from", &number, 1, 9, "N", "where");
+  REQUIRE(flags.help() == "  -from N\n        where\n");
+  REQUIRE(flags.parse(std::vector<std::string>{}));
+  REQUIRE_FALSE(number);
+  REQUIRE_FALSE(flags.parse(std::vector<std::string>{"-from", "0"}));
+  REQUIRE(flags.parse(std::vector<std::string>{"-from", "9"}));
+  REQUIRE(number == 9u);
 }
 
 TEST_CASE("long help is wrapped between words") {

@@ -108,6 +108,9 @@ TEST_CASE("a backup tells what it is of; any flipped bit and any cut is noticed 
   cut_to(original.file(), 0);
   REQUIRE(verify_backup(original.file()).error().code == Errc::corrupt);
   REQUIRE(verify_backup(original.folder.path() + "/none").error().code == Errc::io);
+  const std::string none = original.folder.path() + "/none";
+  REQUIRE(verify_backup(none).error().text ==
+          "cannot open " + none + ": No such file or directory");
 }
 
 TEST_CASE("a restored folder is a node of a new cluster that holds every row and leads alone") {
