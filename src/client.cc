@@ -3,6 +3,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <initializer_list>
 #include <string_view>
 
 #include "raft/check.h"
@@ -11,6 +12,7 @@
 #include "src/client/credentials.h"
 #include "src/client/listen.h"
 #include "src/client/pool.h"
+#include "src/client/utf8.h"
 #include "src/version.h"
 
 namespace iris {
@@ -70,6 +72,20 @@ struct Client::State {
 };
 
 namespace {
+
+struct Name {
+  const char* field;
+  const std::string& text;
+};
+
+// A string of a message carries UTF-8 only; a node could not even read one that is none.
+std::optional<Error> objection(std::initializer_list<Name> names) {
+  for (const auto& [field, text] : names) {
+    if (client::is_utf8(text)) continue;
+    return Error{Code::invalid_argument, std::string(field) + " is not valid UTF-8"};
+  }
+  return std::nullopt;
+}
 
 pb::Consistency consistency(bool stale) { return stale ? pb::STALE : pb::LINEARIZABLE; }
 
@@ -170,6 +186,7 @@ Result<Client> Client::create(client::Options options) {
 
 Result<client::Written> Client::set(const std::string& source, const std::string& key,
                                     const std::string& value, const client::WriteOptions& options) {
+  if (auto bad = objection({{"source", source}, {"key", key}})) return *bad;
   pb::SetValueRequest request;
   request.set_source(source);
   request.set_key(key);
@@ -185,6 +202,7 @@ Result<client::Written> Client::set(const std::string& source, const std::string
 
 Result<client::Value> Client::get(const std::string& source, const std::string& key,
                                   const client::ReadOptions& options) {
+  if (auto bad = objection({{"source", source}, {"key", key}})) return *bad;
   pb::GetValueRequest request;
   request.set_source(source);
   request.set_key(key);
@@ -200,6 +218,7 @@ Result<client::Value> Client::get(const std::string& source, const std::string& 
 
 Result<client::Written> Client::remove(const std::string& source, const std::string& key,
                                        const client::WriteOptions& options) {
+  if (auto bad = objection({{"source", source}, {"key", key}})) return *bad;
   pb::RemoveValueRequest request;
   request.set_source(source);
   request.set_key(key);
@@ -214,6 +233,7 @@ Result<client::Written> Client::remove(const std::string& source, const std::str
 
 Result<client::Written> Client::remove_source(const std::string& source,
                                               const client::CallOptions& options) {
+  if (auto bad = objection({{"source", source}})) return *bad;
   pb::RemoveSourceRequest request;
   request.set_source(source);
   pb::RemoveSourceResponse response;
@@ -225,6 +245,8 @@ Result<client::Written> Client::remove_source(const std::string& source,
 }
 
 Result<std::vector<std::string>> Client::sources(const client::ListOptions& options) {
+  if (auto bad = objection({{"prefix", options.prefix}, {"start_after", options.start_after}}))
+    return *bad;
   pb::GetSourcesRequest request;
   fill_list(request, options);
   std::vector<std::string> rows;
@@ -243,6 +265,9 @@ Result<std::vector<std::string>> Client::sources(const client::ListOptions& opti
 
 Result<std::vector<client::KeyRow>> Client::keys(const std::string& source,
                                                  const client::ListOptions& options) {
+  if (auto bad = objection(
+          {{"source", source}, {"prefix", options.prefix}, {"start_after", options.start_after}}))
+    return *bad;
   pb::GetKeysRequest request;
   request.set_source(source);
   fill_list(request, options);
@@ -278,6 +303,9 @@ Result<std::string> Client::connect(const client::CallOptions& options) {
 
 Result<client::Done> Client::subscribe(const std::string& session, const client::Topic& topic,
                                        const client::CallOptions& options) {
+  if (auto bad = objection(
+          {{"session", session}, {"source", topic.source}, {"key", topic.key.value_or("")}}))
+    return *bad;
   const auto attempt = [&](Node& node, grpc::ClientContext& context) {
     return client::send_subscribe(node, context, session, topic);
   };
@@ -289,6 +317,9 @@ Result<client::Done> Client::subscribe(const std::string& session, const client:
 
 Result<client::Done> Client::unsubscribe(const std::string& session, const client::Topic& topic,
                                          const client::CallOptions& options) {
+  if (auto bad = objection(
+          {{"session", session}, {"source", topic.source}, {"key", topic.key.value_or("")}}))
+    return *bad;
   const CallPlan plan = state_->read(options.timeout);
   std::optional<Error> error;
   if (topic.key) {
@@ -359,6 +390,7 @@ Result<std::vector<client::Member>> Client::members(const client::CallOptions& o
 // A known member's join is a success, so it is repeated like a read.
 Result<client::Done> Client::join(const std::string& raft_address,
                                   const client::CallOptions& options) {
+  if (auto bad = objection({{"address", raft_address}})) return *bad;
   pb::JoinRequest request;
   request.set_address(raft_address);
   pb::JoinResponse response;
@@ -371,6 +403,7 @@ Result<client::Done> Client::join(const std::string& raft_address,
 
 Result<std::string> Client::remove_member(const std::string& id, bool force,
                                           const client::CallOptions& options) {
+  if (auto bad = objection({{"id", id}})) return *bad;
   pb::RemoveMemberRequest request;
   request.set_id(id);
   request.set_force(force);
@@ -384,6 +417,7 @@ Result<std::string> Client::remove_member(const std::string& id, bool force,
 
 Result<std::string> Client::promote_member(const std::string& id,
                                            const client::CallOptions& options) {
+  if (auto bad = objection({{"id", id}})) return *bad;
   pb::PromoteMemberRequest request;
   request.set_id(id);
   pb::PromoteMemberResponse response;
@@ -396,13 +430,15 @@ Result<std::string> Client::promote_member(const std::string& id,
 
 Result<client::BackupTaken> Client::backup(const std::string& file,
                                            const client::CallOptions& options) {
+  if (file.empty()) return Error{Code::invalid_argument, "the name of the backup's file is empty"};
   client::BackupFile written(file);
   bool disk_refused = false;
   std::string sha256;
   const CallPlan plan = state_->read(options.timeout);
+  const auto deadline = std::chrono::system_clock::now() + plan.timeout;
   const auto attempt = [&](Node& node, grpc::ClientContext& context) {
     // One attempt may take all the time there is: half a backup is worth nothing.
-    context.set_deadline(std::chrono::system_clock::now() + plan.timeout);
+    context.set_deadline(deadline);
     disk_refused = !written.begin();
     if (disk_refused) return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
     const auto stub = pb::Maintenance::NewStub(node.channel);
@@ -415,19 +451,19 @@ Result<client::BackupTaken> Client::backup(const std::string& file,
     }
     grpc::Status status = reader->Finish();
     if (disk_refused) return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
-    if (status.ok() && !written.finish(sha256)) {
-      return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
-    }
+    disk_refused = status.ok() && !written.finish(sha256);
+    if (disk_refused) return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());
     return status;
   };
   if (auto error = client::call(*state_->pool, plan, attempt)) {
-    return disk_refused ? Error{Code::refused, written.error()} : *error;
+    return disk_refused ? Error{Code::file, written.error()} : *error;
   }
   return client::BackupTaken{written.bytes(), sha256};
 }
 
 Result<std::string> Client::transfer_leader(const std::string& id,
                                             const client::CallOptions& options) {
+  if (auto bad = objection({{"id", id}})) return *bad;
   pb::TransferLeaderRequest request;
   request.set_id(id);
   pb::TransferLeaderResponse response;

@@ -41,6 +41,7 @@ enum class Code {
   unknown,           // the call was sent and its answer lost: it may have been done, or may be yet
   refused,           // TLS, rights, or a membership change that must not be done now; says why
   unsupported,       // this version of the server does not serve the call
+  file,              // a file of this machine cannot be written; the text names it and says why
 };
 
 struct Error {
@@ -306,7 +307,8 @@ class Client {
   client::Result<std::string> promote_member(const std::string& id,
                                              const client::CallOptions& options = {});
   // The whole data, at one revision that contains every write acknowledged before the call, into
-  // `file`, which is replaced once the backup is complete, checked and synced. refused: the disk.
+  // `file`, which is replaced once the backup is complete, checked and synced. file: it cannot be
+  // written, or arrived damaged.
   client::Result<client::BackupTaken> backup(const std::string& file,
                                              const client::CallOptions& options = {});
   // id empty: to the most up-to-date voter.

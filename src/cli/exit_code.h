@@ -16,6 +16,7 @@ enum ExitCode : int {
   exit_limit = 7,
   exit_output = 74,  // what was to be written could not be
   exit_interrupted = 130,
+  exit_pipe = 141,  // nobody reads the output any more
   exit_terminated = 143,
 };
 
@@ -36,6 +37,8 @@ enum ExitCode : int {
     case client::Code::refused:
     case client::Code::unsupported:
       return exit_refused;
+    case client::Code::file:
+      return exit_output;
   }
   return exit_unknown;
 }

@@ -1,6 +1,7 @@
 #include "src/client/backup.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +43,13 @@ bool BackupFile::fail(const std::string& what) {
 
 bool BackupFile::begin() {
   if (file_ >= 0) ::close(file_);
+  // Else only the rename would find out, after all the data.
+  struct stat there {};
+  if (::stat(path_.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) {
+    file_ = -1;
+    error_ = "cannot write " + path_ + ": it is a folder";
+    return false;
+  }
   // What it holds is as secret as the cluster.
   file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file_ < 0) return fail("cannot write");

@@ -24,6 +24,16 @@ milliseconds attempt_time(const CallPlan& plan, milliseconds left, bool others) 
   return std::min(left, std::max(left / 2, attempt_min));
 }
 
+// A request so great that gRPC refused it before the node's own words could.
+std::string words_of(const grpc::Status& status) {
+  const std::string& said = status.error_message();
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time";
+  if (said.starts_with("Received message larger than max")) {
+    return "the request is longer than a node takes (server flag -max-value-bytes): " + said;
+  }
+  return said;
+}
+
 std::string seconds_text(milliseconds time) {
   return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s"
                                   : std::to_string(time.count()) + " ms";
@@ -65,8 +75,7 @@ std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attem
       pool.answered(*node);
       return std::nullopt;
     }
-    const bool late = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-    last = (late ? "no answer in time" : status.error_message()) + " (" + node->address + ")";
+    last = words_of(status) + " (" + node->address + ")";
     if (verdict.kind == Verdict::Kind::final) {
       pool.answered(*node);
       return Error{verdict.code, last};

@@ -9,10 +9,9 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 
 #include "src/address.h"
+#include "src/client/read_file.h"
 
 namespace iris::client {
 namespace {
@@ -20,13 +19,9 @@ namespace {
 Error bad(std::string text) { return {Code::invalid_argument, std::move(text)}; }
 
 Result<std::string> read_pem(const std::string& path, const char* what) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes;
-  if (file) bytes.assign(std::istreambuf_iterator<char>(file), {});
-  if (!file || file.bad()) {
-    return bad("cannot read the " + std::string(what) + " " + path + ": " + std::strerror(errno));
-  }
-  return bytes;
+  auto bytes = read_file(path);
+  if (bytes) return std::move(*bytes);
+  return bad("cannot read the " + std::string(what) + " " + path + ": " + std::strerror(errno));
 }
 
 struct Free {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "src/client/utf8.h"
 #include "src/client/verdict.h"
 
 namespace iris::client {
@@ -133,9 +134,12 @@ Result<std::unique_ptr<Listener::State>> Listener::State::start(std::shared_ptr<
                                                                 ListenHandlers handlers) {
   if (options.topics.empty()) return bad("a listener needs at least one topic");
   for (const auto& topic : options.topics) {
-    if (topic.source.empty()) return bad("the source of a topic is empty");
-    if (topic.key && topic.key->empty()) return bad("the key of a topic is empty");
+    if (topic.source.empty()) return bad("source is empty");
+    if (topic.key && topic.key->empty()) return bad("key is empty");
+    if (!is_utf8(topic.source)) return bad("source is not valid UTF-8");
+    if (topic.key && !is_utf8(*topic.key)) return bad("key is not valid UTF-8");
   }
+  if (!is_utf8(options.session)) return bad("session is not valid UTF-8");
   if (options.heartbeat < heartbeat_min || options.heartbeat > heartbeat_max) {
     return bad("the heartbeat must be from 100 ms to 1 h");
   }

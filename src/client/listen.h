@@ -25,7 +25,8 @@ namespace iris::client {
 
 struct Listener::State {
  public:
-  // invalid_argument: no topic, an empty name, a heartbeat out of range, no on_update.
+  // invalid_argument: no topic, a name that is empty or not UTF-8, a heartbeat out of range, no
+  // on_update.
   [[nodiscard]] static Result<std::unique_ptr<State>> start(std::shared_ptr<Pool> pool,
                                                             ListenOptions options,
                                                             ListenHandlers handlers);

@@ -1,4 +1,9 @@
 // iris::Client against fake nodes: which node, how often, and what a failure is called.
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -30,6 +35,29 @@ Client make_client(std::vector<std::string> addresses, std::chrono::milliseconds
 std::string dead_address() {
   FakeIris node(std::make_shared<FakeCluster>());
   return node.address();
+}
+
+// Blocks until somebody dials the port, at most 10 s, and hangs up.
+void await_dial(int port) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+      ::listen(listener, 1) == 0) {
+    pollfd dialled{listener, POLLIN, 0};
+    ::poll(&dialled, 1, 10'000);
+  }
+  ::close(listener);
+}
+
+template <class T>
+std::optional<iris::client::Error> error_of(const iris::client::Result<T>& result) {
+  if (result) return std::nullopt;
+  return result.error();
 }
 
 FakeIris::Hook always(std::string method,
@@ -268,8 +296,7 @@ TEST_CASE("a client survives the death of its node while it was idle") {
   REQUIRE(client.set("s", "k", "v"));
   REQUIRE(first->calls("SetValue") == 1);
   first->kill();
-  // The pause after which a client looks again; nothing else is waited for.
-  std::this_thread::sleep_for(600ms);
+  std::this_thread::sleep_for(600ms);  // idle time itself: after 500 ms of it a client looks first
   CHECK(client.set("s", "k", "w"));
   CHECK(second.calls("SetValue") == 1);
 }
@@ -283,13 +310,50 @@ TEST_CASE("a client finds its node again when that comes back") {
   node.reset();
   CHECK(client.get("s", "k", {.timeout = 200ms}).error().code == Code::not_done);
   std::thread starter([&] {
-    std::this_thread::sleep_for(300ms);  // while the call below is waiting
+    await_dial(port);  // by the call below, which is waiting
     node = std::make_unique<FakeIris>(cluster, port);
   });
   const auto value = client.get("s", "k");
   starter.join();
   REQUIRE(value);
   CHECK(value->bytes == "v");
+}
+
+TEST_CASE("a name that is not UTF-8 is refused before anything is sent (hazard 81)") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  Client client = make_client({node.address()});
+  const std::string bad = "\xff";
+  const std::pair<std::string, std::optional<iris::client::Error>> refused[] = {
+      {"source", error_of(client.set(bad, "k", "v"))},
+      {"key", error_of(client.set("s", bad, "v"))},
+      {"source", error_of(client.get(bad, "k"))},
+      {"key", error_of(client.get("s", bad))},
+      {"source", error_of(client.remove(bad, "k"))},
+      {"key", error_of(client.remove("s", bad))},
+      {"source", error_of(client.remove_source(bad))},
+      {"prefix", error_of(client.sources({.prefix = bad}))},
+      {"start_after", error_of(client.sources({.start_after = bad}))},
+      {"source", error_of(client.keys(bad))},
+      {"prefix", error_of(client.keys("s", {.prefix = bad}))},
+      {"start_after", error_of(client.keys("s", {.start_after = bad}))},
+      {"session", error_of(client.subscribe(bad, {"s", {}}))},
+      {"source", error_of(client.subscribe("S", {bad, {}}))},
+      {"key", error_of(client.subscribe("S", {"s", bad}))},
+      {"source", error_of(client.unsubscribe("S", {bad, {}}))},
+      {"address", error_of(client.join(bad))},
+      {"id", error_of(client.remove_member(bad))},
+      {"id", error_of(client.promote_member(bad))},
+      {"id", error_of(client.transfer_leader(bad))},
+      {"source", error_of(client.listen({.topics = {{bad, {}}}}, {.on_update = [](auto&) {}}))},
+      {"key", error_of(client.listen({.topics = {{"s", bad}}}, {.on_update = [](auto&) {}}))}};
+  for (const auto& [field, error] : refused) {
+    INFO(field);
+    REQUIRE(error);
+    CHECK(error->code == Code::invalid_argument);
+    CHECK(error->text == field + " is not valid UTF-8");
+  }
+  CHECK(client.set("s", "k", bad));  // values are bytes
+  CHECK(node.calls("SetValue") == 1);
 }
 
 TEST_CASE("no node at all: not done, with each address and why") {
@@ -322,6 +386,16 @@ TEST_CASE("a value larger than gRPC's default answer is no error") {
   REQUIRE(client.set("s", "a", large));
   REQUIRE(client.set("s", "b", large));
   CHECK(client.get("s", "a")->bytes == large);
+}
+
+TEST_CASE("a request that gRPC itself refuses for its length names the flag") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  Client client = make_client({node.address()});
+  const auto written = client.set("s", "k", std::string(5'000'000, 'x'));
+  REQUIRE_FALSE(written);
+  CHECK(written.error().code == Code::limit);
+  CHECK(written.error().text.find("-max-value-bytes") != std::string::npos);
+  CHECK(written.error().text.find("Received message larger than max") != std::string::npos);
 }
 
 TEST_CASE("status, health and members come from the node that is asked") {

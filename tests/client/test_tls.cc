@@ -112,6 +112,7 @@ TEST_CASE("each file that is wrong is named, before anything is dialled") {
   };
   const std::string missing = test.folder / "missing";
   const std::string garbage = test.folder / "garbage";
+  const std::string folder = test.folder / "";
   iris::write_file(garbage, "not PEM");
   for (std::string Tls::*file : {&Tls::ca, &Tls::certificate, &Tls::key}) {
     Tls tls = good;
@@ -120,6 +121,8 @@ TEST_CASE("each file that is wrong is named, before anything is dialled") {
     CHECK(contains(objection(tls), missing));
     tls.*file = garbage;
     CHECK(contains(objection(tls), garbage + " holds no PEM"));
+    tls.*file = folder;
+    CHECK(contains(objection(tls), folder + ": Is a directory"));
   }
   const auto with_certificate = [&](const iris::CertificatePlan& plan) {
     const Issued issued = iris::issue(plan, &test.authority);
