@@ -35,12 +35,12 @@ constexpr Command all_commands[] = {
      "SOURCE [KEY] [flags] [-- COMMAND...]",
      "Prints each change as it comes, or runs a command for it, until interrupted.",
      "The stream goes on at another node when its node dies, without a gap and without a\n"
-     "duplicate. A COMMAND gets the value on stdin and IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and\n"
-     "IRIS_OP (PUT, REMOVE) in its environment; when it fails, watch ends with 1. Where the\n"
-     "cluster does not know any more what was missed, IRIS_OP is RESYNC, then the state comes as\n"
-     "PUTs, then SYNCED: what was not among them is gone.",
+     "duplicate. A COMMAND gets the value on stdin, and in its environment IRIS_WATCH_SOURCE,\n"
+     "IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP (PUT, REMOVE); when it fails, watch\n"
+     "ends with 1. Where the cluster does not know any more what was missed, IRIS_WATCH_OP is\n"
+     "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone.",
      {"iris-cli watch colors -initial",
-      "iris-cli watch colors -resume colors.pos -- sh -c 'cat > \"mirror/$IRIS_KEY\"'"},
+      "iris-cli watch colors -resume colors.pos -- sh -c 'cat > \"mirror/$IRIS_WATCH_KEY\"'"},
      run_watch},
     {"status",
      "[flags]",
@@ -114,13 +114,23 @@ constexpr Command all_commands[] = {
      run_removekey},
 };
 
-std::string overview() {
-  std::string text = "usage: iris-cli COMMAND [arguments] [flags]     (iris-cli COMMAND -h)\n\n";
+// A line for each command whose first word is `first`; for all where it is empty.
+std::string commands_text(std::string_view first) {
+  std::string text;
   for (const auto& command : all_commands) {
+    if (!first.empty() && command.name.substr(0, command.name.find(' ')) != first) continue;
     std::string name = "  " + std::string(command.name);
     name.resize(18, ' ');
     text += name + std::string(command.summary) + "\n";
   }
+  return text;
+}
+
+constexpr char usage[] =
+    "usage: iris-cli COMMAND [arguments] [flags]     (iris-cli COMMAND -h)\n\n";
+
+std::string overview() {
+  std::string text = usage + commands_text("");
   text +=
       "  help [COMMAND]  This, or the help of a command.\n"
       "  version         The version of this program.\n"
@@ -184,23 +194,32 @@ bool is_version(const std::string& word) {
   return word == "version" || word == "-version" || word == "--version";
 }
 
+ExitCode show(const std::string& text) {
+  print(text);
+  return finish() ? exit_ok : exit_output;
+}
+
 ExitCode run(std::span<const std::string> words) {
   if (words.empty()) {
     say("a command is needed\n" + overview());
     return exit_usage;
   }
   if (is_version(words[0])) {
-    print(std::string("iris-cli ") + Client::version() + "\n");
-    return finish() ? exit_ok : exit_output;
+    return show(std::string("iris-cli ") + Client::version() + "\n");
   }
-  if (is_help(words[0]) && words.size() == 1) {
-    print(overview());
-    return finish() ? exit_ok : exit_output;
-  }
+  if (is_help(words[0]) && (words.size() == 1 || is_help(words[1]))) return show(overview());
   const bool help = is_help(words[0]);
   if (help) words = words.subspan(1);
   const Command* command = find(words);
-  if (command == nullptr) return unknown(words);
+  if (command == nullptr) {
+    // The first of two words: member, leader.
+    const std::string group = commands_text(words[0]);
+    const bool alone = words.size() == 1;
+    if (!group.empty() && ((help && alone) || (!alone && is_help(words[1])))) {
+      return show(usage + group);
+    }
+    return unknown(words);
+  }
   if (help) {
     const std::vector<std::string> asked = {"-h"};
     return command->run(*command, asked);

@@ -27,7 +27,6 @@ void say(std::string_view text);
 // Is stdout a terminal?
 [[nodiscard]] bool is_terminal();
 
-[[nodiscard]] bool is_utf8(std::string_view bytes);
 [[nodiscard]] std::string base64(std::string_view bytes);
 // Adds "value", and "encoding": "base64" where it is not UTF-8.
 void add_value(Json& object, std::string_view bytes);

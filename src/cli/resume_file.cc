@@ -6,11 +6,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "src/cli/output.h"
+#include "src/client/read_file.h"
 
 namespace iris::cli {
 namespace {
@@ -37,13 +36,12 @@ ResumeFile::ResumeFile(std::string path, client::Topic topic)
     : path_(std::move(path)), topic_(std::move(topic)) {}
 
 client::Result<std::optional<client::Position>> ResumeFile::read() const {
-  std::ifstream file(path_, std::ios::binary);
-  if (!file) {
+  const auto text = client::read_file(path_);
+  if (!text) {
     if (errno == ENOENT) return std::optional<client::Position>();
     return bad("cannot read " + path_ + ": " + std::strerror(errno));
   }
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  const Json object = Json::parse(text, nullptr, false);
+  const Json object = Json::parse(*text, nullptr, false);
   const auto has = [&](const char* name, auto check) {
     return object.is_object() && object.contains(name) && check(object[name]);
   };

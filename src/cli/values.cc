@@ -55,16 +55,16 @@ std::optional<std::string> read_stdin() {
 }
 
 struct Condition {
-  std::uint64_t revision = 0;
+  std::optional<std::uint64_t> revision;
 
   void declare(Flags& flags) {
     flags.section("Condition");
     flags.number("if-rev", &revision, 0, revision_max, "REVISION",
                  "only if the value is of this revision, else exit 6; 0: only if there is none");
   }
-  [[nodiscard]] client::WriteOptions options(const Flags& flags) const {
+  [[nodiscard]] client::WriteOptions options() const {
     client::WriteOptions options;
-    if (flags.given("if-rev")) options.if_revision = revision;
+    options.if_revision = revision;
     return options;
   }
 };
@@ -165,8 +165,7 @@ ExitCode run_set(const Command& self, std::span<const std::string> arguments) {
   }
   auto client = line.client();
   if (!client) return line.code();
-  const auto written =
-      client->set(names.source, names.key, names.value, condition.options(line.flags()));
+  const auto written = client->set(names.source, names.key, names.value, condition.options());
   if (!written) return line.failed(written.error());
   if (line.json()) {
     Json object = named(names.source, names.key);
@@ -240,11 +239,11 @@ ExitCode run_rm(const Command& self, std::span<const std::string> arguments) {
   if (const auto code = line.parse(arguments, 1, 2)) return *code;
   names.source = line.plain()[0];
   const bool whole_source = line.plain().size() == 1;
-  if (whole_source && line.flags().given("if-rev")) {
+  if (whole_source && condition.revision) {
     return line.usage("-if-rev is for one KEY, not for a whole source");
   }
   if (!whole_source) names.key = line.plain()[1];
-  return remove(line, names, whole_source, condition.options(line.flags()));
+  return remove(line, names, whole_source, condition.options());
 }
 
 ExitCode run_getsources(const Command& self, std::span<const std::string> arguments) {

@@ -72,11 +72,13 @@ class EndOfWatch {
     const std::uint64_t one = 1;
     CHECK(::write(ended_, &one, sizeof one) == sizeof one);
   }
-  // Blocks until end() or a signal.
+  // Blocks until end(), a signal, or the reader of a pipe at stdout is gone: it shall not take the
+  // next change, which may be long in coming, to notice that.
   ExitCode wait() {
-    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}};
-    while (::poll(files, 2, -1) < 0) CHECK(errno == EINTR);
+    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+    while (::poll(files, 3, -1) < 0) CHECK(errno == EINTR);
     if ((files[1].revents & POLLIN) != 0) return static_cast<ExitCode>(code_.load());
+    if ((files[0].revents & POLLIN) == 0) return exit_pipe;
     signalfd_siginfo info{};
     CHECK(::read(signals_, &info, sizeof info) == sizeof info);
     // Another one ends the process at once, should a command of the watch not end.
@@ -152,12 +154,13 @@ class Watcher {
   }
 
   bool run(const client::Update& update) {
-    const auto failure = run_hook(command_,
-                                  {{"IRIS_SOURCE", is_mark(update) ? topic_.source : update.source},
-                                   {"IRIS_KEY", update.key},
-                                   {"IRIS_REVISION", std::to_string(update.revision)},
-                                   {"IRIS_OP", op_text(update.op)}},
-                                  update.value);
+    const auto failure =
+        run_hook(command_,
+                 {{"IRIS_WATCH_SOURCE", is_mark(update) ? topic_.source : update.source},
+                  {"IRIS_WATCH_KEY", update.key},
+                  {"IRIS_WATCH_REVISION", std::to_string(update.revision)},
+                  {"IRIS_WATCH_OP", op_text(update.op)}},
+                 update.value);
     if (!failure) return true;
     finish(exit_not_found, *failure);
     return false;
@@ -187,7 +190,7 @@ class Watcher {
 // What the flags of watch say.
 struct WatchFlags {
   bool initial = false;
-  std::uint64_t from = 0;
+  std::optional<std::uint64_t> from;
   std::string resume;
   milliseconds heartbeat{5'000};
 
@@ -212,15 +215,14 @@ struct Beginning {
 };
 
 // Where the watch begins. An error is one of usage.
-client::Result<Beginning> begin_at(const WatchFlags& flags, bool from_given,
-                                   const client::Topic& topic,
+client::Result<Beginning> begin_at(const WatchFlags& flags, const client::Topic& topic,
                                    const std::optional<ResumeFile>& file) {
   Beginning beginning;
   auto& options = beginning.options;
   options.topics = {topic};
   options.heartbeat = flags.heartbeat;
   options.send_initial = flags.initial;
-  if (from_given) options.after.revision = flags.from;
+  if (flags.from) options.after.revision = *flags.from;
   if (!file) return beginning;
   auto found = file->read();
   if (!found) return found.error();
@@ -267,11 +269,10 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments) 
   if (names == 2) topic.key = plain[1];
   const std::vector<std::string> command(plain.begin() + static_cast<std::ptrdiff_t>(names),
                                          plain.end());
-  const bool from_given = line.flags().given("from");
-  if (flags.initial && from_given) return line.usage("-initial and -from exclude each other");
+  if (flags.initial && flags.from) return line.usage("-initial and -from exclude each other");
   std::optional<ResumeFile> file;
   if (!flags.resume.empty()) file.emplace(flags.resume, topic);
-  auto beginning = begin_at(flags, from_given, topic, file);
+  auto beginning = begin_at(flags, topic, file);
   if (!beginning) return line.usage(beginning.error().text);
   auto& options = beginning->options;
 

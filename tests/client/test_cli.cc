@@ -211,6 +211,9 @@ TEST_CASE("exit code 2: usage, with one sentence on stderr") {
       {{"watch", "a", "-heartbeat", "99ms"}, "100ms"},
       {{"member", "rm"}, "ID"},
       {{"member"}, "member ls"},
+      {{"set", "-insecure", "\xff", "k", "v"}, "source is not valid UTF-8"},
+      {{"watch", "-insecure", "\xff"}, "source is not valid UTF-8"},
+      {{"watch", "a", "-insecure", "-resume", "/"}, "cannot read /: Is a directory"},
       {{"member", "remove"}, "member"},
       {{"stauts"}, "did you mean status?"},
       {{"-addr", "x", "get"}, "the command comes first"},
@@ -431,6 +434,15 @@ TEST_CASE("help goes to stdout, with two examples for every command") {
     line.insert(line.begin(), "help");
     CHECK(cli(line).out == help.out);
   }
+  const Ended members = cli({"member", "-h"});
+  CHECK(members.code == 0);
+  CHECK(contains(members.out, "member promote"));
+  CHECK_FALSE(contains(members.out, "leader move"));
+  CHECK(cli({"help", "member"}).out == members.out);
+  CHECK(cli({"help", "-h"}).out == all.out);
+  // None is there where leaving the flag out means something else than 0.
+  CHECK_FALSE(contains(cli({"set", "-h"}).out, "(default 0)"));
+  CHECK_FALSE(contains(cli({"watch", "-h"}).out, "(default 0)"));
   CHECK(cli({"--version"}).out == std::string("iris-cli ") + iris::Client::version() + "\n");
 }
 
@@ -442,6 +454,46 @@ TEST_CASE("output that cannot be written is no success") {
   const Ended ended = run(shell);
   CHECK(ended.code == 74);
   CHECK(contains(ended.err, "No space left"));
+}
+
+TEST_CASE("a closed stdout or stdin is nobody else's file") {
+  const Fixture at;
+  at.cluster->set("s", "k", "v");
+  const auto with = [&](const std::string& redirection, const Words& words) {
+    Words shell = {"/bin/sh", "-c", "exec \"$@\" " + redirection, "sh"};
+    for (const auto& word : at.line(words)) shell.push_back(word);
+    return run(shell);
+  };
+  const Ended out = with(">&-", {"ls"});
+  CHECK(out.code == 74);
+  CHECK(contains(out.err, "cannot write the output: Bad file descriptor"));
+  const Ended in = with("<&-", {"set", "s", "k", "-"});
+  CHECK(in.code == 2);
+  CHECK(contains(in.err, "cannot read the value from stdin: Bad file descriptor"));
+  CHECK(with("<&- >&- 2>&-", {"set", "s", "k", "w"}).code == 0);
+  CHECK(at.cli({"get", "s", "k"}).out == "w");
+}
+
+TEST_CASE("a backup that cannot be written names its file (exit code 74, or 2)") {
+  const Fixture at;
+  const Folder folder;
+  const Ended missing = at.cli({"backup", folder.file("none/b")});
+  CHECK(missing.code == 74);
+  CHECK(contains(missing.err, "cannot write " + folder.file("none/b")));
+  const Ended is_folder = at.cli({"backup", folder.file("")});
+  CHECK(is_folder.code == 74);
+  CHECK(contains(is_folder.err, "it is a folder"));
+  CHECK(at.cli({"backup", ""}).code == 2);
+}
+
+TEST_CASE("watch ends when nobody reads its output any more") {
+  const Fixture at;
+  at.cluster->set("colors", "sky", "blue");
+  Words shell = {"/bin/sh", "-c", "\"$@\" | head -n 1", "sh"};
+  for (const auto& word : at.line({"watch", "colors", "-initial"})) shell.push_back(word);
+  const Ended ended = run(shell);  // without another change
+  CHECK(ended.code == 0);
+  CHECK(ended.out == "11 PUT colors sky blue\n");
 }
 
 TEST_CASE("watch prints changes as they come, until it is interrupted") {
@@ -500,10 +552,10 @@ TEST_CASE("watch -from begins behind a revision") {
 TEST_CASE("watch runs a command for each change, and ends when that fails") {
   const Fixture at;
   const Folder folder;
-  Program watch(
-      at.line({"watch", "s", "--", "sh", "-c",
-               "printf '%s %s %s %s ' $IRIS_OP $IRIS_SOURCE $IRIS_KEY $IRIS_REVISION; cat; echo; "
-               "test $IRIS_KEY != bad"}));
+  Program watch(at.line({"watch", "s", "--", "sh", "-c",
+                         "printf '%s %s ' $IRIS_WATCH_OP $IRIS_WATCH_SOURCE; "
+                         "printf '%s %s ' $IRIS_WATCH_KEY $IRIS_WATCH_REVISION; cat; echo; "
+                         "test $IRIS_WATCH_KEY != bad"}));
   REQUIRE(at.node.await_calls("Listen", 1));
   at.cluster->set("s", "k", "value\n with spaces");
   at.cluster->set("s", "unread", std::string(1'000'000, 'x'));
@@ -520,6 +572,13 @@ TEST_CASE("watch runs a command for each change, and ends when that fails") {
   const Ended no_command = at.cli({"watch", "s", "-from", "13", "--", "/no/such/program"});
   CHECK(no_command.code == 1);
   CHECK(contains(no_command.err, "cannot run /no/such/program"));
+}
+
+TEST_CASE("a command of watch has the environment of iris-cli, its IRIS_KEY too") {
+  const Fixture at;
+  const Ended ended = at.cli({"watch", "s", "-initial", "--", "sh", "-c", "echo $IRIS_KEY; exit 1"},
+                             {.environment = {{"IRIS_KEY", "client.key"}}});
+  CHECK(ended.out == "client.key\n");
 }
 
 TEST_CASE("watch -resume goes on where the last one stopped, without gap or duplicate") {
@@ -572,11 +631,11 @@ TEST_CASE("a command that failed sees its change again") {
   const Folder folder;
   const auto words = [&](const std::string& test) {
     return at.line({"watch", "s", "-from", "10", "-resume", folder.file("position"), "--", "sh",
-                    "-c", "echo $IRIS_KEY; " + test});
+                    "-c", "echo $IRIS_WATCH_KEY; " + test});
   };
   at.cluster->set("s", "good", "");
   at.cluster->set("s", "bad", "");
-  CHECK(run(words("test $IRIS_KEY = good")).out == "good\nbad\n");
+  CHECK(run(words("test $IRIS_WATCH_KEY = good")).out == "good\nbad\n");
   Program again(words("true"));
   REQUIRE(again.await_out(1));
   CHECK(again.out() == "bad\n");
@@ -587,11 +646,11 @@ TEST_CASE("a command that had half of a state is told resync first") {
   const Folder folder;
   const auto words = [&](const std::string& test) {
     return at.line({"watch", "s", "-initial", "-resume", folder.file("position"), "--", "sh", "-c",
-                    "echo $IRIS_OP $IRIS_KEY; " + test});
+                    "echo $IRIS_WATCH_OP $IRIS_WATCH_KEY; " + test});
   };
   at.cluster->set("s", "a", "");
   at.cluster->set("s", "b", "");
-  CHECK(run(words("test $IRIS_KEY = a")).out == "PUT a\nPUT b\n");
+  CHECK(run(words("test $IRIS_WATCH_KEY = a")).out == "PUT a\nPUT b\n");
   Program again(words("true"));
   REQUIRE(again.await_out(4));
   CHECK(again.out() == "RESYNC\nPUT a\nPUT b\nSYNCED\n");
