@@ -178,7 +178,7 @@ void Admin::probed(Key key, Result<PeerIdentity> identity) {
   AdminRequest& request = call.request;
   if (!identity) {
     answer(key, fail(Errc::unavailable,
-                     "the node that wants to join must be reachable: " + identity.error().text));
+                     "cannot reach a node at " + request.address + ": " + identity.error().text));
     return;
   }
   if (identity->cluster.value != 0 && identity->cluster != host_.cluster) {

@@ -200,14 +200,11 @@ void Peers::State::probe(const std::string& address,
   const std::uint64_t number = ++probes_begun;
   probes[number] = Dial::start(
       loop, tls, address, hello, options.dial_ms_max,
-      [weak = weak_from_this(), number, address, done = std::move(done)](Result<Dialled> result) {
+      [weak = weak_from_this(), number, done = std::move(done)](Result<Dialled> result) {
         const auto self = weak.lock();
         if (self == nullptr || self->closed) return;
         self->probes.erase(number);
-        if (!result) {
-          return done(
-              fail(result.error().code, "cannot reach " + address + ": " + result.error().text));
-        }
+        if (!result) return done(fail(result.error().code, result.error().text));
         result->stream->close();
         done(result->peer);
       });

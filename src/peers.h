@@ -100,7 +100,8 @@ class Peers final : public Transport {
   // To a member; or to a stranger, while a connection from it is open, at the address it gave
   // there (so a removed node can be told that it was). To anybody else: dropped.
   void send(raft::NodeId to, PeerBody body) override;
-  // Errc::io where nobody answers, refused where somebody else does, limit past probes_max.
+  // Errc::io where nobody answers, refused where somebody else does, limit past probes_max: why,
+  // without the address.
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
 

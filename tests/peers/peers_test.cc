@@ -231,10 +231,10 @@ TEST_CASE("a probe learns who is there, and greets nobody") {
   probe("127.0.0.1:1");
   REQUIRE_FALSE(found->has_value());
   CHECK(found->error().code == Errc::io);
-  CHECK(found->error().text == "cannot reach 127.0.0.1:1: Connection refused");
+  CHECK(found->error().text == "Connection refused");
   probe("nonsense");
   REQUIRE_FALSE(found->has_value());
-  CHECK(found->error().text == "cannot reach nonsense: it has no port (HOST:PORT)");
+  CHECK(found->error().text == "it has no port (HOST:PORT)");
 }
 
 TEST_CASE("a probe ends in time where somebody listens and never answers") {
