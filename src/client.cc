@@ -12,6 +12,7 @@
 #include "src/client/credentials.h"
 #include "src/client/listen.h"
 #include "src/client/pool.h"
+#include "src/client/rows.h"
 #include "src/client/utf8.h"
 #include "src/version.h"
 
@@ -250,14 +251,16 @@ Result<std::vector<std::string>> Client::sources(const client::ListOptions& opti
   pb::GetSourcesRequest request;
   fill_list(request, options);
   std::vector<std::string> rows;
+  const CallPlan plan = state_->read(options.timeout);
+  const auto deadline = std::chrono::system_clock::now() + plan.timeout;
   const auto attempt = [&](Node& node, grpc::ClientContext& context) {
     rows.clear();
-    const auto reader = node.iris->GetSources(&context, request);
-    pb::GetSourcesResponse row;
-    while (reader->Read(&row)) rows.push_back(std::move(*row.mutable_source()));
-    return reader->Finish();
+    return client::read_rows<pb::GetSourcesResponse>(
+        context, deadline,
+        [&](auto* queue) { return node.iris->PrepareAsyncGetSources(&context, request, queue); },
+        [&](auto& row) { rows.push_back(std::move(*row.mutable_source())); });
   };
-  if (auto error = client::call(*state_->pool, state_->read(options.timeout), attempt)) {
+  if (auto error = client::call(*state_->pool, plan, attempt)) {
     return *error;
   }
   return rows;
@@ -273,17 +276,19 @@ Result<std::vector<client::KeyRow>> Client::keys(const std::string& source,
   fill_list(request, options);
   request.set_with_values(options.with_values);
   std::vector<client::KeyRow> rows;
+  const CallPlan plan = state_->read(options.timeout);
+  const auto deadline = std::chrono::system_clock::now() + plan.timeout;
   const auto attempt = [&](Node& node, grpc::ClientContext& context) {
     rows.clear();
-    const auto reader = node.iris->GetKeys(&context, request);
-    pb::GetKeysResponse row;
-    while (reader->Read(&row)) {
-      rows.push_back({std::move(*row.mutable_key()),
-                      {options.with_values, std::move(*row.mutable_value()), row.revision()}});
-    }
-    return reader->Finish();
+    return client::read_rows<pb::GetKeysResponse>(
+        context, deadline,
+        [&](auto* queue) { return node.iris->PrepareAsyncGetKeys(&context, request, queue); },
+        [&](auto& row) {
+          rows.push_back({std::move(*row.mutable_key()),
+                          {options.with_values, std::move(*row.mutable_value()), row.revision()}});
+        });
   };
-  if (auto error = client::call(*state_->pool, state_->read(options.timeout), attempt)) {
+  if (auto error = client::call(*state_->pool, plan, attempt)) {
     return *error;
   }
   return rows;

@@ -1,4 +1,5 @@
 // iris::Client against fake nodes: which node, how often, and what a failure is called.
+// Long file: one test an outcome, all against the same fakes.
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -260,6 +261,36 @@ TEST_CASE("a read is repeated on another node whatever happened to it") {
   CHECK(value->bytes == "v");
   CHECK(first.calls("GetValue") >= 1);
   CHECK(second.calls("GetValue") == 1);
+}
+
+TEST_CASE("a list that has begun may take all the time there is, one that has not goes elsewhere") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris first(cluster);
+  FakeIris second(cluster);
+  cluster->set("s", "k", "v");
+  int other_calls = 0;
+  SECTION("its rows came, its end comes after more than half of the time") {
+    first.after = always("GetKeys", [](grpc::ServerContext& context) {
+      const auto end = std::chrono::steady_clock::now() + 1700ms;
+      while (!context.IsCancelled() && std::chrono::steady_clock::now() < end) {
+        std::this_thread::yield();
+      }
+      return grpc::Status::OK;
+    });
+  }
+  SECTION("nothing came") {
+    other_calls = 1;
+    first.before = always("GetKeys", [](grpc::ServerContext& context) {
+      while (!context.IsCancelled()) std::this_thread::yield();
+      return grpc::Status::OK;
+    });
+  }
+  Client client = make_client({first.address(), second.address()}, 3s);
+  const auto keys = client.keys("s");
+  REQUIRE(keys);
+  CHECK(keys->size() == 1);
+  CHECK(first.calls("GetKeys") == 1);
+  CHECK(second.calls("GetKeys") == other_calls);
 }
 
 TEST_CASE("a list that broke half way begins anew") {
