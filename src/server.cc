@@ -162,7 +162,10 @@ struct Server::State {
 bool Server::State::load_tls() {
   if (options.insecure) return true;
   auto loaded = Tls::load(options.tls, options.server_name);
-  if (!loaded) return refuse(exit_config, loaded.error().text);
+  if (!loaded) {
+    return refuse(exit_config, loaded.error().text +
+                                   " (the files of -cert, -key and -ca; -insecure does without)");
+  }
   tls = std::move(*loaded);
   if (!tls->bears_server_name()) {
     log(LogLevel::warn,
@@ -307,7 +310,7 @@ bool Server::State::listen() {
        {"raft_address", address},
        {"tls", !options.insecure},
        {"raftdir", options.raft_dir}});
-  if (options.insecure && options.listen.empty()) {
+  if (options.insecure && !is_loopback(options.listen)) {
     log(LogLevel::warn, "anybody who reaches this host can read and write: no TLS (-insecure)");
   }
   return true;

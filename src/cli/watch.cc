@@ -72,10 +72,11 @@ class EndOfWatch {
     const std::uint64_t one = 1;
     CHECK(::write(ended_, &one, sizeof one) == sizeof one);
   }
-  // Blocks until end(), a signal, or the reader of a pipe at stdout is gone: it shall not take the
-  // next change, which may be long in coming, to notice that.
-  ExitCode wait() {
-    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+  // Blocks until end() or a signal. Who prints also ends when the reader of a pipe at stdout is
+  // gone: it shall not take the next change, which may be long in coming, to notice that.
+  ExitCode wait(bool prints) {
+    const int output = prints ? STDOUT_FILENO : -1;  // poll() passes over -1
+    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {output, 0, 0}};
     while (::poll(files, 3, -1) < 0) CHECK(errno == EINTR);
     if ((files[1].revents & POLLIN) != 0) return static_cast<ExitCode>(code_.load());
     if ((files[0].revents & POLLIN) == 0) return exit_pipe;
@@ -105,6 +106,8 @@ class Watcher {
         file_(std::move(file)),
         topic_(std::move(topic)),
         in_state_(begins_with_state) {}
+
+  [[nodiscard]] bool prints() const { return command_.empty(); }
 
   void take(const client::Update& update) {
     if (over_) return;
@@ -250,7 +253,7 @@ ExitCode listen(Client& client, client::ListenOptions options, const Line& line,
   handlers.on_end = [&](const client::Error& error) { watcher.finish(line.failed(error), ""); };
   auto listener = client.listen(std::move(options), std::move(handlers));
   if (!listener) return line.usage(listener.error().text);
-  return end.wait();
+  return end.wait(watcher.prints());
 }
 
 }  // namespace

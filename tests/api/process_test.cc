@@ -218,6 +218,8 @@ TEST_CASE("certificates that are no good are named (exit 78)") {
   Iris missing(flags, &folder);
   REQUIRE(missing.exit_code() == 78);
   REQUIRE(missing.said("server.crt"));
+  REQUIRE(missing.said("-cert"));
+  REQUIRE(missing.said("-insecure"));
 
   const Issued authority = issue({.common_name = "CA"}, nullptr);
   const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
