@@ -277,6 +277,7 @@ void Core::applied(Index index) {
   CHECK(index <= state_->handed);
   state_->applied = std::max(state_->applied, index);
 }
+void Core::lags(bool yes) { state_->lags = yes; }
 bool Core::snapshot_received(const SnapshotMark& mark, NodeId from) {
   return state_->snapshot_received(mark, from);
 }

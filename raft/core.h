@@ -146,6 +146,9 @@ class Core {
 
   void persisted(Ticket ticket);  // all tickets up to this one are on disk
   void applied(Index index);      // REQUIRES: handed out in Output.commit
+  // The host is far behind in applying. While it is, this node acknowledges no entry that it has
+  // not applied, so that its leader sends no more than a window past those.
+  void lags(bool yes);
   // A snapshot from `from` is staged completely. The core answers with LogWrite.install, or
   // ignores one that is not newer than its commit index (then returns false; the host drops it).
   bool snapshot_received(const SnapshotMark& mark, NodeId from);

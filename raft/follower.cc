@@ -108,8 +108,15 @@ void Core::State::halt_contradicted(Index index) {
        false);
 }
 
+// To say less than is true is always safe. Who applies more slowly than others commit would
+// otherwise have to keep the whole difference in memory.
+Index Core::State::acknowledgeable(Index index) const {
+  return lags ? std::min(index, applied) : index;
+}
+
 // Proved by requests of one leader in one term, so the furthest claim covers the others.
 void Core::State::acknowledge(NodeId leader, Index index) {
+  index = acknowledgeable(index);
   if (!out.release.empty()) {
     Message& last = out.release.back();
     auto* reply = std::get_if<AppendReply>(&last.body);
@@ -140,7 +147,8 @@ void Core::State::on_heartbeat(const Message& message, const Heartbeat& heartbea
 HeartbeatReply Core::State::heartbeat_reply(Round round) const {
   // An acknowledgement in a term that is not on disk would be void after a crash.
   const bool term_is_durable = log.durable_state().term == hard.term;
-  return {round, verified, term_is_durable ? std::min(verified, log.stable()) : Index{}};
+  return {round, verified,
+          term_is_durable ? acknowledgeable(std::min(verified, log.stable())) : Index{}};
 }
 
 bool Core::State::snapshot_received(const SnapshotMark& mark, NodeId from) {

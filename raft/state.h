@@ -66,8 +66,9 @@ struct Core::State {
   Log log;
   MembersHistory members;
   Index commit;
-  Index handed;   // given out in Output.commit (or contained in a snapshot)
-  Index applied;  // as the host says
+  Index handed;       // given out in Output.commit (or contained in a snapshot)
+  Index applied;      // as the host says
+  bool lags = false;  // likewise: it is far behind `handed`
   // How far requests of this term proved the log equal to the leader's. Never survives a term.
   Index verified;
   bool was_member = false;  // a committed configuration contained this node
@@ -139,6 +140,7 @@ struct Core::State {
   void on_heartbeat(const Message& message, const Heartbeat& heartbeat);
   bool accept_entries(std::vector<EntryPtr>& entries);
   void halt_contradicted(Index index);
+  [[nodiscard]] Index acknowledgeable(Index index) const;
   void acknowledge(NodeId leader, Index index);
   [[nodiscard]] HeartbeatReply heartbeat_reply(Round round) const;
   bool snapshot_received(const SnapshotMark& mark, NodeId from);

@@ -29,7 +29,8 @@ struct NodeOptions {
   // Of commands kept for another try: calls that wait for a leader or were forwarded. More:
   // Errc::limit.
   std::size_t waiting_bytes_max = 64u << 20;
-  // Of committed commands the data lane has not applied yet; the leader proposes no more past it.
+  // Of committed commands the data lane has not applied yet. Past it a leader proposes no more, and
+  // a follower acknowledges nothing but what it has applied.
   std::size_t unapplied_bytes_max = 128u << 20;
   // Free bytes of the file system below which growth (SetValue, Subscribe) is refused with
   // Errc::limit. Removals and reads go on. 0: never.

@@ -55,6 +55,7 @@ struct Node::State {
   void apply(std::vector<raft::EntryPtr> entries);
   void apply_piece(std::vector<raft::EntryPtr> entries);
   void applied(const ApplyJob& job);
+  void tell_whether_it_lags();
   void install_if_ready();
   void installed();
   void halt_if_over();

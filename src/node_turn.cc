@@ -130,6 +130,7 @@ void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
       last.members_index = entry->id.index;
     }
   }
+  tell_whether_it_lags();
   auto job = std::make_shared<ApplyJob>();
   job->outcomes.reserve(entries.size());
   job->entries = std::move(entries);
@@ -160,9 +161,14 @@ void Node::State::applied(const ApplyJob& job) {
     }
   }
   host.core->applied(host.applied);
+  tell_whether_it_lags();
   reads.applied();
   trimmer.applied();
   host.touch();
+}
+
+void Node::State::tell_whether_it_lags() {
+  host.core->lags(host.unapplied_bytes > host.options.unapplied_bytes_max);
 }
 
 // --- Installing. The data is replaced as a whole, so nothing may be on its way into it: the core

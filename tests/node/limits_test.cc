@@ -94,6 +94,59 @@ TEST_CASE("a leader whose data lane lags proposes no more past unapplied_bytes_m
   CHECK(again->ok());
 }
 
+TEST_CASE("a follower whose data lane lags takes little more past unapplied_bytes_max (66, 112)") {
+  NodeOptions options = Cluster::small();
+  options.unapplied_bytes_max = 1000;
+  options.raft.window_bytes_max = 2000;
+  Cluster cluster(options);
+  cluster.form(3);
+  cluster.at(3).hold_data = true;
+  const auto write = [&](int count) {
+    for (; count > 0; --count) {
+      const WriteAnswer wrote = cluster.set(1, "k", std::string(100, 'x'));
+      REQUIRE(cluster.until([&] { return wrote->ok(); }, 5));
+    }
+  };
+  const auto unapplied = [&] {
+    const raft::CoreStatus status = cluster.node(3).core().status();
+    return status.last.value - status.applied.value;
+  };
+  write(100);
+  // An entry counts for 64 bytes more than its command: the limit is 6 of them, a window 12.
+  CHECK(unapplied() > 6);
+  CHECK(unapplied() < 6 + 12 + 3);
+  cluster.tick(50);
+  CHECK(unapplied() < 6 + 12 + 3);
+  CHECK(cluster.leader() == 1);
+
+  cluster.at(3).hold_data = false;
+  REQUIRE(cluster.until([&] { return unapplied() == 0; }, 20));
+  const raft::Index last = cluster.node(1).core().status().last;
+  CHECK(cluster.until([&] { return cluster.node(3).applied() == last; }, 20));
+}
+
+TEST_CASE("a quorum that needs a lagging follower waits for it, and loses nothing (66, 112)") {
+  NodeOptions options = Cluster::small();
+  options.unapplied_bytes_max = 1000;
+  Cluster cluster(options);
+  cluster.form(2);
+  cluster.at(2).hold_data = true;
+  WriteAnswer last;
+  int done = 0;
+  for (; done < 100; ++done) {
+    last = cluster.set(1, "k" + std::to_string(done), std::string(100, 'x'));
+    cluster.tick(5);
+    if (last->pending()) break;
+  }
+  CHECK(done < 20);
+  cluster.tick(100);
+  CHECK(last->pending());
+  cluster.at(2).hold_data = false;
+  CHECK(cluster.until([&] { return last->ok(); }, 10));
+  const std::string key = "k" + std::to_string(done);
+  CHECK(cluster.until([&] { return cluster.value(2, key) == std::string(100, 'x'); }, 10));
+}
+
 TEST_CASE("a nearly full disk refuses growth and nothing else, and recovers by itself (96)") {
   NodeOptions options = Cluster::small();
   options.disk_reserve_bytes = 1'000'000;

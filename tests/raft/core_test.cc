@@ -155,6 +155,33 @@ TEST_CASE("a node whose own log says that it was removed asks, and stops when to
   }
 }
 
+TEST_CASE("who lags in applying acknowledges only what it has applied (hazard 112)") {
+  Bare bare(disk_with(voters({1, 2, 3})), quick(), 3);
+  bare.host.auto_apply = false;
+  const auto append = [&](std::uint64_t index, std::uint64_t commit) {
+    bare.receive(
+        1, 2, AppendRequest{id(index == 2 ? 1 : 2, index - 1), Index{commit}, {entry(2, index)}});
+    return bare.take<AppendReply>().back().second;
+  };
+  const auto beat = [&] {
+    bare.receive(1, 2, Heartbeat{Index{2}, Index{0}, Round{1}});
+    return bare.take<HeartbeatReply>().back().second;
+  };
+  CHECK(append(2, 2).index == Index{2});
+  CHECK(append(3, 3).index == Index{3});
+  bare.host.apply(Index{2});
+  bare.core().lags(true);
+  const AppendReply reply = append(4, 3);
+  CHECK(reply.matched);
+  CHECK(reply.index == Index{2});
+  CHECK(beat().verified == Index{4});  // nothing was lost
+  CHECK(beat().durable == Index{2});
+  bare.host.apply(Index{3});
+  CHECK(beat().durable == Index{3});
+  bare.core().lags(false);
+  CHECK(beat().durable == Index{4});
+}
+
 TEST_CASE("the same seed gives the same run, and another node another one") {
   const auto campaign_at = [](std::uint64_t seed, std::uint64_t node) {
     Options options;
