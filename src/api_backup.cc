@@ -36,7 +36,7 @@ class Backup final : public StreamHandler<pb::SnapshotRequest, pb::SnapshotChunk
   Backup(ApiContext& api, Call& call) : api_(api), call_(call) {
     api_.lists.insert(this);
     waiting_ = true;
-    api_.node.read(Consistency::linearizable, 0, call_.remaining_ms(), [this](Status ready) {
+    api_.node.read(Consistency::linearizable, 0, call_.remaining_ms(), [this](const Status& ready) {
       waiting_ = false;
       if (gone_) return give_up();
       if (!ready) return refuse(api_, call_, ready.error());

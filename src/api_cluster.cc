@@ -173,7 +173,7 @@ std::optional<raft::NodeId> member_at(const raft::Members& members, const std::s
 
 // Has the leader do it, and answers with the id of whom it was done.
 template <class Call>
-void carry_out(ApiContext& api, Call& call, AdminRequest request) {
+void carry_out(ApiContext& api, Call& call, AdminRequest&& request) {
   api.node.admin(std::move(request), call.remaining_ms(), [&api, &call](Result<raft::NodeId> done) {
     if (!done) return refuse(api, call, done.error());
     call.response.set_id(hex_id(done->value));
@@ -200,7 +200,7 @@ void carry_out_on_named(ApiContext& api, Call& call, AdminRequest request) {
                    "id is neither 16 hex digits nor an address (HOST:PORT) of a member"});
   }
   api.node.read(Consistency::linearizable, 0, call.remaining_ms(),
-                [&api, &call, request = std::move(request)](Status ready) mutable {
+                [&api, &call, request = std::move(request)](const Status& ready) mutable {
                   if (!ready) return refuse(api, call, ready.error());
                   const auto id = member_at(api.node.core().members(), call.request.id());
                   if (!id) {

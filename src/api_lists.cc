@@ -105,7 +105,7 @@ class List final : public StreamHandler<Request, Row>, private Stallable {
     page_.start_after = request.start_after();
     waiting_ = true;
     api_.node.read(*consistency, request.min_revision(), call_.remaining_ms(),
-                   [this](Status ready) {
+                   [this](const Status& ready) {
                      waiting_ = false;
                      if (gone_) return give_up();
                      if (!ready) return refuse(api_, call_, ready.error());

@@ -87,7 +87,7 @@ void get_value_call(ApiContext& api, GetValueCall& call) {
   const auto consistency = consistency_of(request);
   if (!consistency) return refuse(api, call, consistency.error());
   api.node.read(*consistency, request.min_revision(), call.remaining_ms(),
-                [&api, &call](Status ready) {
+                [&api, &call](const Status& ready) {
                   if (!ready) return refuse(api, call, ready.error());
                   answer_get(api, call);
                 });

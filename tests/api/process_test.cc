@@ -1,10 +1,10 @@
 // The program iris as a process: its exit codes and sentences, signals, and what it tells systemd.
 #include <arpa/inet.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>

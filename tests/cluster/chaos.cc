@@ -1,10 +1,10 @@
 // iris-chaos: real nodes, real faults, checked while they happen. For CI one short round each; the
 // long ones by hand are in tests/README.md. Prints what it saw; the last line is "N passed, N
 // failed", a round counting as one.
-#include <signal.h>
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <map>

@@ -15,9 +15,8 @@
 
 namespace iris::test {
 
+namespace audit {
 namespace {
-
-using namespace audit;
 
 constexpr std::size_t fixed_streams = 50;
 constexpr std::size_t roaming_streams = 50;
@@ -215,11 +214,12 @@ class Audit {
 };
 
 }  // namespace
+}  // namespace audit
 
 Tally audit_rounds(const Arguments& arguments) {
   Tally tally;
   for (std::size_t round = 0; round < arguments.rounds; ++round) {
-    const bool good = Audit(arguments).run();
+    const bool good = audit::Audit(arguments).run();
     (good ? tally.passed : tally.failed) += 1;
     if (!good) break;
   }

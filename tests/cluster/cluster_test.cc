@@ -1,5 +1,5 @@
 // Three real nodes on loopback.
-#include <signal.h>
+#include <csignal>
 
 #include "tests/catch.h"
 #include "tests/cluster/ledger.h"

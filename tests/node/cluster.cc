@@ -29,7 +29,7 @@ void FakeTransport::send(raft::NodeId to, PeerBody body) {
 
 void FakeTransport::probe(const std::string& address,
                           std::function<void(Result<PeerIdentity>)> done) {
-  cluster_.probes_.push_back([this, address, done = std::move(done)] {
+  cluster_.probes_.emplace_back([this, address, done = std::move(done)] {
     for (const auto& [id, known] : cluster_.addresses_) {
       const auto alias = cluster_.aliases_.find(address);
       if (known != (alias != cluster_.aliases_.end() ? alias->second : address) ||

@@ -153,16 +153,14 @@ class World {
     const auto at =
         wire.begin() + static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(wire.size(), 20)));
     const std::uint64_t fate = below(100);
-    if (cuts_.contains({at->from.value, at->to.value})) {
+    if (fate >= 96 || cuts_.contains({at->from.value, at->to.value})) {
       wire.erase(at);
     } else if (fate < 92) {
       Message message = std::move(*at);
       wire.erase(at);
       deliver(std::move(message));
-    } else if (fate < 96) {
-      deliver(Message(*at));  // and again later
     } else {
-      wire.erase(at);
+      deliver(Message(*at));  // and again later
     }
   }
 

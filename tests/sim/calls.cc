@@ -306,7 +306,7 @@ void Calls::list_sources(Host& host, Consistency consistency, std::uint64_t min_
 // --- Administration.
 
 void Calls::admin(Host& host, AdminRequest request, std::uint64_t deadline_ms,
-                  std::function<void(bool, const std::string&)> then) {
+                  const std::function<void(bool, const std::string&)>& then) {
   const CallPtr call = begin(host, "admin call", deadline_ms, [then](Answer answer, std::uint64_t) {
     if (answer == Answer::unknown) then(false, "unknown");
   });

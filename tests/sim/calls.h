@@ -41,7 +41,7 @@ class Calls {
   void list_sources(Host& host, Consistency consistency, std::uint64_t min_revision,
                     std::uint64_t deadline_ms, Then then);
   void admin(Host& host, AdminRequest request, std::uint64_t deadline_ms,
-             std::function<void(bool ok, const std::string& text)> then);
+             const std::function<void(bool ok, const std::string& text)>& then);
 
   // Nobody will answer any more.
   void process_ended(const Host& host, std::uint64_t life);

@@ -39,13 +39,14 @@ struct Open {
     write.entries = std::move(entries);
     store.write(std::move(write));
   }
-  void put(std::uint64_t term, std::uint64_t index, std::string key, std::string value) {
+  void put(std::uint64_t term, std::uint64_t index, const std::string& key,
+           const std::string& value) {
     store.apply(
         {{{term}, {index}}, std::nullopt, {}},
         [=](store::Batch& batch) { batch.put(Table::values, key, value); },
         [this, index] { applied = index; });
   }
-  std::string get(const std::string& key) {
+  std::string get(const std::string& key) const {
     std::string value;
     return store.cached().get(Table::values, key, value) == store::Found::yes ? value : "-";
   }

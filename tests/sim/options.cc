@@ -115,7 +115,8 @@ void draw_feeds(Random random, SimOptions& options) {
   options.subscriber_think_us = random.between(50, 400) * ms << random.below(3);
   options.read_us = random.between(1, 20) * ms << random.below(6);
   options.session_ttl_ms =
-      random.below(3) == 0 ? 600'000 : random.between(1'000, 8'000) + 4 * options.node.tick_ms;
+      random.below(3) == 0 ? 600'000
+                           : random.between(1'000, 8'000) + std::uint64_t{4} * options.node.tick_ms;
   options.expire_max = random.between(1, 4);
   options.report_max = random.between(1, 4);
   ListenersOptions& listeners = options.listeners;

@@ -109,9 +109,10 @@ class Run {
     for (const auto& subscriber : subscribers_) subscriber->settle();
     const std::uint64_t until_us =
         world_.now_us() + 2 * patience_us() + snapshots_us() + streams_us();
+    const std::string disagreed = "no agreement " + when + ": ";
     std::string why;
     while (!agree(why)) {
-      if (world_.now_us() >= until_us) violation("LV", "no agreement " + when + ": " + why);
+      if (world_.now_us() >= until_us) violation("LV", disagreed + why);
       advance(100 * ms);
     }
     for (const auto& host : world_.hosts) {

@@ -39,7 +39,7 @@ Status take_in(Opened& node, const raft::SnapshotMark& of, const std::string& st
   std::size_t answers = 0;
   std::size_t pieces = 0;
   for (std::size_t at = 0; at < stream.size(); at += piece_bytes, ++pieces) {
-    node->import_chunk(stream.substr(at, piece_bytes), [&](Status status) {
+    node->import_chunk(stream.substr(at, piece_bytes), [&](const Status& status) {
       if (!status && last) last = status;
       ++answers;
     });
@@ -47,7 +47,7 @@ Status take_in(Opened& node, const raft::SnapshotMark& of, const std::string& st
   REQUIRE(node.loop().run_until([&] { return answers == pieces; }));
   if (!last) return last;
   bool finished = false;
-  node->import_finish([&](Status status) {
+  node->import_finish([&](const Status& status) {
     last = status;
     finished = true;
   });
@@ -267,7 +267,7 @@ void stage_half(Opened& node, const Source& source) {
   node->import_begin(source.of);
   bool taken = false;
   node->import_chunk(source.stream.substr(0, source.stream.size() / 2),
-                     [&taken](Status status) { taken = status.has_value(); });
+                     [&taken](const Status& status) { taken = status.has_value(); });
   REQUIRE(node.loop().run_until([&] { return taken; }));
 }
 
