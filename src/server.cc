@@ -152,6 +152,8 @@ struct Server::State {
   bool pump_scheduled = false;
   bool stopping = false;
   bool draining = false;
+  bool closed =
+      false;  // a timer that expired before it was cancelled still comes, and finds nobody
   std::string status_told;
   std::int64_t expiry_warned_days = 0;
   int seconds_since_check = 0;
@@ -433,7 +435,7 @@ void Server::State::tick() {
   const auto next = ticker.expiry() + Milliseconds(tick_ms);
   ticker.expires_at(next < now ? now + Milliseconds(tick_ms) : next);
   ticker.async_wait([this](const asio::error_code& error) {
-    if (error) return;
+    if (error || closed) return;
     node->tick();
     const raft::Core& core = node->core();
     listeners->tick(core.leader().value != 0);
@@ -446,7 +448,7 @@ void Server::State::tick() {
 void Server::State::every_second() {
   seconds.expires_after(second);
   seconds.async_wait([this](const asio::error_code& error) {
-    if (error) return;
+    if (error || closed) return;
     notify_watchdog();
     tell_status();
     if (formation && node->admitted()) formation->stop();
@@ -561,6 +563,7 @@ void Server::State::leave_loop() {
 
 void Server::State::close_all() {
   stopping = true;
+  closed = true;
   formation.reset();
   stela.reset();
   api.reset();
