@@ -17,6 +17,7 @@
 
 #include "proto/iris.grpc.pb.h"
 #include "raft/check.h"
+#include "src/client/reason.h"
 #include "src/log.h"
 
 namespace iris {
@@ -88,6 +89,9 @@ grpc::Status Formation::State::call(std::uint32_t timeout_ms, Call with_context)
 std::shared_ptr<grpc::Channel> Formation::State::channel(const std::string& target) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or gRPC's own back-off is in the way
+  // A member dials back, and nodes talk, without one ($https_proxy): who needs one cannot be
+  // joined.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (options.credentials) arguments.SetSslTargetNameOverride(options.server_name);
   return grpc::CreateCustomChannel(
       target, options.credentials ? options.credentials : grpc::InsecureChannelCredentials(),
@@ -116,8 +120,10 @@ Answer Formation::State::probe(const std::string& target) {
   const grpc::Status status = call(options.probe_ms_max, [&](grpc::ClientContext* context) {
     return stub->Status(context, {}, &response);
   });
-  if (!status.ok())
-    return {Answer::Kind::nobody, "", "it does not answer: " + status.error_message()};
+  if (!status.ok()) {
+    return {Answer::Kind::nobody, "",
+            "it does not answer: " + client::plain_reason(status.error_message())};
+  }
   if (response.id() == hex_id(options.self.value)) return {Answer::Kind::self, response.id(), ""};
   const bool member = !response.cluster_id().empty() && response.voters() > 0;
   return {member ? Answer::Kind::member : Answer::Kind::empty, response.id(), ""};

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "src/client/reason.h"
 
 namespace iris::client {
 namespace {
@@ -50,23 +51,6 @@ grpc::ChannelArguments channel_arguments(const std::string& server_name) {
   return arguments;
 }
 
-// The part of gRPC's text that tells a person something.
-std::string plain_reason(std::string_view text) {
-  for (const std::string_view front : {"Failed to connect to remote host: ", "last error: "}) {
-    const auto at = text.rfind(front);
-    if (at != std::string_view::npos) text.remove_prefix(at + front.size());
-  }
-  for (const std::string_view front : {"UNKNOWN: ", "UNAVAILABLE: "}) {
-    if (text.starts_with(front)) text.remove_prefix(front.size());
-  }
-  if (text.starts_with("ipv4:") || text.starts_with("ipv6:")) {
-    const auto at = text.find(": ");
-    if (at != std::string_view::npos) text.remove_prefix(at + 2);
-  }
-  if (text.empty()) return "cannot be reached";
-  return std::string(text);
-}
-
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -74,12 +58,6 @@ bool contains(std::string_view text, std::string_view part) {
 // Our side of TLS said no: it will say so again.
 bool refused_by_us(std::string_view text) {
   return contains(text, "Ssl handshake failed") || contains(text, "in peer certificate");
-}
-
-// The other side hung up before it said a word. That is how a node refuses a certificate, and how
-// it refuses a client that speaks plain text to a TLS port; but also what a dying node looks like.
-bool hung_up(std::string_view text) {
-  return contains(text, "Socket closed") || contains(text, "Connection reset");
 }
 
 // The reason why a channel is down is told only to a call. This one fails at once while it is.
@@ -245,8 +223,7 @@ Error Pool::why(const Node* only) const {
     if (node->channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
       const std::string said = probe(*node);
       refused = refused_by_us(said) || hung_up(said);
-      reason = hung_up(said) ? "it hung up at once: does it want TLS, or another certificate?"
-                             : plain_reason(said);
+      reason = plain_reason(said);
     }
     all_refused = all_refused && refused;
     text += (text.empty() ? "" : "; ") + node->address + ": " + reason;
