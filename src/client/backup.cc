@@ -1,6 +1,7 @@
 #include "src/client/backup.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,8 +33,8 @@ BackupFile::BackupFile(std::string path)
 
 BackupFile::~BackupFile() {
   if (file_ < 0) return;
-  ::close(file_);
   ::unlink(part().c_str());
+  ::close(file_);
 }
 
 bool BackupFile::fail(const std::string& what) {
@@ -51,12 +52,27 @@ bool BackupFile::begin() {
     return false;
   }
   // What it holds is as secret as the cluster.
-  file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (file_ < 0) return fail("cannot write");
+  // Two that write it at once would both call the mixture whole.
+  if (!lock()) {
+    ::close(std::exchange(file_, -1));
+    error_ = "another backup is being written to " + path_;
+    return false;
+  }
+  if (::ftruncate(file_, 0) != 0) return fail("cannot write");
   EVP_DigestInit_ex(hash_.get(), EVP_sha256(), nullptr);
   tail_.clear();
   bytes_ = 0;
   return true;
+}
+
+// False: another has it, or had it until now, and what was opened bears another name by this time.
+bool BackupFile::lock() const {
+  struct stat opened {};
+  struct stat named {};
+  return ::flock(file_, LOCK_EX | LOCK_NB) == 0 && ::fstat(file_, &opened) == 0 &&
+         ::stat(part().c_str(), &named) == 0 && opened.st_ino == named.st_ino;
 }
 
 bool BackupFile::write(std::string_view bytes) {
@@ -89,8 +105,8 @@ bool BackupFile::finish(const std::string& sha256) {
     return false;
   }
   if (::fsync(file_) != 0) return fail("cannot sync");
-  ::close(std::exchange(file_, -1));
   if (::rename(part().c_str(), path_.c_str()) != 0) return fail("cannot rename");
+  ::close(std::exchange(file_, -1));  // not earlier: the lock goes with it
   const std::size_t slash = path_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
   const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -31,6 +31,7 @@ class BackupFile {
 
  private:
   bool fail(const std::string& what);
+  [[nodiscard]] bool lock() const;
   bool write(std::string_view bytes);
   [[nodiscard]] std::string part() const { return path_ + ".part"; }
 
