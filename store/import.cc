@@ -36,6 +36,11 @@ Status Import::chunk(std::string_view bytes) {
   return state_;
 }
 
+Status Import::refuse(const std::string& why) {
+  if (state_) state_ = refused(why);
+  return state_;
+}
+
 Result<std::shared_ptr<const Staged>> Import::finish() {
   if (state_) state_ = reader_.finish();
   if (state_) state_ = close_file();

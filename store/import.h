@@ -32,6 +32,8 @@ class Import {
   // Errc::corrupt for a damaged stream or one of another mark, Errc::io where the disk refuses.
   // After a failure every further call fails in the same way.
   Status chunk(std::string_view bytes);
+  // No more of it is taken: this call and every further one fails, and says why.
+  Status refuse(const std::string& why);
   // The stream was whole and is on disk. The import must outlive what is done with the files.
   Result<std::shared_ptr<const Staged>> finish();
 

@@ -32,6 +32,9 @@ constexpr int data_files_open_min = 32;
 // A transfer takes the processor only where writers leave it: a leader that sends a snapshot, or a
 // follower that stages one, must not slow down what clients wait for.
 constexpr int bulk_niceness = 5;
+// A snapshot that is being received leaves this part of disk_kept_free_bytes: what the log cannot
+// write ends the node, and a node that ended so would be sent the same snapshot again.
+constexpr std::uint64_t staging_share = 4;
 
 struct ReadJob {
   std::shared_ptr<Family> family;          // read the newest state of this ..
@@ -107,6 +110,7 @@ class RocksStore final : public Store {
   Result<Done> flip(std::shared_ptr<const Staged> staged);
   void run_reads(std::vector<ReadJob>& jobs, Answers& answers);
   void bulk(BulkJob job);
+  Status stage(Import& import, const std::string& bytes) const;
 
   const RocksOptions options_;
   Folder folder_;
@@ -335,9 +339,17 @@ void RocksStore::import_begin(raft::SnapshotMark mark) {
 
 void RocksStore::import_chunk(std::string bytes, std::function<void(Status)> done) {
   CHECK(import_ != nullptr);
-  bulk([slot = import_, bytes = std::move(bytes), done = std::move(done)](Answers& answers) {
-    answers.emplace_back([done, status = slot->work->chunk(bytes)] { done(status); });
+  bulk([this, slot = import_, bytes = std::move(bytes), done = std::move(done)](Answers& answers) {
+    answers.emplace_back([done, status = stage(*slot->work, bytes)] { done(status); });
   });
+}
+
+// On the bulk lane.
+Status RocksStore::stage(Import& import, const std::string& bytes) const {
+  const std::uint64_t kept_bytes = options_.disk_kept_free_bytes / staging_share;
+  if (disk_use().free_bytes >= kept_bytes + bytes.size()) return import.chunk(bytes);
+  return import.refuse("fewer than " + std::to_string(kept_bytes) +
+                       " bytes of the disk would stay free");
 }
 
 void RocksStore::import_finish(std::function<void(Status)> done) {

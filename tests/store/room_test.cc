@@ -2,6 +2,9 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
 
 #include "tests/store/fixture.h"
 
@@ -76,6 +79,36 @@ TEST_CASE("a compaction is put off while it would not fit, and nothing fails (ha
   node.apply(1, values + 1, [](Batch& batch) { batch.put(Table::values, "k", "v"); });
   REQUIRE(node.loop().run_until([&] { return tables(folder.raft()) < many; }));
   REQUIRE(node.failures.empty());
+}
+
+TEST_CASE(
+    "a snapshot that would leave the log no room is refused, and the node lives (hazard 96)") {
+  const TempFolder folder;
+  Opened source(folder.path() + "/source");
+  source.fill(2, 1, 50);
+  const std::unique_ptr<Export> pinned = source->pin();
+  std::string stream;
+  pinned->read(1u << 20, [&](Result<std::string> bytes) { stream = *bytes; });
+  REQUIRE(source.loop().run_until([&] { return !stream.empty(); }));
+  const bool fits = GENERATE(true, false);
+  Opened node(folder.raft(), [&](RocksOptions& options) {
+    options.disk_kept_free_bytes = fits ? 0 : std::uint64_t{1} << 60;
+  });
+  std::optional<Status> taken;
+  std::optional<Status> whole;
+  node->import_begin(pinned->mark());
+  node->import_chunk(stream, [&](const Status& status) { taken = status; });
+  node->import_finish([&](const Status& status) { whole = status; });
+  REQUIRE(node.loop().run_until([&] { return whole.has_value(); }));
+  REQUIRE(taken->has_value() == fits);
+  REQUIRE(whole->has_value() == fits);
+  if (!fits) {
+    REQUIRE(taken->error().code == Errc::io);
+    REQUIRE(taken->error().text.find("free") != std::string::npos);
+    REQUIRE(whole->error().text == taken->error().text);
+  }
+  REQUIRE(node.failures.empty());
+  node.fill(1, 1, 5);
 }
 
 }  // namespace iris::store::test
