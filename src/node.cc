@@ -11,6 +11,7 @@ Node::Node(NodeOptions options, store::Store& store, Transport& transport, NodeH
     : state_(std::make_unique<State>(std::move(options), store, transport, std::move(hooks))) {
   const NodeOptions& given = state_->host.options;
   CHECK(given.tick_ms > 0 && given.snapshot_chunk_bytes > 0);
+  CHECK(given.snapshot_bytes_per_second > 0);
   CHECK(state_->host.hooks.schedule_flush && state_->host.hooks.on_halt);
 }
 

@@ -26,6 +26,8 @@ struct NodeOptions {
   std::size_t waiters_max = 100'000;  // calls that wait for something; more: Errc::limit
   std::size_t snapshot_chunk_bytes = 256u << 10;
   std::size_t snapshot_window_bytes = 2u << 20;
+  // Of all transfers together, so that a leader which sends one still has time for its clients.
+  std::uint64_t snapshot_bytes_per_second = 64u << 20;
   // Of commands kept for another try: calls that wait for a leader or were forwarded. More:
   // Errc::limit.
   std::size_t waiting_bytes_max = 64u << 20;

@@ -17,6 +17,14 @@ void SnapshotSender::wanted(raft::NodeId to) {
   }
 }
 
+// One tick's share of the rate. What was not used is not kept: no burst comes after a silence.
+void SnapshotSender::earn() {
+  const NodeOptions& options = host_.options;
+  const std::uint64_t share = options.snapshot_bytes_per_second * options.tick_ms / 1000;
+  const auto earned = static_cast<std::int64_t>(std::max<std::uint64_t>(share, 1));
+  allowance_bytes_ = std::min(allowance_bytes_ + earned, earned);
+}
+
 void SnapshotSender::start(raft::NodeId to) {
   Transfer transfer;
   transfer.id = host_.id_base() + ++started_;
@@ -28,9 +36,9 @@ void SnapshotSender::start(raft::NodeId to) {
   pump(to, transfers_.emplace(to, std::move(transfer)).first->second);
 }
 
-// Reads ahead as far as the window and the connection's queue allow. One read at a time.
+// Reads ahead as far as the window, the connection's queue and the rate allow. One read at a time.
 void SnapshotSender::pump(raft::NodeId to, Transfer& transfer) {
-  if (transfer.reading || transfer.at_end || transfer.failed) return;
+  if (transfer.reading || transfer.at_end || transfer.failed || allowance_bytes_ <= 0) return;
   const NodeOptions& options = host_.options;
   if (transfer.unacknowledged_bytes + options.snapshot_chunk_bytes >
       std::max(options.snapshot_window_bytes, options.snapshot_chunk_bytes)) {
@@ -39,6 +47,7 @@ void SnapshotSender::pump(raft::NodeId to, Transfer& transfer) {
   // What waits here already delays the heartbeats (hazard 113); tick() comes again.
   if (host_.transport.queued_bytes(to) >= options.snapshot_window_bytes) return;
   transfer.reading = true;
+  allowance_bytes_ -= static_cast<std::int64_t>(options.snapshot_chunk_bytes);
   transfer.source->read(
       options.snapshot_chunk_bytes,
       [this, to, id = transfer.id, gone = host_.guard()](Result<std::string> bytes) {
@@ -96,6 +105,7 @@ void SnapshotSender::acknowledged(raft::NodeId from, const SnapshotAck& ack) {
 }
 
 void SnapshotSender::tick() {
+  earn();
   std::vector<raft::NodeId> over;
   for (auto& [to, transfer] : transfers_) {
     if (transfer.failed) {
@@ -106,6 +116,7 @@ void SnapshotSender::tick() {
                host_.now - transfer.sent_at >= host_.election_ticks()) {
       // Lost with a connection, maybe: all that is not acknowledged again, in order.
       transfer.sent_at = host_.now;
+      allowance_bytes_ -= static_cast<std::int64_t>(transfer.unacknowledged_bytes);
       for (const SnapshotChunk& chunk : transfer.unacknowledged) host_.transport.send(to, chunk);
     } else {
       pump(to, transfer);

@@ -1,7 +1,8 @@
 // SnapshotSender: the leader's side of snapshot transfers. Pins the data, streams it in chunks,
 // keeps what is not acknowledged (at most a window of it) to send it again, and tells the core the
 // end. Loop thread. Owns the pinned exports. At most transfers_max at once, the others wait their
-// turn. A transfer without progress is given up; the core then asks for a new one.
+// turn; all of them share NodeOptions::snapshot_bytes_per_second. A transfer without progress is
+// given up; the core then asks for a new one.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +49,7 @@ class SnapshotSender {
     std::uint64_t over_at = 0;
   };
 
+  void earn();
   void start(raft::NodeId to);
   void pump(raft::NodeId to, Transfer& transfer);
   void chunk_read(raft::NodeId to, std::uint64_t id, Result<std::string> bytes);
@@ -58,6 +60,8 @@ class SnapshotSender {
   std::map<raft::NodeId, Transfer> transfers_;
   std::vector<raft::NodeId> waiting_;
   std::uint64_t started_ = 0;
+  // What may be sent now. A chunk goes while this is above zero, and may leave a debt.
+  std::int64_t allowance_bytes_ = 1;
 };
 
 }  // namespace iris

@@ -95,6 +95,9 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
               "longest name of a source, key or session");
   flags.bytes("log-bytes", &options.log_bytes_max, 1u << 20, 16ull << 30,
               "Raft log kept in memory for nodes and listeners that lag; what is older is dropped");
+  flags.bytes("snapshot-bytes-per-second", &options.snapshot_bytes_per_second, 64u << 10,
+              64ull << 30,
+              "a leader sends its data to nodes that lag too far at this rate at most");
   flags.bytes("listener-buffer-bytes", &options.listener_buffer_bytes, 4u << 10, 1u << 30,
               "queued for one slow listener, before it is served from the log instead");
   flags.number("max-listeners", &options.listeners_max, 1, 10'000'000, "N",

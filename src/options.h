@@ -45,9 +45,10 @@ struct Options {
 
   Limits limits;
   std::uint32_t heartbeat_ms = 50;
-  std::uint32_t election_ms = 500;                // timeouts are drawn from [this, 2 * this)
-  std::uint64_t log_bytes_max = 64u << 20;        // of the Raft log in memory, before it is trimmed
-  std::uint64_t disk_reserve_bytes = 128u << 20;  // below it nothing that grows is taken
+  std::uint32_t election_ms = 500;          // timeouts are drawn from [this, 2 * this)
+  std::uint64_t log_bytes_max = 64u << 20;  // of the Raft log in memory, before it is trimmed
+  std::uint64_t snapshot_bytes_per_second = 64u << 20;  // to nodes that lag too far
+  std::uint64_t disk_reserve_bytes = 128u << 20;        // below it nothing that grows is taken
   std::chrono::milliseconds session_ttl = std::chrono::minutes(10);
   std::uint64_t listener_buffer_bytes = 4u << 20;  // queued for one slow listener
   std::uint32_t listeners_max = 100'000;           // streams of Listen on this node

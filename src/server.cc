@@ -232,6 +232,7 @@ void Server::State::make_node() {
       options.limits.message_bytes_max() + options.limits.name_bytes_max;
   settings.address = address;
   settings.log_bytes_max = options.log_bytes_max;
+  settings.snapshot_bytes_per_second = options.snapshot_bytes_per_second;
   settings.disk_reserve_bytes = options.disk_reserve_bytes;
   settings.cluster_seed = random_number();
   settings.life_seed = random_number();

@@ -20,10 +20,10 @@ bool is_chunk(const Packet& packet) { return std::holds_alternative<SnapshotChun
 
 // Three nodes; 3 was away while so much was written that it needs a snapshot.
 struct Behind {
-  Cluster cluster{tiny()};
+  Cluster cluster;
   int written = 0;
 
-  Behind() {
+  explicit Behind(NodeOptions options = tiny()) : cluster(std::move(options)) {
     cluster.form(3);
     leave_behind();
   }
@@ -118,6 +118,30 @@ TEST_CASE("no more than the window is on its way, however slow the receiver is (
   b.cluster.kept.clear();
   b.cluster.keep = nullptr;
   b.require_equal();
+}
+
+TEST_CASE("snapshots go at the rate that is allowed, and not over it (113)") {
+  NodeOptions options = tiny();
+  options.snapshot_bytes_per_second = 25'600;  // a chunk of 256 bytes in a tick of 10 ms
+  Behind b(options);
+  std::size_t bytes = 0;
+  std::uint64_t ticks = 0;
+  std::uint64_t first_tick = 0;
+  b.cluster.keep = [&](const Packet& packet) {
+    if (!is_chunk(packet)) return false;
+    if (bytes == 0) first_tick = ticks;
+    bytes += std::get<SnapshotChunk>(packet.body).bytes.size();
+    CHECK(bytes <= (ticks - first_tick + 2) * 256);
+    return false;
+  };
+  b.cluster.heal();
+  while (!b.caught_up() && ticks < 1000) {
+    b.cluster.tick(1);
+    ++ticks;
+  }
+  REQUIRE(b.caught_up());
+  CHECK(bytes > 2000);
+  CHECK(bytes >= (ticks - first_tick) * 256 / 2);  // and not far below it
 }
 
 TEST_CASE("a full connection is given no chunks until it has drained (113)") {

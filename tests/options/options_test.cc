@@ -98,6 +98,8 @@ TEST_CASE("the newer flags are taken") {
                                "64KiB",
                                "-log-bytes",
                                "1MiB",
+                               "-snapshot-bytes-per-second",
+                               "64KiB",
                                "-disk-reserve-bytes",
                                "0"});
   REQUIRE(all.advertise == "10.0.0.1");
@@ -112,6 +114,7 @@ TEST_CASE("the newer flags are taken") {
   REQUIRE(all.session_ttl == 90s);
   REQUIRE(all.listener_buffer_bytes == 64u << 10);
   REQUIRE(all.log_bytes_max == 1u << 20);
+  REQUIRE(all.snapshot_bytes_per_second == 64u << 10);
   REQUIRE(all.disk_reserve_bytes == 0);
 }
 
@@ -211,6 +214,7 @@ TEST_CASE("the help has examples and every flag with its default") {
                            "session-ttl",
                            "listener-buffer-bytes",
                            "log-bytes",
+                           "snapshot-bytes-per-second",
                            "disk-reserve-bytes",
                            "version",
                            "help"}) {
