@@ -106,6 +106,15 @@ void PeerBook::forget_others_at(const std::string& address, raft::NodeId node) {
   });
 }
 
+// `member` is somewhere else now by the latest configuration. Where an entry that had moved it was
+// overwritten nothing new was said, and its greeting may be all that tells where it is.
+void PeerBook::forget_move(const raft::Member& member) {
+  const bool undone = std::find(committed_.begin(), committed_.end(), member) != committed_.end();
+  const auto greeted = greeted_.find(member.id);
+  if (undone || greeted == greeted_.end()) return;
+  if (greeted->second.address != member.address) greeted_.erase(greeted);
+}
+
 void PeerBook::update() {
   if (!host_.core) return;
   std::vector<raft::Member> members = raft::all_members(host_.core->members());
@@ -116,9 +125,10 @@ void PeerBook::update() {
     if (before == members.end()) {
       forget_others_at(member.address, member.id);
     } else if (before->address != member.address) {
-      greeted_.erase(member.id);
+      forget_move(member);
     }
   }
+  committed_ = raft::all_members(host_.core->mark_at(host_.core->commit_index()).members);
   for (const raft::Member& member : members) {
     if (is_member(member.id)) continue;
     former_[member.id] = {host_.cluster, member.address, host_.now + host_.patience_ticks()};

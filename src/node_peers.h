@@ -41,6 +41,7 @@ class PeerBook {
   };
 
   void adopt(raft::ClusterId cluster);
+  void forget_move(const raft::Member& member);
   void update();
   void forget_others_at(const std::string& address, raft::NodeId node);
   void collect(std::vector<raft::Member>& wanted);
@@ -52,6 +53,7 @@ class PeerBook {
   std::map<raft::NodeId, Acquaintance> greeted_;
   std::map<raft::NodeId, Acquaintance> former_;  // members that are none any more
   std::vector<raft::Member> members_;            // at the last update
+  std::vector<raft::Member> committed_;          // the same of the committed configuration
   std::vector<raft::Member> told_;               // what the transport knows
 };
 

@@ -367,6 +367,42 @@ TEST_CASE("a node that comes back under another address is found there (58)") {
   }
 }
 
+TEST_CASE("a moved node is found where it is when the entry that said so is overwritten (46, 58)") {
+  Cluster cluster;
+  cluster.form(5);
+  const auto address_of_3 = [&] {
+    for (const raft::Member& peer : cluster.at(2).transport->peers()) {
+      if (peer.id.value == 3) return peer.address;
+    }
+    return std::string("nowhere");
+  };
+  const auto agreed_by_2 = [&] {
+    return cluster.node(2).core().members().voters.at(2).address == "elsewhere:9";
+  };
+  cluster.crash(3);
+  cluster.tick(20);
+  // Only 2 gets the entry with the new address.
+  cluster.keep = [](const Packet& packet) {
+    const auto* message = std::get_if<raft::Message>(&packet.body);
+    const auto* append =
+        message == nullptr ? nullptr : std::get_if<raft::AppendRequest>(&message->body);
+    return append != nullptr && !append->entries.empty() && packet.to.value > 2;
+  };
+  cluster.restart(3, "elsewhere:9");
+  REQUIRE(cluster.until(agreed_by_2));
+  REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).status().cluster, "elsewhere:9"}));
+  cluster.crash(1);
+  for (std::uint64_t id : {3, 4, 5}) cluster.cut(2, id);
+  cluster.kept.clear();
+  cluster.keep = nullptr;
+  REQUIRE(cluster.until([&] { return cluster.leader() > 2 && !agreed_by_2(); }));
+  CHECK(address_of_3() == "elsewhere:9");
+  cluster.heal();
+  REQUIRE(cluster.until(agreed_by_2));
+  const WriteAnswer wrote = cluster.set(2, "k", "v");
+  CHECK(cluster.until([&] { return wrote->ok() && cluster.value(2, "k") == "v"; }));
+}
+
 TEST_CASE("a lone node that comes back under another address changes its own entry (58)") {
   Cluster cluster;
   cluster.form(1);
