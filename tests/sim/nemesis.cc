@@ -320,9 +320,10 @@ bool Nemesis::may_lose(raft::NodeId lost) const {
       const Host* host = world_.host_of(id);
       return id != lost && host != nullptr && host->state() != Host::State::dismissed;
     };
-    raft::Members promoted = members;  // a learner becomes a voter before its silence is noticed
-    const bool learns = contains(members.learners, lost);
-    if (learns) promoted.voters.push_back({lost, {}});
+    raft::Members promoted = members;  // learners become voters before their silence is noticed
+    for (const raft::Member& learner : members.learners) {
+      if (!lives(learner.id)) promoted.voters.push_back(learner);
+    }
     return is_quorum(members, lives) && is_quorum(later, lives) && is_quorum(promoted, lives);
   };
   const std::vector<raft::Members> in_force = world_.members_in_force();
@@ -377,6 +378,13 @@ void Nemesis::heal_core(const std::vector<bool>& in_core) {
       // One whose disk hangs hands over (hazard 104): its term would end, as it should.
       profile.stall_per_million = 0;
     }
+  }
+}
+
+void Nemesis::revive(const std::vector<bool>& in_core) const {
+  for (std::size_t i = 0; i < in_core.size(); ++i) {
+    Host& host = *world_.hosts[i];
+    if (in_core[i] && host.state() == Host::State::failed) host.start();
   }
 }
 

@@ -31,6 +31,8 @@ class Nemesis {
   // are; a link that worked may be broken for good.
   void heal_core(const std::vector<bool>& in_core);
   void heal_all();
+  // Starts again who ended since then: of an error of its disk that was under way.
+  void revive(const std::vector<bool>& in_core) const;
 
   // How a process ends when somebody kills it.
   void crash(Host& host) const;

@@ -113,6 +113,7 @@ class Run {
     std::string why;
     while (!agree(why)) {
       if (world_.now_us() >= until_us) violation("LV", disagreed + why);
+      nemesis_.revive(std::vector<bool>(world_.hosts.size(), true));
       advance(100 * ms);
     }
     for (const auto& host : world_.hosts) {
@@ -192,6 +193,7 @@ class Run {
     std::vector<bool> done(core.size());
     std::vector<bool> open(core.size());
     for (std::size_t missing = 1; missing > 0;) {
+      nemesis_.revive(core);
       missing = std::find(done.begin(), done.end(), true) == done.end() ? 1 : 0;
       VERIFY(world_.now_us() < until_us, "LV", "no write at all in a healthy quorum");
       for (std::size_t i = 0; i < core.size(); ++i) {

@@ -348,12 +348,14 @@ void Watch::check_raft_message(const raft::Message& message) const {
   }
 }
 
-// Everything up to `index` is on this disk, as the leader of the message's term has it.
+// Everything up to `index` is on this disk, as the leader of the message's term has it. What waited
+// for the disk beyond its term was true then; by now a later leader's entries may be in its place.
 void Watch::check_acknowledged(const raft::Message& message, raft::Index index) const {
   const LogState& log = host_.disk().log();
   VERIFY(log.state.term >= message.term, "AD",
          who() + " acknowledges in term " + std::to_string(message.term.value) +
              " that is not on its disk");
+  if (log.state.term > message.term) return;
   VERIFY(index <= log.last(), "AD",
          who() + " acknowledges " + std::to_string(index.value) + ", on its disk is " +
              std::to_string(log.last().value));
