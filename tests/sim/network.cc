@@ -127,7 +127,9 @@ void Network::repeat(const Host& from, std::size_t to, const Envelope& envelope)
   const Link& on = link(from.number(), to);
   const std::shared_ptr<const Envelope> former = on.latest.at(random_.below(on.latest.size()));
   if (former == nullptr || former->from_life != from.life()) return;
-  dispatch(from.number(), to, *former, true);
+  Envelope again = *former;
+  again.connection = on.connection;
+  dispatch(from.number(), to, std::move(again), true);
 }
 
 void Network::dispatch(std::size_t from, std::size_t to, Envelope envelope, bool ordered) {
@@ -225,6 +227,11 @@ const std::string* SimTransport::address_of(raft::NodeId id) const {
     if (peer.id == id) return &peer.address;
   }
   return nullptr;
+}
+
+void SimTransport::set_peers(const std::vector<raft::Member>& peers) {
+  peers_ = peers;
+  TRACE(host_.tag(), "talks to " + to_text(raft::Members{peers, {}, {}}));
 }
 
 void SimTransport::send(raft::NodeId to, PeerBody body) {

@@ -81,7 +81,7 @@ class Network {
 class SimTransport : public Transport {
  public:
   explicit SimTransport(Host& host) : host_(host) {}
-  void set_peers(const std::vector<raft::Member>& peers) override { peers_ = peers; }
+  void set_peers(const std::vector<raft::Member>& peers) override;
   void send(raft::NodeId to, PeerBody body) override;
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
