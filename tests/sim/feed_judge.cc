@@ -42,7 +42,8 @@ void FeedJudge::told(const Update& update) {
          text("is told of " + std::to_string(update.revision) + ", which is not committed"));
   const bool mark = update.op != Update::Op::put && update.op != Update::Op::remove;
   VERIFY(!mark || marks_, "WF", text("is told a mark and asked for none"));
-  if (begun_ == 0) begun_ = update.revision;
+  // A row has the revision that wrote it, which is older than the state it is of.
+  if (begun_ == 0 && (mark || (!in_state_ && !update.of_state))) begun_ = update.revision;
   switch (update.op) {
     case Update::Op::bookmark:
       return bookmark(update.revision);

@@ -31,7 +31,7 @@ class FeedJudge {
   void ended(StreamEnd end) const;
   // What was committed when the node took the call.
   [[nodiscard]] std::uint64_t opened() const { return opened_; }
-  // The revision of the first update or mark that was told; 0: none was.
+  // The revision of the first change or mark that was told; 0: none was.
   [[nodiscard]] std::uint64_t begun() const { return begun_; }
   // nullptr: all that is due up to `revision` was told, and no state is half told; else what lacks.
   [[nodiscard]] const char* lacks(std::uint64_t revision) const;

@@ -61,6 +61,12 @@ bool is_quorum(const raft::Members& members, const std::function<bool(raft::Node
   return majority(members.voters) && (members.outgoing.empty() || majority(members.outgoing));
 }
 
+std::string to_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text.append(" ").append(name);
+  return text;
+}
+
 std::string to_text(raft::NodeId id) { return std::to_string(id.value); }
 
 std::string to_text(raft::EntryId id) {

@@ -110,5 +110,6 @@ class Ghost {
 [[nodiscard]] std::string to_text(const raft::Members& members);
 [[nodiscard]] std::string to_text(raft::EntryId id);
 [[nodiscard]] std::string to_text(raft::NodeId id);
+[[nodiscard]] std::string to_text(const std::vector<std::string>& names);  // each after a space
 
 }  // namespace iris::sim

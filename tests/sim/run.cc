@@ -89,17 +89,23 @@ class Run {
   }
 
   void liveness() {
-    const std::vector<bool> core = choose_core();
+    operators_.stop();
+    nemesis_.stop();
+    std::vector<bool> core = heal_some();
+    // What operators asked for before may be done now, and need others.
+    while (!write_through(core)) core = heal_some();
+    check_steady(core);
+  }
+
+  std::vector<bool> heal_some() {
+    std::vector<bool> core = choose_core();
     std::string names;
     for (std::size_t i = 0; i < core.size(); ++i) {
       if (core[i]) names += " h" + std::to_string(i);
     }
     TRACE(-1, "--- liveness of" + names);
-    operators_.stop();
-    nemesis_.stop();
     nemesis_.heal_core(core);
-    write_through(core);
-    check_steady(core);
+    return core;
   }
 
   void converge(const std::string& when) {
@@ -158,10 +164,20 @@ class Run {
     return longest_us;
   }
 
-  // A random set of hosts that is a quorum of every configuration that somebody acts on.
+  // They are a quorum of every configuration that somebody acts on.
+  [[nodiscard]] bool is_enough(const std::vector<bool>& core) {
+    const std::vector<raft::Members> in_force = world_.members_in_force();
+    return std::all_of(in_force.begin(), in_force.end(), [&](const raft::Members& members) {
+      return is_quorum(members, [&](raft::NodeId id) {
+        const Host* host = world_.host_of(id);
+        return host != nullptr && core[host->number()];
+      });
+    });
+  }
+
+  // A random set of hosts that is enough.
   std::vector<bool> choose_core() {
     std::vector<bool> core(world_.hosts.size());
-    const std::vector<raft::Members> in_force = world_.members_in_force();
     const raft::Members& committed = world_.ghost.members();
     for (const auto& host : world_.hosts) {
       // Who was admitted again after all will be started again, by the operators.
@@ -169,30 +185,24 @@ class Run {
           host->state() != Host::State::dismissed || contains(committed.voters, host->id());
       core[host->number()] = lives && host->life() > 0;
     }
-    const auto enough = [&] {
-      return std::all_of(in_force.begin(), in_force.end(), [&](const raft::Members& members) {
-        return is_quorum(members, [&](raft::NodeId id) {
-          const Host* host = world_.host_of(id);
-          return host != nullptr && core[host->number()];
-        });
-      });
-    };
-    VERIFY(enough(), "LV", "the folders that are left are no quorum (a fault of the simulator)");
+    VERIFY(is_enough(core), "LV",
+           "the folders that are left are no quorum (a fault of the simulator)");
     for (std::size_t tries = 2 * core.size(); tries > 0; --tries) {
       const std::size_t i = random_.below(core.size());
       const bool before = core[i];
       core[i] = false;
-      if (!enough()) core[i] = before;
+      if (!is_enough(core)) core[i] = before;
     }
     return core;
   }
 
-  // Every host of the core takes a write within the time that elections need.
-  void write_through(const std::vector<bool>& core) {
+  // Every host of the core takes a write within the time that elections need. False: the
+  // configuration changed meanwhile, and the core is not enough any more.
+  bool write_through(const std::vector<bool>& core) {
     const std::uint64_t until_us = world_.now_us() + patience_us();
     std::vector<bool> done(core.size());
     std::vector<bool> open(core.size());
-    for (std::size_t missing = 1; missing > 0;) {
+    for (std::size_t missing = 1; missing > 0 && is_enough(core);) {
       nemesis_.revive(core);
       missing = std::find(done.begin(), done.end(), true) == done.end() ? 1 : 0;
       VERIFY(world_.now_us() < until_us, "LV", "no write at all in a healthy quorum");
@@ -215,6 +225,7 @@ class Run {
     }
     // The closures above end with this function: no call may be open that holds them.
     while (std::find(open.begin(), open.end(), true) != open.end()) advance(10 * ms);
+    return is_enough(core);
   }
 
   // The leader may be one of the rest, with a quorum that it reaches: then a host of the core that

@@ -64,7 +64,7 @@ ListenersHooks Serving::listeners_hooks() {
 SessionTermsHooks Serving::terms_hooks() {
   SessionTermsHooks hooks;
   hooks.propose = [this](ExpireSessions command) {
-    TRACE(host_.tag(), "expires " + std::to_string(command.sessions.size()) + " sessions");
+    TRACE(host_.tag(), "expires" + to_text(command.sessions));
     host_.node().submit(std::move(command), host_.world().options.call_ms,
                         [](const Result<Outcome>&) {});
   };

@@ -67,7 +67,7 @@ struct PeerText {
     return body.ok ? "admin done" : "admin refused: " + body.text;
   }
   std::string operator()(const SessionsServed& body) const {
-    return "serves " + number(body.sessions.size()) + " sessions";
+    return "serves" + to_text(body.sessions);
   }
   std::string operator()(const SnapshotChunk& body) const {
     return "snapshot " + to_text(body.mark.last) + " from byte " + number(body.offset) + " +" +
