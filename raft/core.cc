@@ -48,6 +48,7 @@ Core::State::State(Options given, Recovered recovered)
     const auto* configuration = std::get_if<Members>(&log.at(index)->payload);
     if (configuration != nullptr) members.append(index, *configuration);
   }
+  led_term = hard.term;
   told = now();
   restart_timer();
   for (const MembersHistory::Version& version : members.versions()) {
@@ -189,10 +190,10 @@ void Core::State::tick_follower() {
     if (is_time && std::holds_alternative<Precandidate>(role_data)) ask_again_for_trial_votes();
     return;
   }
-  if (!is_voter(configuration(), self)) {
-    // Neither a learner nor a removed node ever campaigns (hazard 7).
+  // Nobody would notice otherwise that it still waits for a leader.
+  if (!is_voter(configuration(), self)) ask_whether_member();
+  if (!may_campaign()) {
     become_follower({});
-    ask_whether_member();
   } else if (options.disk_stall_ticks != 0 && stalled_ticks >= options.disk_stall_ticks) {
     become_follower({});  // its vote could not become durable
   } else {

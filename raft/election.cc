@@ -7,8 +7,16 @@
 namespace iris::raft {
 
 void Core::State::campaign() {
-  if (role() == Role::leader || !is_voter(configuration(), self)) return;
+  if (role() == Role::leader || !may_campaign()) return;
   ask_for_trial_votes();
+}
+
+// Neither a learner nor a removed node campaigns (hazard 7). But who is a voter until the removal
+// in its log is committed does: it may be the only one whose log is long enough to be elected. Its
+// own vote counts for nothing, since it is in no quorum of its configuration (thesis 4.2.2).
+bool Core::State::may_campaign() const {
+  if (is_voter(configuration(), self)) return true;
+  return members.latest().index > commit && is_voter(members.at(commit).members, self);
 }
 
 // Thesis 9.6: find out whether an election could be won before moving any term.

@@ -38,6 +38,7 @@ bool Core::State::follow(NodeId leader) {
   const auto* follower = std::get_if<Follower>(&role_data);
   if (follower == nullptr || follower->leader == NodeId{}) {
     become_follower(leader);
+    led_term = hard.term;
     return true;
   }
   if (follower->leader != leader) return false;

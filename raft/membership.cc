@@ -202,10 +202,13 @@ void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
        true);
 }
 
-// Who is no voter never campaigns, so nobody would notice that it still waits for a leader: a
-// learner, or one that was stopped after its own removal was appended.
+// For a learner, or one that was stopped after its own removal was appended.
 void Core::State::ask_whether_member() {
-  for (const Member& voter : configuration().voters) send(voter.id, HeartbeatReply{});
+  // In the term that it was led in: of a later one, which it knows from who does not lead, the
+  // first commit would prove nothing any more to who is certain only by that (dismiss_stranger).
+  for (const Member& voter : configuration().voters) {
+    out.send.push_back({self, voter.id, led_term, HeartbeatReply{}});
+  }
 }
 
 Result<NodeId> Core::State::transfer(NodeId target) {

@@ -73,6 +73,7 @@ struct Core::State {
   Index verified;
   bool was_member = false;  // a committed configuration contained this node
   Index commit_heard;       // the furthest that a leader told of in this life, here or not yet
+  Term led_term;            // the latest whose leader was heard; no later one can have admitted it
 
   std::variant<Follower, Precandidate, Candidate, Leader> role_data;
   std::uint32_t elapsed_ticks = 0;  // since the leader was heard, a vote granted, a campaign begun
@@ -120,6 +121,7 @@ struct Core::State {
 
   // --- election.cc
   void campaign();
+  [[nodiscard]] bool may_campaign() const;
   void ask_for_trial_votes();
   void ask_again_for_trial_votes();
   void ask_for_votes(bool transfer);

@@ -148,7 +148,7 @@ TEST_CASE("a node whose own log says that it was removed asks, and stops when to
         std::any_of(bare.left.begin(), bare.left.end(), [](const Message& message) {
           return std::holds_alternative<PreVoteRequest>(message.body);
         });
-    CHECK_FALSE(campaigns);
+    CHECK(campaigns == (applied == 2));  // it may be needed until its removal is committed
     CHECK(bare.take<HeartbeatReply>().size() == 2);
     bare.receive(1, 1, Dismissed{Index{3}, true, {Term{1}, Index{3}}});
     CHECK(bare.host.dismissed);
