@@ -64,6 +64,7 @@ void Node::tick() {
   state_->receiver.tick();
   state_->trimmer.tick();
   state_->peers.tick();
+  if (const auto moved = state_->peers.moved()) state_->admin.moved(*moved);
   host.touch();
 }
 
@@ -73,6 +74,7 @@ void Node::receive(PeerMessage message) {
   NodeHost& host = state_->host;
   if (!host.core || state_->halted) return;
   const raft::NodeId from = message.from;
+  state_->peers.heard(from);
   if (!host.takes_part()) {
     if (std::holds_alternative<raft::Message>(message.body)) state_->peers.invited(from);
     return;

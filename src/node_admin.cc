@@ -450,14 +450,25 @@ void Admin::announce_address() {
   if (own == nullptr || host_.options.address.empty()) return;
   if (own->address == host_.options.address || host_.core->leader().value == 0) return;
   announce_at_ = host_.deadline(announce_ms_max) + host_.election_ticks();
+  announce({host_.self, host_.options.address});
+}
+
+void Admin::moved(const raft::Member& member) {
+  if (!host_.takes_part() || host_.stopped || host_.now < announce_other_at_) return;
+  if (host_.other_leader().value == 0) return;  // whom this node leads can say so itself
+  announce_other_at_ = host_.deadline(announce_ms_max) + host_.election_ticks();
+  announce(member);
+}
+
+void Admin::announce(const raft::Member& member) {
   AdminRequest request;
   request.kind = Kind::set_address;
-  request.node = host_.self;
-  request.address = host_.options.address;
-  call(std::move(request), announce_ms_max, [](const Result<raft::NodeId>& result) {
+  request.node = member.id;
+  request.address = member.address;
+  call(std::move(request), announce_ms_max, [id = member.id](const Result<raft::NodeId>& result) {
     if (result) return;
-    log(LogLevel::warn, "the members do not know this node's new address yet",
-        {{"reason", result.error().text}});
+    log(LogLevel::warn, "the members do not know the new address of a node yet",
+        {{"node", hex_id(id.value)}, {"reason", result.error().text}});
   });
 }
 

@@ -26,6 +26,9 @@ class Admin {
   void asked(raft::NodeId from, AdminRequest request);
   void answered(raft::NodeId from, const AdminReply& reply);
 
+  // `member` is where the members do not look for it; the leader asks there who it is.
+  void moved(const raft::Member& member);
+
   // --- From the turn.
   void role_changed();
   void tick();
@@ -70,6 +73,7 @@ class Admin {
   void expire();
   void promote_newcomer();
   void announce_address();
+  void announce(const raft::Member& member);
 
   // What is missing for the call to be done; none: nothing.
   [[nodiscard]] Result<std::optional<raft::MemberChange>> missing(const Call& call) const;
@@ -86,6 +90,7 @@ class Admin {
   std::uint64_t promote_at_ = 0;  // ticks
   std::uint64_t promote_pause_ = 0;
   std::uint64_t announce_at_ = 0;
+  std::uint64_t announce_other_at_ = 0;
 };
 
 }  // namespace iris

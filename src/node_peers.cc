@@ -11,6 +11,8 @@ namespace {
 
 // Nodes that are no members and are remembered by what they said of themselves.
 constexpr std::size_t greeted_max = 64;
+// A peer that said nothing for so many election timeouts may be somewhere else by now.
+constexpr std::uint64_t silent_elections = 2;
 
 }  // namespace
 
@@ -81,7 +83,8 @@ Status PeerBook::greet(const PeerIdentity& peer) {
     greeted_.erase(oldest);
   }
   forget_others_at(peer.address, peer.node);
-  greeted_[peer.node] = {peer.cluster, peer.address, host_.now + host_.patience_ticks()};
+  greeted_[peer.node] = {peer.cluster, peer.address, host_.now + host_.patience_ticks(), host_.now,
+                         host_.now};
   update();
   return Unit{};
 }
@@ -106,29 +109,15 @@ void PeerBook::forget_others_at(const std::string& address, raft::NodeId node) {
   });
 }
 
-// `member` is somewhere else now by the latest configuration. Where an entry that had moved it was
-// overwritten nothing new was said, and its greeting may be all that tells where it is.
-void PeerBook::forget_move(const raft::Member& member) {
-  const bool undone = std::find(committed_.begin(), committed_.end(), member) != committed_.end();
-  const auto greeted = greeted_.find(member.id);
-  if (undone || greeted == greeted_.end()) return;
-  if (greeted->second.address != member.address) greeted_.erase(greeted);
-}
-
 void PeerBook::update() {
   if (!host_.core) return;
   std::vector<raft::Member> members = raft::all_members(host_.core->members());
   std::swap(members_, members);
-  for (const raft::Member& member : members_) {  // agreed on: what was said before is old
-    const auto before = std::find_if(members.begin(), members.end(),
+  for (const raft::Member& member : members_) {
+    const bool is_new = std::none_of(members.begin(), members.end(),
                                      [&](const auto& each) { return each.id == member.id; });
-    if (before == members.end()) {
-      forget_others_at(member.address, member.id);
-    } else if (before->address != member.address) {
-      forget_move(member);
-    }
+    if (is_new) forget_others_at(member.address, member.id);
   }
-  committed_ = raft::all_members(host_.core->mark_at(host_.core->commit_index()).members);
   for (const raft::Member& member : members) {
     if (is_member(member.id)) continue;
     former_[member.id] = {host_.cluster, member.address, host_.now + host_.patience_ticks()};
@@ -140,21 +129,52 @@ void PeerBook::update() {
   host_.transport.set_peers(told_);
 }
 
+const PeerBook::Acquaintance* PeerBook::said(raft::NodeId id) const {
+  const auto found = greeted_.find(id);
+  const bool serves = found != greeted_.end() && found->second.cluster == host_.cluster &&
+                      !found->second.address.empty();
+  return serves ? &found->second : nullptr;
+}
+
+// A member that came back under another address says so before the members can agree on it, and to
+// who lags also after they agreed on a former one. Where it is silent either may be old: the one it
+// said last, or the one in the configuration. So each gets its turn.
+bool PeerBook::is_believed(const Acquaintance& who) const {
+  const std::uint64_t silence = host_.now - who.heard;
+  return silence < silent_elections * host_.election_ticks() ||
+         host_.now / host_.election_ticks() % 2 == 0;
+}
+
+void PeerBook::heard(raft::NodeId peer) {
+  const auto found = greeted_.find(peer);
+  if (found != greeted_.end()) found->second.heard = host_.now;
+}
+
+std::optional<raft::Member> PeerBook::moved() const {
+  for (const raft::Member& member : members_) {
+    const Acquaintance* greeted = said(member.id);
+    if (greeted == nullptr || greeted->address == member.address) continue;
+    const std::uint64_t known_for = host_.now - greeted->since;
+    const std::uint64_t silence = host_.now - greeted->heard;
+    if (known_for >= 2 * silent_elections * host_.election_ticks() &&
+        silence < silent_elections * host_.election_ticks()) {
+      return raft::Member{member.id, greeted->address};
+    }
+  }
+  return std::nullopt;
+}
+
 void PeerBook::collect(std::vector<raft::Member>& wanted) {
   const std::vector<raft::Member>& learners = host_.core->members().learners;
   for (const raft::Member& member : members_) {
     if (member.id == host_.self) continue;
     raft::Member peer = member;
-    // A member that came back under another address says so before the members can agree on it.
-    const auto greeted = greeted_.find(peer.id);
-    const bool has_greeted = greeted != greeted_.end() &&
-                             greeted->second.cluster == host_.cluster &&
-                             !greeted->second.address.empty();
-    if (has_greeted) peer.address = greeted->second.address;
+    const Acquaintance* greeted = said(peer.id);
+    if (greeted != nullptr && is_believed(*greeted)) peer.address = greeted->address;
     // A learner at a voter's address is about to take its place: the leader has seen it there,
     // unless the voter has said since that it is back.
     const bool displaced =
-        !has_greeted &&
+        greeted == nullptr &&
         std::any_of(learners.begin(), learners.end(), [&](const raft::Member& learner) {
           return learner.id != peer.id && learner.address == peer.address;
         });

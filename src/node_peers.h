@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,12 @@ class PeerBook {
   // A Raft message from `peer` while this node takes no part.
   void invited(raft::NodeId peer);
 
+  // Something came from `peer`: it is where it said it is.
+  void heard(raft::NodeId peer);
+  // A member that has been at another address than the members agreed on for a while: the leader
+  // may not know, and the member may not know who leads.
+  [[nodiscard]] std::optional<raft::Member> moved() const;
+
   // --- From the turn.
   void durable();  // what was written is on disk
   void members_changed() { update(); }
@@ -36,13 +43,16 @@ class PeerBook {
  private:
   struct Acquaintance {
     raft::ClusterId cluster;
-    std::string address;  // as it calls itself
-    std::uint64_t until = 0;
+    std::string address;      // as it calls itself
+    std::uint64_t until = 0;  // ticks, as all here
+    std::uint64_t since = 0;
+    std::uint64_t heard = 0;
   };
 
   void adopt(raft::ClusterId cluster);
-  void forget_move(const raft::Member& member);
   void update();
+  [[nodiscard]] const Acquaintance* said(raft::NodeId id) const;
+  [[nodiscard]] bool is_believed(const Acquaintance& who) const;
   void forget_others_at(const std::string& address, raft::NodeId node);
   void collect(std::vector<raft::Member>& wanted);
   [[nodiscard]] bool is_member(raft::NodeId id) const;
@@ -53,7 +63,6 @@ class PeerBook {
   std::map<raft::NodeId, Acquaintance> greeted_;
   std::map<raft::NodeId, Acquaintance> former_;  // members that are none any more
   std::vector<raft::Member> members_;            // at the last update
-  std::vector<raft::Member> committed_;          // the same of the committed configuration
   std::vector<raft::Member> told_;               // what the transport knows
 };
 

@@ -408,6 +408,44 @@ TEST_CASE("a moved node is found where it is when the entry that said so is over
   CHECK(cluster.until([&] { return wrote->ok() && cluster.value(2, "k") == "v"; }));
 }
 
+TEST_CASE("a member that is silent is looked for where it said it is, and where all look (58)") {
+  Cluster cluster;
+  cluster.form(3);
+  REQUIRE(cluster.leader() == 1);
+  cluster.cut(3, 2);
+  REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).status().cluster, "elsewhere:9"}));
+  std::set<std::string> looked;
+  for (int i = 0; i < 100; ++i) {
+    cluster.tick();
+    for (const raft::Member& peer : cluster.at(2).transport->peers()) {
+      if (peer.id.value == 3) looked.insert(peer.address);
+    }
+  }
+  CHECK(looked == std::set<std::string>{"elsewhere:9", "host-3:1"});
+}
+
+TEST_CASE("a moved node that knows of no leader is told of by those it knows (58)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.crash(3);
+  for (std::uint64_t id : {4, 5}) {
+    cluster.add(id);
+    const AdminAnswer joined = cluster.join(1, "host-" + std::to_string(id) + ":1");
+    REQUIRE(cluster.until([&] { return joined->ok() && cluster.is_voter(1, id); }));
+  }
+  AdminRequest transfer;
+  transfer.kind = Kind::transfer;
+  transfer.node = {5};
+  const AdminAnswer moved = cluster.admin(1, transfer);
+  REQUIRE(cluster.until([&] { return moved->ok() && cluster.leader() == 5; }));
+  // Its folder says that 1, 2 and 3 are all there are.
+  cluster.restart(3, "elsewhere:9");
+  CHECK(cluster.until([&] {
+    const std::vector<raft::Member>& voters = cluster.node(3).core().members().voters;
+    return voters.size() == 5 && voters.at(2).address == "elsewhere:9";
+  }));
+}
+
 TEST_CASE("a lone node that comes back under another address changes its own entry (58)") {
   Cluster cluster;
   cluster.form(1);
