@@ -150,6 +150,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void end_grave(Listener& listener);
   void begin_state(Listener& listener, bool resync);
   void enter_states();
+  void drop_untold_states(Listener& listener);
   void read_state_page(Listener& listener);
   [[nodiscard]] std::vector<StateItem> next_items(const Listener& listener) const;
   void take_state_page(Listener& listener, const std::vector<StateItem>& items, StatePage& page);

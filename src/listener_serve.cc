@@ -283,6 +283,19 @@ void Listeners::Hub::begin_state(Listener& listener, bool resync) {
   schedule();
 }
 
+// A state that begins is the whole of what its listener is to know: what an earlier one put into
+// the queue and nobody has read says nothing more. Else each snapshot that is installed would leave
+// something there of one that does not read (hazard 88). Only marks tell where a state began.
+void Listeners::Hub::drop_untold_states(Listener& listener) {
+  const auto is_resync = [](const UpdatePtr& update) { return update->op == Update::Op::resync; };
+  const auto begin = std::find_if(listener.queue.begin(), listener.queue.end(), is_resync);
+  for (auto update = begin; update != listener.queue.end(); ++update) {
+    listener.queue_bytes -= (*update)->cost_bytes();
+    status_.queued_bytes -= (*update)->cost_bytes();
+  }
+  listener.queue.erase(begin, listener.queue.end());
+}
+
 // A view may be ahead of on_applied(). Subscriptions are as of on_applied(): so a state waits until
 // the two have met, and then covers exactly the subscriptions made up to its revision. Younger ones
 // get what follows from the log.
@@ -293,6 +306,7 @@ void Listeners::Hub::enter_states() {
     beginning_.erase(id);
     listener.stage = Stage::state;
     if (listener.resync && listener.marks) {
+      drop_untold_states(listener);
       push(listener, mark_update(Update::Op::resync, listener.view_revision));
     }
     make_ready(listener);

@@ -255,6 +255,33 @@ TEST_CASE("an installed snapshot is told to streams that asked, state to all (ha
   CHECK(plain.take() == Texts{"s/k=4@10"});
 }
 
+TEST_CASE("snapshots that come one after another queue one state, not one each (hazards 88, 91)") {
+  Fixture test;
+  test.cluster.subscribe("one", "s");
+  RecordedStream stream;
+  stream.limited = true;
+  const auto id = test.listen(stream, {"one", 1});
+  test.cluster.set("s", "k", "1");
+  test.node.settle();
+  stream.credit = 0;
+  std::size_t queued = 0;
+  for (int i = 0; i < 20; ++i) {
+    test.cluster.set("s", "k", "2");
+    test.node.install();
+    test.node.settle();
+    const std::size_t now = test.node.listeners->status().queued_bytes;
+    if (i == 0) queued = now;
+    CHECK(now <= queued);
+  }
+  CHECK(queued > 0);
+  stream.limited = false;
+  test.read(stream, id, 1);
+  test.node.settle();
+  const Texts texts = stream.take();
+  CHECK(std::count(texts.begin(), texts.end(), "resync@22") == 1);
+  CHECK(texts.back() == "synced@22");
+}
+
 TEST_CASE("a session that expired before an installed snapshot ends its stream (hazard 91)") {
   Fixture test;
   test.cluster.subscribe("one", "s");
