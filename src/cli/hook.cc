@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "raft/check.h"
@@ -90,6 +91,24 @@ int spawn(std::vector<std::string> command, std::vector<std::string> variables, 
 }
 
 }  // namespace
+
+std::vector<HookVariable> hook_variables(const std::string& source, const std::string& key,
+                                         const std::string& revision, const std::string& op) {
+  const char* key_file = std::getenv(client_key_variable());
+  return {{"IRIS_WATCH_SOURCE", source},
+          {"IRIS_WATCH_KEY", key},
+          {"IRIS_WATCH_REVISION", revision},
+          {"IRIS_WATCH_OP", op},
+          {"IRIS_SOURCE", source},
+          {"IRIS_KEY", key},
+          {"IRIS_REVISION", revision},
+          {"IRIS_OP", op},
+          {"IRIS_CLIENT_KEY", key_file != nullptr ? key_file : ""}};
+}
+
+const char* client_key_variable() {
+  return std::getenv("IRIS_WATCH_OP") != nullptr ? "IRIS_CLIENT_KEY" : "IRIS_KEY";
+}
 
 std::optional<std::string> run_hook(const std::vector<std::string>& command,
                                     const std::vector<HookVariable>& variables,

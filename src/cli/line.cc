@@ -4,6 +4,7 @@
 
 #include "src/address.h"
 #include "src/cli/command.h"
+#include "src/cli/hook.h"
 #include "src/client/credentials.h"
 #include "src/stela.h"
 
@@ -53,7 +54,7 @@ iris::Result<std::vector<StelaService>> discover(StelaOptions options) {
 Line::Line(const Command& command) : command_(command) {
   tls_.ca = from_environment("IRIS_CA", tls_.ca);
   tls_.certificate = from_environment("IRIS_CERT", tls_.certificate);
-  tls_.key = from_environment("IRIS_KEY", tls_.key);
+  tls_.key = from_environment(client_key_variable(), tls_.key);
 }
 
 void Line::declare_common() {

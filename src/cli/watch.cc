@@ -159,10 +159,8 @@ class Watcher {
   bool run(const client::Update& update) {
     const auto failure =
         run_hook(command_,
-                 {{"IRIS_WATCH_SOURCE", is_mark(update) ? topic_.source : update.source},
-                  {"IRIS_WATCH_KEY", update.key},
-                  {"IRIS_WATCH_REVISION", std::to_string(update.revision)},
-                  {"IRIS_WATCH_OP", op_text(update.op)}},
+                 hook_variables(is_mark(update) ? topic_.source : update.source, update.key,
+                                std::to_string(update.revision), op_text(update.op)),
                  update.value);
     if (!failure) return true;
     finish(exit_not_found, *failure);

@@ -574,11 +574,30 @@ TEST_CASE("watch runs a command for each change, and ends when that fails") {
   CHECK(contains(no_command.err, "cannot run /no/such/program"));
 }
 
-TEST_CASE("a command of watch has the environment of iris-cli, its IRIS_KEY too") {
+TEST_CASE("a command of watch finds the change by short names too, and the key file by another") {
   const Fixture at;
-  const Ended ended = at.cli({"watch", "s", "-initial", "--", "sh", "-c", "echo $IRIS_KEY; exit 1"},
+  const auto revision = at.cluster->set("s", "a", "1");
+  const std::string print = "echo $IRIS_OP $IRIS_SOURCE $IRIS_KEY $IRIS_REVISION $IRIS_CLIENT_KEY";
+  const Ended ended = at.cli({"watch", "s", "-initial", "--", "sh", "-c", print + "; exit 1"},
                              {.environment = {{"IRIS_KEY", "client.key"}}});
-  CHECK(ended.out == "client.key\n");
+  CHECK(ended.out == "PUT s a " + std::to_string(revision) + " client.key\n");
+}
+
+TEST_CASE("iris-cli in a command of watch does not take the changed key for its key file") {
+  const Fixture at;
+  const Folder folder;
+  const std::string ca = folder.file("ca");
+  std::ofstream(ca) << "x";
+  at.cluster->set("s", "changed", "1");
+  // Which file it takes, it says: none of them is there.
+  const std::string list = std::string(IRIS_CLI) + " ls -addr 127.0.0.1:1 2>&1; exit 1";
+  const auto said = [&](std::map<std::string, std::string> environment) {
+    environment["IRIS_CA"] = environment["IRIS_CERT"] = ca;
+    return at.cli({"watch", "s", "-initial", "--", "sh", "-c", list}, {.environment = environment})
+        .out;
+  };
+  CHECK(contains(said({{"IRIS_KEY", "/no/mine.key"}}), "/no/mine.key"));
+  CHECK(contains(said({}), "client.key"));
 }
 
 TEST_CASE("watch -resume goes on where the last one stopped, without gap or duplicate") {
