@@ -276,7 +276,7 @@ void Nemesis::set_disk_profile(Host& host) {
   DiskProfile& profile = host.disk().profile;
   profile = {};
   const SimOptions& options = world_.options;
-  profile.log_sync_us_max = options.sync_us * (options.has(Fault::slow_disk) ? 10 : 1);
+  profile.log_sync_us_max = log_sync_us_max(options);
   profile.log_sync_us_min = profile.log_sync_us_max / 2;
   profile.data_sync_us_max = 4 * profile.log_sync_us_max;
   profile.data_sync_us_min = profile.log_sync_us_max;

@@ -19,6 +19,10 @@ class World;
 
 // A write takes so much longer at most with Fault::stall.
 constexpr std::uint64_t disk_stall_us_max = 3'000'000;
+// What a write of the log takes at most otherwise.
+[[nodiscard]] inline std::uint64_t log_sync_us_max(const SimOptions& options) {
+  return options.sync_us * (options.has(Fault::slow_disk) ? 10 : 1);
+}
 
 class Nemesis {
  public:

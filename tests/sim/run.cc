@@ -156,6 +156,18 @@ class Run {
     return world_.hosts.size() * windows * round_us;
   }
 
+  // What the hosts hold and has not been committed yet goes before a write that is new, in the
+  // pieces that were drawn: one entry at a time, at the worst.
+  [[nodiscard]] std::uint64_t backlog_us() const {
+    const SimOptions& options = world_.options;
+    std::uint64_t furthest = 0;
+    for (const auto& host : world_.hosts) {
+      if (host->runs()) furthest = std::max(furthest, host->node().core().status().last.value);
+    }
+    const std::uint64_t entries = furthest - std::min(furthest, world_.ghost.committed().value);
+    return entries * (2 * (options.delay_us + options.jitter_us) + log_sync_us_max(options));
+  }
+
   // A stream may have to tell everything again, at the pace of its reader.
   [[nodiscard]] std::uint64_t streams_us() const {
     std::uint64_t longest_us = 0;
@@ -213,9 +225,10 @@ class Run {
   // Every host of the core takes a write within the time that elections need. False: the
   // configuration changed meanwhile, and the core is not enough any more.
   bool write_through(const std::vector<bool>& core) {
-    const std::uint64_t until_us = world_.now_us() + patience_us();
+    const std::uint64_t until_us = world_.now_us() + patience_us() + 2 * backlog_us();
     std::vector<bool> done(core.size());
     std::vector<bool> open(core.size());
+    const std::uint64_t timeout_ms = (4 * world_.election_us() + backlog_us()) / ms;
     for (std::size_t missing = 1; missing > 0 && is_enough(core);) {
       nemesis_.revive(core);
       missing = std::find(done.begin(), done.end(), true) == done.end() ? 1 : 0;
@@ -230,7 +243,7 @@ class Run {
         if (open[i] || !host.runs()) continue;
         open[i] = true;
         calls_.write(host, SetValue{"live", "k", "live" + std::to_string(++lives_), std::nullopt},
-                     world_.election_us() / ms * 4, [&, i](Answer answer, std::uint64_t) {
+                     timeout_ms, [&, i](Answer answer, std::uint64_t) {
                        open[i] = false;
                        if (answer == Answer::ok) done[i] = true;
                      });
