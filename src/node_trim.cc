@@ -84,6 +84,10 @@ bool Trimmer::longer_than(std::size_t limits, const raft::CoreStatus& status) co
 
 raft::Index Trimmer::held_back(const raft::CoreStatus& status, raft::Index wanted) {
   raft::Index floor = wanted;
+  std::erase_if(fed_, [&status](raft::NodeId id) {
+    return std::none_of(status.peers.begin(), status.peers.end(),
+                        [id](const raft::PeerStatus& peer) { return peer.id == id; });
+  });
   for (const raft::PeerStatus& peer : status.peers) {
     if (peer.snapshot) {
       if (peer.active) fed_.insert(peer.id);
