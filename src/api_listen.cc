@@ -57,7 +57,7 @@ Errc code_of(StreamEnd end) {
   CHECK(false);
 }
 
-class ListenStream final : public RawStream, private Stream {
+class ListenStream final : public RawStream, private UpdateStream {
  public:
   ListenStream(ApiContext& api, RawCall& call) : api_(api), call_(call) { begin(); }
 

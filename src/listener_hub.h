@@ -27,7 +27,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
 
   // As in Listeners.
   void start();
-  Result<ListenerId> open(ListenSpec spec, Stream& stream);
+  Result<ListenerId> open(ListenSpec spec, UpdateStream& stream);
   void writable(ListenerId id);
   void cancelled(ListenerId id);
   void on_applied(const raft::EntryPtr& entry, const Outcome& outcome);
@@ -62,7 +62,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   struct Listener {
     ListenerId id;
     ListenSpec spec;
-    Stream* stream = nullptr;
+    UpdateStream* stream = nullptr;
     bool marks = false;  // asked for a new field
     Stage stage = Stage::barrier;
     std::uint64_t job = 0;  // of the read under way; answers of another are stale

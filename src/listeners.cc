@@ -43,7 +43,7 @@ Listeners::Listeners(ListenersOptions options, store::Store& store, const Histor
     : hub_(std::make_shared<Hub>(options, store, history, std::move(hooks))) {}
 Listeners::~Listeners() = default;
 void Listeners::start() { hub_->start(); }
-Result<ListenerId> Listeners::open(ListenSpec spec, Stream& stream) {
+Result<ListenerId> Listeners::open(ListenSpec spec, UpdateStream& stream) {
   return hub_->open(std::move(spec), stream);
 }
 void Listeners::writable(ListenerId id) { hub_->writable(id); }
@@ -144,7 +144,7 @@ Listeners::Hub::Listener* Listeners::Hub::find(ListenerId id, std::uint64_t job)
   return listener != nullptr && listener->job == job ? listener : nullptr;
 }
 
-Result<ListenerId> Listeners::Hub::open(ListenSpec spec, Stream& stream) {
+Result<ListenerId> Listeners::Hub::open(ListenSpec spec, UpdateStream& stream) {
   CHECK(!spec.session.empty());
   if (stopping_) return fail(Errc::unavailable, "this node is stopping: listen at another one");
   if (const auto former = sessions_.find(spec.session); former != sessions_.end()) {
@@ -193,7 +193,7 @@ void Listeners::Hub::cancelled(ListenerId id) {
 }
 
 void Listeners::Hub::close(Listener& listener, StreamEnd end, const std::string& text) {
-  Stream* stream = listener.stream;
+  UpdateStream* stream = listener.stream;
   forget(listener);
   stream->close(end, text);
 }

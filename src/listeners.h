@@ -2,7 +2,7 @@
 // subscribed to: committed and applied ones only, in commit order, each once, none left out
 // unsaid.
 // Loop thread only. Owns the queues, borrows store and history. Knows no gRPC: a stream is a
-// Stream. Never blocks, never lets one stream hold up another: what it does in one pump() is
+// UpdateStream. Never blocks, never lets one stream hold up another: what it does in one pump() is
 // bounded, and so is every queue.
 //
 // How a stream is served, by stage:
@@ -45,9 +45,9 @@ enum class StreamEnd {
   unavailable,  // this node stops, or hears no leader: listen at another one
   not_found,    // the session is not known (any more): subscribe again
 };
-class Stream {
+class UpdateStream {
  public:
-  virtual ~Stream() = default;
+  virtual ~UpdateStream() = default;
   // Takes one update. True: it takes another now. False: not before Listeners::writable().
   // `more`: another is waiting. Must not call back into Listeners.
   virtual bool write(const UpdatePtr& update, bool more) = 0;
@@ -123,7 +123,7 @@ class Listeners {
 
   // --- From src/api_listen. `stream` is borrowed until close() or cancelled().
   // A former listener of the session, here, is ended with `aborted`. Errc::limit.
-  Result<ListenerId> open(ListenSpec spec, Stream& stream);
+  Result<ListenerId> open(ListenSpec spec, UpdateStream& stream);
   void writable(ListenerId id);
   // The client is gone. An id that is not open any more is ignored, here and above.
   void cancelled(ListenerId id);

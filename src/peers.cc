@@ -86,7 +86,7 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
   void accept(Door& door);
   void on_accepted(Door& door, const std::error_code& error, tcp::socket socket);
   void displace_oldest_handshake();
-  Status admit(const wire::Hello& hello);
+  [[nodiscard]] Status admit(const wire::Hello& hello) const;
   Status check_stranger(raft::NodeId node) const;
   void on_admitted(Inbound& inbound);
   void on_ended(Inbound& inbound);
@@ -316,7 +316,7 @@ void Peers::State::displace_oldest_handshake() {
               " unfinished handshakes");
 }
 
-Status Peers::State::admit(const wire::Hello& hello) {
+Status Peers::State::admit(const wire::Hello& hello) const {
   const PeerIdentity self = identity();
   const std::string me = "node " + hex_id(self.node.value) + " at " + self.address;
   if (!wire::speaks(hello.version, hello.version_oldest)) {

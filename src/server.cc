@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "src/api.h"
@@ -67,10 +68,12 @@ std::int64_t unix_now_s() {
 
 // The configuration in force at the end of what the disk holds.
 const raft::Members& latest_members(const raft::Recovered& recovered) {
-  for (auto entry = recovered.entries.rbegin(); entry != recovered.entries.rend(); ++entry) {
-    if (const auto* members = std::get_if<raft::Members>(&(*entry)->payload)) return *members;
-  }
-  return recovered.floor.members;
+  const auto& entries = recovered.entries;
+  const auto last = std::find_if(entries.rbegin(), entries.rend(), [](const raft::EntryPtr& entry) {
+    return std::holds_alternative<raft::Members>(entry->payload);
+  });
+  return last == entries.rend() ? recovered.floor.members
+                                : std::get<raft::Members>((*last)->payload);
 }
 
 class NodeHistory final : public History {
@@ -375,7 +378,7 @@ void Server::State::use_stela() {
   service.port = static_cast<std::uint16_t>(options.port);
   std::string hostname(256, '\0');
   if (::gethostname(hostname.data(), hostname.size() - 1) == 0) {
-    service.hostname = hostname.c_str();
+    service.hostname = hostname.substr(0, hostname.find('\0'));
   }
   stela->keep_registered(std::move(service), [this, first = true](const Status& done) mutable {
     if (!done) {

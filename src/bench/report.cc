@@ -20,8 +20,8 @@ constexpr std::array<const char*, codes> code_names = {
     "DATA_LOSS", "UNAUTHENTICATED"};
 
 double microseconds(std::uint64_t nanoseconds) {
-  // A tenth is as fine as anybody reads it.
-  return static_cast<double>(nanoseconds / 100) / 10;
+  const std::uint64_t tenths = nanoseconds / 100;  // as fine as anybody reads it
+  return static_cast<double>(tenths) / 10;
 }
 
 double rounded(double value) {

@@ -35,10 +35,11 @@ Mount::Mount() {
 }
 
 Mount::~Mount() {
-  for (auto path = mounted_.rbegin(); path != mounted_.rend(); ++path) {
-    if (::umount2(path->c_str(), 0) == 0) continue;
-    std::printf("cannot unmount %s: %s\n", path->c_str(), std::strerror(errno));
-    ::umount2(path->c_str(), MNT_DETACH);
+  for (; !mounted_.empty(); mounted_.pop_back()) {
+    const char* path = mounted_.back().c_str();
+    if (::umount2(path, 0) == 0) continue;
+    std::printf("cannot unmount %s: %s\n", path, std::strerror(errno));
+    ::umount2(path, MNT_DETACH);
   }
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);

@@ -16,7 +16,7 @@
 
 namespace iris::testing {
 
-class Client : public Stream {
+class Client : public UpdateStream {
  public:
   // `asks`: uses the new fields. Else it is an old client.
   Client(const Oracle& oracle, std::string session, bool asks)
@@ -32,7 +32,7 @@ class Client : public Stream {
   ListenSpec ask(bool initial, std::uint32_t heartbeat_ms);
   void cut() { open_ = false; }
 
-  // --- Stream
+  // --- UpdateStream
   bool write(const UpdatePtr& update, bool more) override;
   void close(StreamEnd end, const std::string& text) override;
 

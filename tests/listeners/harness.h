@@ -207,7 +207,7 @@ class ListeningNode : public History {
 };
 
 // What a client sees of one Listen, as far as it reads.
-class RecordedStream : public Stream {
+class RecordedStream : public UpdateStream {
  public:
   bool write(const UpdatePtr& update, bool more) override {
     CHECK(!end && (!must_wait || credit > 0));

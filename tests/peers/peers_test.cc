@@ -246,7 +246,7 @@ TEST_CASE("a probe ends in time where somebody listens and never answers") {
   tcp::acceptor silent(loop.io, {asio::ip::address_v4::loopback(), 0});
   std::vector<std::string> errors;
   for (int i = 0; i < 3; ++i) {
-    a.peers.probe(local(silent.local_endpoint().port()), [&](Result<PeerIdentity> result) {
+    a.peers.probe(local(silent.local_endpoint().port()), [&](const Result<PeerIdentity>& result) {
       errors.push_back(result ? "" : result.error().text);
     });
   }

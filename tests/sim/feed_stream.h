@@ -30,7 +30,7 @@ class FeedReader {
   virtual void over(const FeedStream& from, std::optional<StreamEnd> end) = 0;
 };
 
-class FeedStream final : public iris::Stream, public std::enable_shared_from_this<FeedStream> {
+class FeedStream final : public UpdateStream, public std::enable_shared_from_this<FeedStream> {
  public:
   struct Pace {
     std::size_t window = 1;     // updates under way before the writer must wait
@@ -59,7 +59,7 @@ class FeedStream final : public iris::Stream, public std::enable_shared_from_thi
   // Neither end will hear of it any more.
   [[nodiscard]] bool is_over() const { return over_; }
 
-  // --- iris::Stream
+  // --- UpdateStream
   bool write(const UpdatePtr& update, bool more) override;
   void close(StreamEnd end, const std::string& text) override;
 

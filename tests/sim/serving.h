@@ -1,6 +1,6 @@
 // Serving: what a process does for Listen streams besides its node: Listeners and SessionTerms of
 // production, wired to node, store and transport as src/server.cc does.
-// One thread. Owns both, for one life of a process. Knows no client: a stream is an iris::Stream.
+// One thread. Owns both, for one life of a process. Knows no client: a stream is an UpdateStream.
 #pragma once
 
 #include <cstdint>
