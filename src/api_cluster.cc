@@ -74,9 +74,9 @@ void fill_health(const raft::CoreStatus& core, pb::StatusResponse& response) {
 }
 
 // What needs an operator, in words; empty: nothing.
-std::string alarm_text(const store::DiskUse& disk, std::uint64_t reserve_bytes) {
-  if (disk.free_bytes >= reserve_bytes) return {};
-  return "disk almost full: " + std::to_string(disk.free_bytes) + " bytes free, " +
+std::string alarm_text(const NodeStatus& node, std::uint64_t reserve_bytes) {
+  if (!node.disk_low) return {};
+  return "disk almost full: " + std::to_string(node.disk.free_bytes) + " bytes free, " +
          std::to_string(reserve_bytes) +
          " are kept back (-disk-reserve-bytes); what needs more space is refused";
 }
@@ -110,7 +110,7 @@ void status(ApiContext& api, StatusCall& call) {
   response.set_message_bytes_max(api.options.limits.message_bytes_max());
   response.set_value_bytes_max(api.options.limits.value_bytes_max);
   response.set_name_bytes_max(api.options.limits.name_bytes_max);
-  response.set_alarm(alarm_text(node.disk, api.options.disk_reserve_bytes));
+  response.set_alarm(alarm_text(node, api.options.disk_reserve_bytes));
   if (api.options.certificate_expires_s) {
     response.set_certificate_expires_s(api.options.certificate_expires_s());
   }

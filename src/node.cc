@@ -141,8 +141,9 @@ void Node::stop() {
 NodeStatus Node::status() const {
   const NodeHost& host = state_->host;
   CHECK(host.core);
-  return {host.core->status(), host.cluster, host.options.address,
-          host.budget.used + state_->admin.size(), host.store.disk_use()};
+  return {host.core->status(),   host.cluster,
+          host.options.address,  host.budget.used + state_->admin.size(),
+          host.store.disk_use(), host.disk_low};
 }
 
 const raft::Core& Node::core() const {

@@ -35,7 +35,7 @@ struct NodeOptions {
   // a follower acknowledges nothing but what it has applied.
   std::size_t unapplied_bytes_max = 128u << 20;
   // Free bytes of the file system below which growth (SetValue, Subscribe) is refused with
-  // Errc::limit. Removals and reads go on. 0: never.
+  // Errc::limit. Removals and reads go on. Taken again once an eighth more is free. 0: never.
   std::uint64_t disk_reserve_bytes = 256u << 20;
   std::uint64_t cluster_seed = 0;  // where bootstrap() takes a cluster id from
   // Random, new at every start: ids of requests to peers begin there, so that an answer meant for a
@@ -65,6 +65,7 @@ struct NodeStatus {
   std::string address;
   std::size_t waiters = 0;
   store::DiskUse disk;
+  bool disk_low = false;  // growth is refused (NodeOptions::disk_reserve_bytes)
 };
 
 enum class Consistency { linearizable, stale };

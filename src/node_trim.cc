@@ -38,11 +38,15 @@ void Trimmer::tick() {
   const std::uint64_t disk_ticks =
       std::max<std::uint64_t>(1, disk_check_ms / host_.options.tick_ms);
   if (host_.now % disk_ticks == 1 % disk_ticks) {
-    const bool low = host_.store.disk_use().free_bytes < host_.options.disk_reserve_bytes;
+    // What waits in memory is reckoned to take more than it does in the end: without a margin
+    // growth would be refused and taken by turns.
+    const std::uint64_t reserve = host_.options.disk_reserve_bytes;
+    const std::uint64_t wanted = host_.disk_low ? reserve + reserve / 8 : reserve;
+    const bool low = host_.store.disk_use().free_bytes < wanted;
     if (low != host_.disk_low) {
       log(low ? LogLevel::warn : LogLevel::info,
           low ? "the disk is nearly full: growth is refused" : "the disk has room again",
-          {{"reserve_bytes", std::uint64_t{host_.options.disk_reserve_bytes}}});
+          {{"reserve_bytes", reserve}});
     }
     host_.disk_low = low;
   }

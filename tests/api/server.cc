@@ -91,7 +91,7 @@ void TestServer::make_node(TestServerOptions::Cluster cluster) {
   options.raft.heartbeat_ticks = 5;
   options.address = "127.0.0.1:2";
   options.cluster_seed = cluster_id.value;
-  options.disk_reserve_bytes = 0;
+  options.disk_reserve_bytes = options_.api.disk_reserve_bytes;
   NodeHooks hooks;
   hooks.schedule_flush = [this] { asio::post(loop_, [this] { node_->flush(); }); };
   hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {

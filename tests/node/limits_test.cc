@@ -170,8 +170,16 @@ TEST_CASE("a nearly full disk refuses growth and nothing else, and recovers by i
     CHECK(removed->ok());
     CHECK(read->ok());
   }
-  cluster.disk(1).profile.capacity_bytes = cluster.disk(1).used_bytes() + 2'000'000;
+  // Not by turns: only with an eighth more.
+  cluster.disk(1).profile.capacity_bytes = cluster.disk(1).used_bytes() + 1'124'999;
   cluster.tick(110);
+  const WriteAnswer too_soon = cluster.set(1, "k", "w");
+  cluster.settle();
+  CHECK(too_soon->failed(Errc::limit));
+  CHECK(cluster.node(1).status().disk_low);
+  cluster.disk(1).profile.capacity_bytes = cluster.disk(1).used_bytes() + 1'125'000;
+  cluster.tick(110);
+  CHECK_FALSE(cluster.node(1).status().disk_low);
   const WriteAnswer after = cluster.set(1, "k", "w");
   cluster.settle();
   CHECK(after->ok());
