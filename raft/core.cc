@@ -48,7 +48,7 @@ Core::State::State(Options given, Recovered recovered)
     const auto* configuration = std::get_if<Members>(&log.at(index)->payload);
     if (configuration != nullptr) members.append(index, *configuration);
   }
-  led_term = hard.term;
+  hard.led = std::max(hard.led, log.last_id().term);  // whose leader wrote it
   told = now();
   restart_timer();
   for (const MembersHistory::Version& version : members.versions()) {
@@ -77,7 +77,7 @@ void Core::State::become_follower(NodeId leader) {
 
 void Core::State::enter_term(Term term) {
   CHECK(term > hard.term);
-  hard = {term, NodeId{}};
+  hard = {term, NodeId{}, hard.led};
   verified = {};
   // What was to be said in an earlier term and is not on its way yet is void by now: the vote or
   // the entries it speaks of may never reach the disk as such.
@@ -214,7 +214,9 @@ void Core::State::persisted(Ticket ticket) {
 
 bool Core::State::has_write() const {
   if (halted) return false;
-  return hard != hard_written || install.has_value() || log.has_unwritten();
+  // That it was led in a term waits for company.
+  const bool has_voted = hard.term != hard_written.term || hard.vote != hard_written.vote;
+  return has_voted || install.has_value() || log.has_unwritten();
 }
 
 bool Core::State::has_output() const {

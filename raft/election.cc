@@ -88,7 +88,7 @@ void Core::State::count_votes() {
 void Core::State::become_leader() {
   CHECK(hard.vote == self && log.durable_state() == hard);
   role_data = Leader{};
-  led_term = hard.term;
+  hard.led = hard.term;
   Leader& leader = std::get<Leader>(role_data);
   for (Index index = commit.next(); index <= log.last(); index = index.next()) {
     leader.uncommitted_bytes += entry_bytes(*log.at(index));

@@ -38,7 +38,7 @@ bool Core::State::follow(NodeId leader) {
   const auto* follower = std::get_if<Follower>(&role_data);
   if (follower == nullptr || follower->leader == NodeId{}) {
     become_follower(leader);
-    led_term = hard.term;
+    hard.led = hard.term;
     return true;
   }
   if (follower->leader != leader) return false;
@@ -162,6 +162,7 @@ bool Core::State::snapshot_received(const SnapshotMark& mark, NodeId from) {
   } else if (mark.last.index > commit) {
     become_follower(leader_id());  // a candidate asked for votes with another log
     log.restart(mark.last, commit);
+    hard.led = std::max(hard.led, mark.last.term);
     members.restart(mark.members, mark.members_index);
     commit = handed = mark.last.index;
     verified = {};

@@ -27,6 +27,7 @@ void Core::State::check_invariants() const {
   check_members(log, members);
   CHECK(log.last_id().term <= hard.term);
   CHECK(log.durable_state().term <= hard.term);
+  CHECK(log.last_id().term <= hard.led && hard.led <= hard.term);
   CHECK(log.floor().index <= handed && handed <= commit && commit <= log.last());
   CHECK(applied <= handed);
   CHECK(handed <= std::max(log.stable(), log.floor().index));
@@ -40,7 +41,8 @@ void Core::State::check_invariants() const {
 }
 
 void Core::State::check_leader(const Leader& leader) const {
-  CHECK(hard.vote == self && log.durable_state() == hard);
+  CHECK(hard.vote == self && log.durable_state().vote == self);
+  CHECK(log.durable_state().term == hard.term && hard.led == hard.term);
   CHECK(!install);
   // At most one configuration is not committed (thesis 4.1), once it knows what is.
   const auto& versions = members.versions();

@@ -12,7 +12,7 @@ namespace iris::raft {
 void Core::State::bootstrap(Members first) {
   CHECK(log.last() == Index{} && hard == HardState{} && members.latest().members == Members{});
   CHECK(well_formed(first) && !is_joint(first) && find_member(first.voters, self) != nullptr);
-  hard.term = Term{1};  // nobody ever leads it: the first election is of term 2
+  hard.term = hard.led = Term{1};  // nobody ever leads it: the first election is of term 2
   log.append(std::make_shared<const Entry>(Entry{{Term{1}, Index{1}}, first}));
   members_appended(Index{1}, first);
 }
@@ -194,7 +194,7 @@ void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
   const bool believed =
       is_member(configuration(), self)
           ? is_later
-          : dismissed.certain && term >= hard.term && (is_later || dismissed.members_index == own);
+          : dismissed.certain && term >= hard.led && (is_later || dismissed.members_index == own);
   if (!believed) return;
   halt(Errc::refused,
        "this node was removed from the cluster (a member says so, by its configuration of entry " +
@@ -204,10 +204,11 @@ void Core::State::on_dismissed(Term term, const Dismissed& dismissed) {
 
 // For a learner, or one that was stopped after its own removal was appended.
 void Core::State::ask_whether_member() {
-  // In the term that it was led in: of a later one, which it knows from who does not lead, the
-  // first commit would prove nothing any more to who is certain only by that (dismiss_stranger).
+  // In the term that it was led in: of a later one, which it knows from who does not lead or from
+  // its own campaign, the first commit would prove nothing any more to who is certain only by that
+  // (dismiss_stranger).
   for (const Member& voter : configuration().voters) {
-    out.send.push_back({self, voter.id, led_term, HeartbeatReply{}});
+    out.send.push_back({self, voter.id, hard.led, HeartbeatReply{}});
   }
 }
 

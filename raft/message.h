@@ -70,7 +70,7 @@ struct TimeoutNow {};
 // by what was committed. Where that does not contain it either, it may be a newcomer still reading
 // of times before its own, and the sender one that has not heard of it yet: then only who is
 // `certain` is believed. Certain is a leader that has committed in its term, and who has committed
-// in a later term than the addressee has ever seen, hence all that was decided before.
+// in a later term than the addressee was ever led in, hence all that was decided before.
 struct Dismissed {
   Index members_index;
   bool certain = false;

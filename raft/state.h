@@ -73,7 +73,6 @@ struct Core::State {
   Index verified;
   bool was_member = false;  // a committed configuration contained this node
   Index commit_heard;       // the furthest that a leader told of in this life, here or not yet
-  Term led_term;            // the latest whose leader it heard or was: no later one admitted it
 
   std::variant<Follower, Precandidate, Candidate, Leader> role_data;
   std::uint32_t elapsed_ticks = 0;  // since the leader was heard, a vote granted, a campaign begun

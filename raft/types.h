@@ -82,10 +82,13 @@ inline constexpr std::size_t entry_overhead_bytes = 64;
   return entry_overhead_bytes + (command != nullptr ? command->size() : 0);
 }
 
-// Must be durable before anything that depends on it leaves the node (paper figure 2).
+// Term and vote must be durable before anything that depends on them leaves the node (paper figure
+// 2). `led` goes to disk with whatever is written next: it is what a node that may have been
+// removed asks by (Dismissed in message.h), since `term` may be one that nobody ever led.
 struct HardState {
   Term term;
   NodeId vote;  // 0: none in this term
+  Term led{};   // the latest whose leader it heard or was: no later one admitted it
   bool operator==(const HardState&) const = default;
 };
 

@@ -92,6 +92,7 @@ std::string encode_head(const Head& head) {
   put_u64(body, head.last.term.value);
   put_u64(body, head.last.index.value);
   put_u32(body, head.chain);
+  put_u64(body, head.state.led.value);
   return seal(head_key, body);
 }
 
@@ -124,6 +125,7 @@ bool decode_head(std::string_view bytes, Head& head) {
   head.state.vote = raft::NodeId{reader.u64()};
   head.last = reader.entry_id();
   head.chain = reader.u32();
+  head.state.led = reader.complete() ? raft::Term{} : raft::Term{reader.u64()};
   return reader.complete();
 }
 

@@ -7,7 +7,7 @@
 //                               kind 0 Empty (no payload), 1 command (its bytes), 2 Members
 //                               chain = CRC-32C( u32 former's chain | u64 index | term.. payload )
 //   "m/head"          sealed    u64 batch | u64 term | u64 vote | u64 last term | u64 last index |
-//                               u32 chain of the last entry
+//                               u32 chain of the last entry | u64 led (not there in the oldest)
 //                               batch counts the synced batches; each one writes the head anew
 //   "m/floor"         sealed    u32 chain at the floor | Mark
 //   "m/install"       sealed    Mark       (a snapshot whose installation has begun)

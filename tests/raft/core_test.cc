@@ -61,7 +61,7 @@ TEST_CASE("what was to be said in an overtaken term is not said (hazards 1, 2)")
   const auto replies = bare.take<VoteReply>();
   REQUIRE(replies.size() == 1);
   CHECK(replies[0].first.to == NodeId{3});
-  CHECK(bare.host.disk().state == HardState{Term{3}, NodeId{3}});
+  CHECK(bare.host.disk().state == HardState{Term{3}, NodeId{3}, Term{1}});
 }
 
 TEST_CASE("messages for others, from itself, and of impossible terms are ignored") {

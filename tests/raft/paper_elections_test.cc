@@ -113,7 +113,7 @@ TEST_CASE("5.2 a follower that hears nobody starts an election") {
   bare.receive(2, 2, PreVoteReply{true});
   CHECK(bare.role() == Role::candidate);
   CHECK(bare.term() == 2);
-  CHECK(bare.host.disk().state == HardState{Term{2}, NodeId{1}});
+  CHECK(bare.host.disk().state == HardState{Term{2}, NodeId{1}, Term{1}});
   const auto requests = bare.take<VoteRequest>();
   REQUIRE(requests.size() == 2);
   CHECK(requests[0].first.term == Term{2});

@@ -141,6 +141,7 @@ void Script::add_node(Line& line) {
   if (!voter_ids.empty()) disk = disk_with(voters(voter_ids, learners), line.list("terms"));
   disk.state.term = Term{line.option_or("term", disk.state.term.value)};
   disk.state.vote = NodeId{line.option_or("vote", 0)};
+  disk.state.led = Term{line.option_or("led", 0)};
   disk.applied = Index{line.option_or("applied", disk.applied.value)};
   watch(made(cluster_, options_).add(node, std::move(disk)));
   cluster_->flush(node);
@@ -281,7 +282,8 @@ void Script::show_log(Line& line) {
   }
   print(node, "disk " + text(disk.entries) + ", floor " + text(disk.floor.last) + ", term " +
                   std::to_string(disk.state.term.value) + ", vote " +
-                  std::to_string(disk.state.vote.value));
+                  std::to_string(disk.state.vote.value) + ", led " +
+                  std::to_string(disk.state.led.value));
 }
 
 void Script::run_ticks(Line& line) {

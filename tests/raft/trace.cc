@@ -82,6 +82,7 @@ std::string text(const LogWrite& write) {
   if (write.state) {
     text += " term " + number(write.state->term.value);
     if (write.state->vote != NodeId{}) text += " vote " + number(write.state->vote.value);
+    text += " led " + number(write.state->led.value);
   }
   if (write.install) text += " snapshot " + test::text(write.install->last);
   if (!write.entries.empty()) text += " " + test::text(write.entries);

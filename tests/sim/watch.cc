@@ -327,12 +327,13 @@ void Watch::check_raft_message(const raft::Message& message) const {
     if (!vote->granted) return;
     // On its disk, or overtaken there by a later term, in the same sync: then it cannot be
     // forgotten in favour of another vote either.
-    VERIFY(state == (raft::HardState{message.term, message.to}) || state.term > message.term, "VD",
+    VERIFY((state.term == message.term && state.vote == message.to) || state.term > message.term,
+           "VD",
            who() + " grants a vote in term " + std::to_string(message.term.value) +
                " that is not on its disk");
     world_.ghost.vote(host_.id(), message.term, message.to);
   } else if (std::holds_alternative<raft::VoteRequest>(message.body)) {
-    VERIFY(state == (raft::HardState{message.term, message.from}) || state.term > message.term,
+    VERIFY((state.term == message.term && state.vote == message.from) || state.term > message.term,
            "VD",
            who() + " asks for votes in term " + std::to_string(message.term.value) +
                " before its own is on its disk");

@@ -102,10 +102,17 @@ TEST_CASE("entry keys sort as their indexes do, and nothing else is an entry's")
 }
 
 TEST_CASE("sealed records do not pass for one another, nor damaged") {
-  const Head head{9, {{4}, {2}}, {{4}, {50}}, 0x12345678};
+  const Head head{9, {{4}, {2}, {3}}, {{3}, {50}}, 0x12345678};
   Head head_back;
   REQUIRE(decode_head(encode_head(head), head_back));
   REQUIRE(head_back == head);
+  std::string_view body;
+  const std::string bytes = encode_head(head);
+  REQUIRE(unseal(head_key, bytes, body));
+  REQUIRE(decode_head(seal(head_key, body.substr(0, body.size() - 8)), head_back));  // an old one
+  REQUIRE(head_back.state == raft::HardState{{4}, {2}});
+  REQUIRE(head_back.last == head.last);
+  REQUIRE_FALSE(decode_head(seal(head_key, body.substr(0, body.size() - 1)), head_back));
   const Floor floor{mark(3, 20), 0xabcdef};
   Floor floor_back;
   REQUIRE(decode_floor(encode_floor(floor), floor_back));
