@@ -94,8 +94,7 @@ class Run {
     nemesis_.stop();
     std::vector<bool> core = heal_some();
     // What operators asked for before may be done now, and need others.
-    while (!write_through(core)) core = heal_some();
-    check_steady(core);
+    while (!write_through(core) || !check_steady(core)) core = heal_some();
   }
 
   std::vector<bool> heal_some() {
@@ -271,17 +270,30 @@ class Run {
                     host.id());
   }
 
-  // With a healthy quorum, whoever else calls for elections changes nothing any more.
-  void check_steady(const std::vector<bool>& core) {
+  // With a healthy quorum, whoever else calls for elections changes nothing any more. False: the
+  // configuration changed meanwhile, perhaps to one in which the core is no quorum.
+  [[nodiscard]] bool check_steady(const std::vector<bool>& core) {
     advance(10 * world_.election_us());
     // A disk that began to hang before the healing may still make a leader hand over (hazard 104).
     if (world_.options.has(Fault::stall)) advance(disk_stall_us_max);
+    const raft::Index members = latest_members(core);
     const raft::Term before = highest_term(core);
     advance(20 * world_.election_us());
+    if (latest_members(core) != members) return false;
     const raft::Term after = highest_term(core);
     VERIFY(before == after, "TS",
            "the term of a healthy quorum grows from " + std::to_string(before.value) + " to " +
                std::to_string(after.value));
+    return true;
+  }
+
+  // The latest entry that made a configuration, be it committed or not.
+  [[nodiscard]] raft::Index latest_members(const std::vector<bool>& core) const {
+    raft::Index latest;
+    for (std::size_t i = 0; i < core.size(); ++i) {
+      if (core[i]) latest = std::max(latest, world_.hosts[i]->latest_members().first);
+    }
+    return latest;
   }
 
   [[nodiscard]] raft::Term highest_term(const std::vector<bool>& core) const {
