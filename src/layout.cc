@@ -85,12 +85,15 @@ GraveRecord parse_grave_record(std::string_view bytes) {
 }
 
 std::string session_record(const SessionRecord& record) {
-  return two_numbers(record.subscribed, record.subscriptions);
+  std::string out = two_numbers(record.subscribed, record.subscriptions);
+  put_number(out, record.born);
+  return out;
 }
 
 SessionRecord parse_session_record(std::string_view bytes) {
-  CHECK(bytes.size() == 16);
-  return {number(bytes), number(bytes.substr(8))};
+  CHECK(bytes.size() == 16 || bytes.size() == 24);
+  const std::uint64_t born = bytes.size() == 24 ? number(bytes.substr(16)) : 0;
+  return {number(bytes), number(bytes.substr(8)), born};
 }
 
 std::string subscription_prefix(std::string_view session) {

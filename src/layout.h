@@ -13,7 +13,9 @@
 //                  0 n8                                        purged n8: graves and voids up to
 //                                                              here are not kept any more
 //   sessions       session                                     subscribed n8: revision of its last
-//                                                              Subscribe, subscriptions n8
+//                                                              Subscribe, subscriptions n8, born
+//                                                              n8: revision of the Subscribe that
+//                                                              made it (the oldest do not have it)
 //                  (empty)                                     sessions n8: how many there are
 //   subscriptions  session's size n4, session, source's size   since n8: revision of the Subscribe
 //                  n4, source, then 1 and key, or nothing
@@ -60,6 +62,7 @@ struct GraveRecord {
 struct SessionRecord {
   std::uint64_t subscribed = 0;
   std::uint64_t subscriptions = 0;
+  std::uint64_t born = 0;
 };
 [[nodiscard]] std::string session_record(const SessionRecord& record);
 [[nodiscard]] SessionRecord parse_session_record(std::string_view bytes);

@@ -74,6 +74,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
     std::uint64_t loaded = 0;
     bool known = false;                   // replicated
     std::uint64_t subscribed = 0;         // revision of its last Subscribe
+    std::uint64_t born = 0;               // of the one that made it
     std::vector<raft::EntryPtr> changes;  // that came while loading
 
     // Everything up to here was queued or does not concern it. Not kept up while live.

@@ -12,6 +12,7 @@ using Kind = CommandView::Kind;
 
 constexpr std::uint64_t sweep_ms = 50;  // between looks at every listener
 
+constexpr const char* expired_text = "the session expired: subscribe again";
 constexpr const char* unknown_text =
     "the session has no subscriptions, or they expired: subscribe again";
 
@@ -251,10 +252,15 @@ void Listeners::Hub::load(Listener& listener) {
 }
 
 void Listeners::Hub::loaded(Listener& listener, Loaded& result) {
+  const SessionInfo info = result.info.value_or(SessionInfo{});
+  // Both in what came by snapshot. Who knows nothing of it takes its subscriptions for unbroken.
+  const bool has_expired = listener.known && result.info && info.born != listener.born;
+  if (has_expired) return close(listener, StreamEnd::not_found, expired_text);
   set_filter(listener, std::move(result.filter));
   listener.loaded = result.revision;
   listener.known = result.info.has_value();
-  listener.subscribed = result.info ? result.info->subscribed : 0;
+  listener.subscribed = info.subscribed;
+  listener.born = info.born;
   for (const raft::EntryPtr& entry : std::exchange(listener.changes, {})) {
     if (!apply_change(listener, entry->id.index.value, parse_applied(*entry))) return;
   }
@@ -325,7 +331,7 @@ bool Listeners::Hub::apply_change(Listener& listener, std::uint64_t revision,
                                   const CommandView& command) {
   if (revision <= listener.loaded) return true;  // what was loaded knows it
   if (command.kind == Kind::subscribe) {
-    listener.known = true;
+    if (!std::exchange(listener.known, true)) listener.born = revision;
     listener.subscribed = revision;
     if (listener.filter.add(command.source, command.key, revision)) {
       matcher_.add(listener.id.value, command.source, command.key, revision);
@@ -336,7 +342,7 @@ bool Listeners::Hub::apply_change(Listener& listener, std::uint64_t revision,
       prune(listener);
     }
   } else if (listener.known && listener.subscribed <= command.up_to) {
-    close(listener, StreamEnd::not_found, "the session expired: subscribe again");
+    close(listener, StreamEnd::not_found, expired_text);
     return false;
   }
   return true;

@@ -39,7 +39,7 @@ std::optional<layout::SourceRecord> find_source(const Batch& batch, std::string_
 
 SessionInfo session_info(std::string_view record) {
   const auto parsed = layout::parse_session_record(record);
-  return {parsed.subscribed, parsed.subscriptions};
+  return {parsed.subscribed, parsed.subscriptions, parsed.born};
 }
 
 // One command being applied.
@@ -143,12 +143,16 @@ class Application {
       }
       batch_.put(Table::subscriptions, key, layout::number_key(revision_));
     }
-    if (!session) session.emplace();
+    if (!session) session = SessionInfo{.born = revision_};
     session->subscribed = revision_;
     if (!known) ++session->subscriptions;
-    batch_.put(Table::sessions, command.session,
-               layout::session_record({session->subscribed, session->subscriptions}));
+    put_session(command.session, *session);
     return done(!known);
+  }
+
+  void put_session(std::string_view session, const SessionInfo& info) {
+    batch_.put(Table::sessions, session,
+               layout::session_record({info.subscribed, info.subscriptions, info.born}));
   }
 
   Outcome unsubscribe(const CommandView& command) {
@@ -161,8 +165,7 @@ class Application {
     batch_.remove(Table::subscriptions, key);
     // The session stays, even empty, until it expires: its client may be about to subscribe again.
     --session->subscriptions;
-    batch_.put(Table::sessions, command.session,
-               layout::session_record({session->subscribed, session->subscriptions}));
+    put_session(command.session, *session);
     return done(true);
   }
 

@@ -109,6 +109,7 @@ struct SubscriptionView {  // good until the row function returns
 struct SessionInfo {
   std::uint64_t subscribed = 0;     // revision of its last Subscribe, also of a repeated one
   std::uint64_t subscriptions = 0;  // how many it has now
+  std::uint64_t born = 0;  // revision of the Subscribe that made it; 0: of before this was kept
 };
 [[nodiscard]] std::optional<SessionInfo> find_session(const store::View& view,
                                                       std::string_view session);

@@ -289,19 +289,25 @@ TEST_CASE("a session that expired before an installed snapshot ends its stream (
   RecordedStream gone;
   RecordedStream back;
   RecordedStream unseen;
+  RecordedStream fresh;
   test.listen(gone, {"one"});
   test.listen(back, {"back", 2});
   test.listen(unseen, {"unseen"});
+  test.listen(fresh, {"new"});
   test.cluster.subscribe("unseen", "s");  // 3, and all that follows: while this node was cut off
   test.cluster.apply(ExpireSessions{3, {"one", "back", "unseen"}});  // 4
   test.cluster.subscribe("back", "t");                               // 5
   test.cluster.set("t", "k", "1");                                   // 6
+  test.cluster.subscribe("new", "t");                                // 7
+  test.cluster.subscribe("new", "s");                                // 8
   test.node.install();
   test.node.settle();
   CHECK(gone.end == StreamEnd::not_found);
   CHECK(gone.text == "the session has no subscriptions, or they expired: subscribe again");
   CHECK(unseen.end == StreamEnd::not_found);
-  CHECK(back.take() == Texts{"resync@6", "t/k=1@6", "synced@6"});
+  CHECK(back.end == StreamEnd::not_found);
+  CHECK(back.text == "the session expired: subscribe again");
+  CHECK(fresh.take() == Texts{"t/k=1@6"});
 }
 
 TEST_CASE("after a restart a client goes on where it was, graves and all (hazard 86)") {

@@ -125,6 +125,24 @@ TEST_CASE("sessions are limited: at the limit one may, one over may not") {
   CHECK(machine.subscribe("over", "s").changed);
 }
 
+TEST_CASE("a session that expired and one made anew under its name are told apart (hazard 91)") {
+  MachineFixture machine;
+  machine.subscribe("one", "s");
+  machine.subscribe("one", "t");
+  machine.unsubscribe("one", "s");
+  CHECK(find_session(machine.view(), "one")->born == 1);
+  machine.apply(ExpireSessions{3, {"one"}});
+  machine.subscribe("one", "s");
+  CHECK(find_session(machine.view(), "one")->born == 5);
+  {
+    store::MemoryBatch batch(machine.tables);
+    batch.put(Table::sessions, "one",
+              layout::session_record({5, 1, 5}).substr(0, 16));  // an old one
+  }
+  CHECK(find_session(machine.view(), "one")->born == 0);
+  CHECK(find_session(machine.view(), "one")->subscribed == 5);
+}
+
 TEST_CASE("subscriptions of a session are limited: at the limit and one over") {
   MachineFixture machine;
   machine.subscribe("one", "s");
