@@ -188,7 +188,11 @@ bool Network::reaches(std::size_t from, std::size_t to) const {
 }
 
 std::size_t Network::queued_bytes(std::size_t from, std::size_t to) const {
-  return link(from, to).queued_bytes;
+  // As at a real connection, only while something waits: what is on its way is in no queue, or a
+  // heartbeat a tick would fill one that was drawn for a single chunk.
+  const Link& on = link(from, to);
+  const bool waits = std::max(on.free_at_us, on.clogged_until_us) > world_.now_us();
+  return waits ? on.queued_bytes : 0;
 }
 
 void Network::unblock(std::size_t from, std::size_t to) {
