@@ -192,13 +192,10 @@ void Core::State::tick_follower() {
   }
   // Nobody would notice otherwise that it still waits for a leader.
   if (!is_voter(configuration(), self)) ask_whether_member();
-  if (!may_campaign()) {
-    become_follower({});
-  } else if (options.disk_stall_ticks != 0 && stalled_ticks >= options.disk_stall_ticks) {
-    become_follower({});  // its vote could not become durable
-  } else {
-    campaign();
-  }
+  // With a disk that hangs its vote could not become durable.
+  const bool hangs = options.disk_stall_ticks != 0 && stalled_ticks >= options.disk_stall_ticks;
+  if (!may_campaign() || hangs) return become_follower({});
+  campaign();
 }
 
 void Core::State::persisted(Ticket ticket) {

@@ -361,6 +361,7 @@ TEST_CASE("a stop ends what is waiting, as not done, and refuses what comes late
   std::atomic<int> waiting = 0;
   std::atomic<int> not_done = 0;
   std::vector<std::thread> threads;
+  threads.reserve(20);
   for (int i = 0; i < 20; ++i) {
     threads.emplace_back([&] {
       pb::SetValueResponse response;
@@ -394,6 +395,7 @@ TEST_CASE("a stop under load ends every call, and soon") {
   std::atomic<bool> ended = false;
   std::atomic<int> done = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       const auto stub = pb::Iris::NewStub(server.new_channel());
