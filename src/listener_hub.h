@@ -57,6 +57,8 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
     std::string key;      // complete up to here
     bool inside = false;  // in the source as a whole; else in its single keys,
     bool whole = false;   // after the source as a whole
+    // Of a source as a whole that was unsubscribed in the middle: values up to here were told.
+    std::string told;
   };
 
   struct Listener {

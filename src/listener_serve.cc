@@ -325,14 +325,18 @@ std::vector<StateItem> Listeners::Hub::next_items(const Listener& listener) cons
     const bool begun = name == cursor.source;
     bool whole = begun && cursor.whole;
     bool from_first = !begun;
+    std::string_view told = begun ? cursor.told : std::string_view();
     if (subscriptions.since && covered(*subscriptions.since) && (!begun || cursor.inside)) {
       items.push_back({name, std::nullopt, false});
       whole = from_first = true;
+    } else if (begun && cursor.inside) {  // unsubscribed meanwhile, but for single keys
+      told = cursor.key;
+      from_first = !listener.marks;
     }
     if (whole && listener.marks) continue;
     auto key = from_first ? subscriptions.keys.begin() : subscriptions.keys.upper_bound(cursor.key);
     for (; key != subscriptions.keys.end() && items.size() < state_items_max; ++key) {
-      if (covered(key->second)) items.push_back({name, key->first, whole});
+      if (covered(key->second)) items.push_back({name, key->first, whole || key->first <= told});
     }
   }
   return items;
@@ -372,11 +376,15 @@ void Listeners::Hub::take_state_page(Listener& listener, const std::vector<State
     }
   }
   if (page.items_done < items.size() && !page.last_key.empty()) {
-    listener.cursor = {items[page.items_done].source, page.last_key, true, false};
+    listener.cursor = {items[page.items_done].source, page.last_key, true, false, {}};
   } else {
     CHECK(page.items_done > 0);
     const StateItem& last = items[page.items_done - 1];
-    listener.cursor = {last.source, last.key.value_or(""), false, !last.key || last.absent_only};
+    StateCursor& cursor = listener.cursor;
+    std::string told = cursor.inside && items.front().key ? cursor.key : cursor.told;
+    if (last.source != cursor.source) told.clear();
+    const bool whole = told.empty() && (!last.key || last.absent_only);
+    cursor = {last.source, last.key.value_or(""), false, whole, std::move(told)};
   }
   make_ready(listener);
 }
