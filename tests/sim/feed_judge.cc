@@ -43,7 +43,10 @@ void FeedJudge::told(const Update& update) {
   const bool mark = update.op != Update::Op::put && update.op != Update::Op::remove;
   VERIFY(!mark || marks_, "WF", text("is told a mark and asked for none"));
   // A row has the revision that wrote it, which is older than the state it is of.
-  if (begun_ == 0 && (mark || (!in_state_ && !update.of_state))) begun_ = update.revision;
+  // One that is told of times before its subscriptions may begin after what it is told of first.
+  if (begun_ == 0 && (mark || (!in_state_ && !update.of_state))) {
+    begun_ = spec_.earlier ? ghost_.committed().value : update.revision;
+  }
   switch (update.op) {
     case Update::Op::bookmark:
       return bookmark(update.revision);

@@ -31,7 +31,8 @@ class FeedJudge {
   void ended(StreamEnd end) const;
   // What was committed when the node took the call.
   [[nodiscard]] std::uint64_t opened() const { return opened_; }
-  // The revision of the first change or mark that was told; 0: none was.
+  // When the node had begun at the latest: the revision of the first change or mark that was told,
+  // or what was committed then, where the client hears of times before it subscribed; 0: not known.
   [[nodiscard]] std::uint64_t begun() const { return begun_; }
   // nullptr: all that is due up to `revision` was told, and no state is half told; else what lacks.
   [[nodiscard]] const char* lacks(std::uint64_t revision) const;
@@ -73,7 +74,7 @@ class FeedJudge {
 
   std::size_t next_ = 0;        // of KeyModel::changes(): all before was told, or not due
   std::uint64_t revision_ = 0;  // of the last update or mark
-  std::uint64_t begun_ = 0;     // of the first
+  std::uint64_t begun_ = 0;
   bool in_state_ = false;
   std::optional<std::uint64_t> state_revision_;  // of RESYNC
   std::map<Name, Row> rows_;                     // of the state under way
