@@ -51,9 +51,7 @@ Core::State::State(Options given, Recovered recovered)
   hard.led = std::max(hard.led, log.last_id().term);  // whose leader wrote it
   told = now();
   restart_timer();
-  for (const MembersHistory::Version& version : members.versions()) {
-    if (version.index <= commit) on_configuration_committed(version);
-  }
+  on_configurations_committed({});
 }
 
 NodeId Core::State::leader_id() const {
@@ -114,12 +112,14 @@ bool Core::State::enter_later_term(const Message& message) {
 }
 
 // Requests of an earlier term are answered with ours: a leader that lags behind must step down,
-// or a node that went ahead alone would never be heard by it again (hazard 11).
+// or a node that went ahead alone would never be heard by it again (hazard 11). The answer says
+// nothing but the term: who asked may lead that one by now, and would take a round or an index of
+// its former term for one of this (hazards 27, 74).
 void Core::State::answer_earlier_term(const Message& message) {
-  if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
-    release(message.from, AppendReply{false, append->prev.index, {}});
-  } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message.body)) {
-    send(message.from, HeartbeatReply{heartbeat->round, {}, {}});
+  if (std::holds_alternative<AppendRequest>(message.body)) {
+    release(message.from, AppendReply{false, {}, {}});
+  } else if (std::holds_alternative<Heartbeat>(message.body)) {
+    send(message.from, HeartbeatReply{});
   } else if (std::holds_alternative<VoteRequest>(message.body)) {
     send(message.from, VoteReply{false});
   }
@@ -247,6 +247,7 @@ Output Core::State::take_output() {
   while (!halted && handed < applicable()) {
     handed = handed.next();
     out.commit.push_back(log.at(handed));
+    if (Leader* leader = as_leader()) leader->pending_bytes -= entry_bytes(*log.at(handed));
   }
   out.role_changed = told != now();
   told = now();

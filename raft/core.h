@@ -29,8 +29,10 @@ struct Options {
                                  << 20;  // of entries in one AppendRequest; one entry may pass it
   std::size_t window_bytes_max = 4u << 20;  // of unacknowledged entries to one follower
   std::size_t window_messages_max = 128;    // of unacknowledged AppendRequests to one follower
-  std::size_t uncommitted_bytes_max = 64u << 20;  // propose() refuses past it (Errc::limit)
-  std::uint64_t promote_lag_entries_max = 1000;   // a learner further behind is not promoted
+  // Of entries that are not committed, or not yet on this disk: propose() refuses past it
+  // (Errc::limit).
+  std::size_t uncommitted_bytes_max = 64u << 20;
+  std::uint64_t promote_lag_entries_max = 1000;  // a learner further behind is not promoted
   // A leader whose own disk kept a ticket waiting this long hands leadership over (0: never).
   std::uint32_t disk_stall_ticks = 200;
 };
@@ -105,6 +107,7 @@ struct CoreStatus {
   Members members;  // latest, effective on append
   Index members_index;
   Index members_committed_index;  // of the latest committed configuration
+  bool was_member = false;        // a committed configuration contained this node
   std::vector<PeerStatus> peers;  // on a leader; else empty
   NodeId transfer_target;         // 0: none under way
 };
@@ -149,8 +152,9 @@ class Core {
   // The host is far behind in applying. While it is, this node acknowledges no entry that it has
   // not applied, so that its leader sends no more than a window past those.
   void lags(bool yes);
-  // A snapshot from `from` is staged completely. The core answers with LogWrite.install, or
-  // ignores one that is not newer than its commit index (then returns false; the host drops it).
+  // A snapshot from `from` is staged completely. True: the core answers with LogWrite.install.
+  // False: the host drops it, since it is not newer than the commit index, or the log here has all
+  // of it (which is committed then).
   bool snapshot_received(const SnapshotMark& mark, NodeId from);
   // A transfer to `id` ended; `mark` is what was sent (ignored where !ok).
   void snapshot_sent(NodeId id, bool ok, EntryId mark);

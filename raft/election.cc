@@ -90,8 +90,8 @@ void Core::State::become_leader() {
   role_data = Leader{};
   hard.led = hard.term;
   Leader& leader = std::get<Leader>(role_data);
-  for (Index index = commit.next(); index <= log.last(); index = index.next()) {
-    leader.uncommitted_bytes += entry_bytes(*log.at(index));
+  for (Index index = handed.next(); index <= log.last(); index = index.next()) {
+    leader.pending_bytes += entry_bytes(*log.at(index));
   }
   align_peers(leader);
   // Paper 5.4.2, 8: an entry of the new term commits those before it and opens the way for reads.
@@ -146,7 +146,12 @@ void Core::State::on_vote_request(const Message& message, const VoteRequest& req
 void Core::State::on_vote_reply(const Message& message, const VoteReply& reply) {
   auto* candidate = std::get_if<Candidate>(&role_data);
   if (candidate == nullptr) return;
-  candidate->ballot.emplace(message.from, reply.granted);
+  // A refusal may be the answer to a request of an earlier term, that only tells of this one.
+  if (reply.granted) {
+    candidate->ballot.insert_or_assign(message.from, true);
+  } else {
+    candidate->ballot.emplace(message.from, false);
+  }
   count_votes();
 }
 

@@ -169,7 +169,7 @@ bool Core::State::snapshot_received(const SnapshotMark& mark, NodeId from) {
     install = mark;
     installs = true;
     out.members_changed = true;
-    on_configuration_committed(members.latest());
+    on_configurations_committed({});
     halt_if_removed();
   }
   // Its leader holds what it sent and what it sent is committed, so the logs are equal up to it.

@@ -49,11 +49,11 @@ void Core::State::check_leader(const Leader& leader) const {
   CHECK(!committed_own_term() ||
         std::count_if(versions.begin(), versions.end(),
                       [this](const auto& version) { return version.index > commit; }) <= 1);
-  std::size_t uncommitted_bytes = 0;
-  for (Index index = commit.next(); index <= log.last(); index = index.next()) {
-    uncommitted_bytes += entry_bytes(*log.at(index));
+  std::size_t pending_bytes = 0;
+  for (Index index = handed.next(); index <= log.last(); index = index.next()) {
+    pending_bytes += entry_bytes(*log.at(index));
   }
-  CHECK(uncommitted_bytes == leader.uncommitted_bytes);
+  CHECK(pending_bytes == leader.pending_bytes);
   CHECK(leader.peers.count(self) == 0);
   for (const Member& member : all_members(configuration())) {
     CHECK(member.id == self || !leader.peers.at(member.id).leaving);
@@ -83,6 +83,7 @@ CoreStatus Core::State::status() const {
   status.members = configuration();
   status.members_index = members.latest().index;
   status.members_committed_index = members.at(commit).index;
+  status.was_member = was_member;
   const Leader* leader = as_leader();
   if (leader == nullptr) return status;
   for (const auto& [id, peer] : leader->peers) {

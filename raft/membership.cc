@@ -105,11 +105,19 @@ void Core::State::align_peers(Leader& leader) const {
   leader.work = true;
 }
 
-void Core::State::on_configuration_committed(const MembersHistory::Version& version) {
-  if (version.members.voters.empty()) return;  // there has never been one
-  if (is_member(version.members, self)) was_member = true;
+// Those after `before` are committed now.
+void Core::State::on_configurations_committed(Index before) {
+  bool any = false;
+  for (const MembersHistory::Version& version : members.versions()) {
+    // Without voters: there has never been one.
+    if (version.index <= before || version.index > commit || version.members.voters.empty()) {
+      continue;
+    }
+    any = true;
+    if (is_member(version.members, self)) was_member = true;
+  }
   auto* follower = std::get_if<Follower>(&role_data);
-  if (follower != nullptr && !is_member(version.members, follower->leader)) {
+  if (any && follower != nullptr && !is_member(members.at(commit).members, follower->leader)) {
     follower->leader = {};  // it leads no longer, whether or not it has heard so (hazard 18)
   }
 }

@@ -20,7 +20,9 @@ Result<EntryId> Core::State::propose(Command command) {
                                  std::to_string(options.entry_bytes_max));
   }
   const std::size_t bytes = entry_overhead_bytes + command.size();
-  if (leader->uncommitted_bytes + bytes > options.uncommitted_bytes_max) {
+  // Also what is committed by the others' disks and waits for this one: it is in memory (hazard
+  // 104).
+  if (leader->pending_bytes + bytes > options.uncommitted_bytes_max) {
     return fail(Errc::limit, "uncommitted entries would be over uncommitted_bytes_max, " +
                                  std::to_string(options.uncommitted_bytes_max) + " bytes");
   }
@@ -35,7 +37,7 @@ EntryId Core::State::append_own(Payload payload) {
       std::make_shared<const Entry>(Entry{{hard.term, log.last().next()}, std::move(payload)});
   const EntryId id = entry->id;
   log.append(entry);
-  leader->uncommitted_bytes += entry_bytes(*entry);
+  leader->pending_bytes += entry_bytes(*entry);
   leader->work = true;
   if (const auto* next = std::get_if<Members>(&entry->payload)) members_appended(id.index, *next);
   return id;
@@ -233,15 +235,8 @@ void Core::State::commit_to(Index index) {
   if (index <= commit) return;
   CHECK(index <= log.last());
   const Index before = std::exchange(commit, index);
-  if (Leader* leader = as_leader()) {
-    for (Index done = before.next(); done <= index; done = done.next()) {
-      leader->uncommitted_bytes -= entry_bytes(*log.at(done));
-    }
-    leader->work = true;
-  }
-  for (const MembersHistory::Version& version : members.versions()) {
-    if (version.index > before && version.index <= index) on_configuration_committed(version);
-  }
+  if (Leader* leader = as_leader()) leader->work = true;
+  on_configurations_committed(before);
   halt_if_removed();
   continue_change();
 }

@@ -41,7 +41,7 @@ struct Leader {
   Round round;                       // of the latest heartbeats
   Reads reads;
   std::uint32_t heartbeat_ticks = 0;
-  std::size_t uncommitted_bytes = 0;
+  std::size_t pending_bytes = 0;  // of entries not handed out yet: uncommitted, or not on this disk
   std::optional<Transfer> transfer;
   bool work = true;  // something changed that may let a request leave
 };
@@ -174,7 +174,7 @@ struct Core::State {
   [[nodiscard]] bool caught_up(const Progress& peer) const;
   void members_appended(Index index, const Members& next);
   void align_peers(Leader& leader) const;
-  void on_configuration_committed(const MembersHistory::Version& version);
+  void on_configurations_committed(Index before);
   void halt_if_removed();
   void continue_change();
   [[nodiscard]] bool is_removed() const;
