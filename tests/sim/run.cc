@@ -320,7 +320,7 @@ class Run {
         why = name + " was removed and does not know it";
         return false;
       }
-      if (!member) continue;
+      if (!member || is_lost(*host)) continue;
       if (!host->runs() || host->node().applied() != world_.ghost.committed()) {
         why = name + " has not applied all that is committed";
         return false;
@@ -342,7 +342,7 @@ class Run {
   // Every member answers every read like the model.
   void sweep() {
     for (const auto& host : world_.hosts) {
-      if (!host->runs() || !is_voter(*host)) continue;
+      if (!host->runs() || !is_voter(*host) || is_lost(*host)) continue;
       const std::uint64_t until_us = world_.now_us() + patience_us();
       for (std::uint64_t source = 0; source <= world_.options.sources;) {
         if (read_list(*host, source)) {
@@ -367,6 +367,16 @@ class Run {
     }
     while (!answer) advance(1 * ms);
     return *answer == Answer::ok;
+  }
+
+  // A member that nobody finds, because it moved and that is not agreed on, and that finds nobody,
+  // because all whom it knows have moved: the same as below.
+  [[nodiscard]] bool is_lost(const Host& host) {
+    const std::vector<raft::Member> members = raft::all_members(world_.ghost.members());
+    const auto self = std::find_if(members.begin(), members.end(), [&](const raft::Member& member) {
+      return member.id == host.id();
+    });
+    return self != members.end() && self->address != host.address() && !finds_a_member(host);
   }
 
   // A removed node that nobody told, and that knows no member by the address it has now, waits in
