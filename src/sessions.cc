@@ -21,8 +21,10 @@ constexpr std::uint64_t reports_per_term = 4;
 struct Term {
   std::string session;
   std::uint64_t renewed_tick = 0;
-  std::uint64_t subscribed = 0;  // revision of its last Subscribe, as far as known
-  bool expiring = false;         // which list it is in
+  std::uint64_t subscribed = 0;     // revision of its last Subscribe, as far as known
+  std::uint64_t subscriptions = 0;  // how many it has, about: what is read may know of some that
+                                    // are counted again when they are applied here
+  bool expiring = false;            // which list it is in
 };
 
 SessionTermsOptions checked(SessionTermsOptions options) {
@@ -48,9 +50,10 @@ struct SessionTerms::State : std::enable_shared_from_this<State> {
   void lead(raft::Term term);
   void load(std::string after);
   void hear(const std::vector<std::string>& sessions);
-  void renew(std::string_view session, std::uint64_t subscribed);
+  Term& renew(std::string_view session, std::uint64_t subscribed);
   void renew(std::list<Term>::iterator term);
   void expire();
+  [[nodiscard]] ExpireSessions next_command();
   void forget(std::string_view session, std::uint64_t up_to);
   [[nodiscard]] std::list<Term>& list_of(const Term& term) {
     return term.expiring ? expiring : terms;
@@ -77,13 +80,19 @@ struct SessionTerms::State : std::enable_shared_from_this<State> {
 
 void SessionTerms::State::report(bool leads, std::vector<std::string> sessions) {
   if (leads) return hear(sessions);
-  for (std::size_t from = 0; from < sessions.size(); from += options.report_max) {
-    const std::size_t until = std::min(from + options.report_max, sessions.size());
-    const auto at = [&](std::size_t index) {
-      return std::make_move_iterator(sessions.begin() + static_cast<std::ptrdiff_t>(index));
-    };
-    hooks.report(leader, {at(from), at(until)});
+  std::vector<std::string> piece;
+  std::size_t bytes = 0;
+  for (std::string& session : sessions) {
+    const bool full =
+        piece.size() == options.report_max || bytes + session.size() > options.names_bytes_max;
+    if (full && !piece.empty()) {
+      hooks.report(leader, std::exchange(piece, {}));
+      bytes = 0;
+    }
+    bytes += session.size();
+    piece.push_back(std::move(session));
   }
+  if (!piece.empty()) hooks.report(leader, std::move(piece));
 }
 
 void SessionTerms::State::lead(raft::Term term) {
@@ -99,14 +108,14 @@ void SessionTerms::State::lead(raft::Term term) {
 void SessionTerms::State::load(std::string after) {
   struct Loaded {
     std::uint64_t applied = 0;
-    std::vector<std::pair<std::string, std::uint64_t>> sessions;  // and their last Subscribe
+    std::vector<std::pair<std::string, SessionInfo>> sessions;
   };
   auto page = std::make_shared<Loaded>();
   store.read(
       [page, after = std::move(after)](const store::View& view) {
         page->applied = view.applied().value;
         list_sessions(view, {"", after, 0}, [&](std::string_view session, const SessionInfo& info) {
-          page->sessions.emplace_back(session, info.subscribed);
+          page->sessions.emplace_back(session, info);
           return page->sessions.size() < load_page;
         });
       },
@@ -114,8 +123,9 @@ void SessionTerms::State::load(std::string after) {
         const auto self = weak.lock();
         if (!self || self->leading != term) return;
         self->applied = std::max(self->applied, page->applied);
-        for (const auto& [session, subscribed] : page->sessions) {
-          self->renew(session, subscribed);
+        for (const auto& [session, info] : page->sessions) {
+          Term& known = self->renew(session, info.subscribed);
+          known.subscriptions = std::max(known.subscriptions, info.subscriptions);
         }
         if (page->sessions.size() == load_page) return self->load(page->sessions.back().first);
         self->loaded = true;
@@ -130,15 +140,16 @@ void SessionTerms::State::hear(const std::vector<std::string>& sessions) {
   }
 }
 
-void SessionTerms::State::renew(std::string_view session, std::uint64_t subscribed) {
+Term& SessionTerms::State::renew(std::string_view session, std::uint64_t subscribed) {
   const auto found = by_session.find(session);
   if (found == by_session.end()) {
     terms.push_back({std::string(session), tick, subscribed});
     by_session.emplace(terms.back().session, std::prev(terms.end()));
-    return;
+    return terms.back();
   }
   renew(found->second);
   found->second->subscribed = std::max(found->second->subscribed, subscribed);
+  return *found->second;
 }
 
 void SessionTerms::State::renew(std::list<Term>::iterator term) {
@@ -155,20 +166,34 @@ void SessionTerms::State::expire() {
     for (Term& term : expiring) term.expiring = false;
     terms.splice(terms.begin(), expiring);  // the command was lost: once more
   }
-  ExpireSessions command;
-  command.up_to = applied;
-  while (!terms.empty() && command.sessions.size() < options.expire_max) {
-    Term& oldest = terms.front();
-    if (tick - oldest.renewed_tick < ttl_ticks()) break;
-    command.sessions.push_back(oldest.session);
-    oldest.expiring = true;
-    expiring.splice(expiring.end(), terms, terms.begin());
-  }
+  ExpireSessions command = next_command();
   if (command.sessions.empty()) return;
   proposed_tick = tick;
   log(LogLevel::info, "sessions that no node serves expire",
       {{"sessions", std::uint64_t{command.sessions.size()}}});
   hooks.propose(std::move(command));
+}
+
+// Those whose term is over; no more of them than an entry can carry and a node can remove without
+// holding others up.
+ExpireSessions SessionTerms::State::next_command() {
+  ExpireSessions command;
+  command.up_to = applied;
+  std::size_t bytes = 0;
+  std::uint64_t subscriptions = 0;
+  while (!terms.empty() && command.sessions.size() < options.expire_max) {
+    Term& oldest = terms.front();
+    if (tick - oldest.renewed_tick < ttl_ticks()) break;
+    bytes += oldest.session.size();
+    subscriptions += oldest.subscriptions;
+    const bool fits =
+        bytes <= options.names_bytes_max && subscriptions <= options.expire_subscriptions_max;
+    if (!fits && !command.sessions.empty()) break;
+    command.sessions.push_back(oldest.session);
+    oldest.expiring = true;
+    expiring.splice(expiring.end(), terms, terms.begin());
+  }
+  return command;
 }
 
 void SessionTerms::State::forget(std::string_view session, std::uint64_t up_to) {
@@ -215,7 +240,11 @@ void SessionTerms::on_applied(const raft::EntryPtr& entry, const Outcome& outcom
   if (state.leading.value == 0 || outcome.code != Outcome::Code::done) return;
   const auto command = parse(std::get<raft::Command>(entry->payload));
   if (!command) return;
-  if (command->kind == Kind::subscribe) return state.renew(command->session, state.applied);
+  if (command->kind == Kind::subscribe) {
+    Term& term = state.renew(command->session, state.applied);
+    if (outcome.changed) ++term.subscriptions;
+    return;
+  }
   if (command->kind != Kind::expire_sessions) return;
   for (const std::string_view session : command->sessions) {
     state.forget(session, command->up_to);

@@ -22,6 +22,10 @@ struct SessionTermsOptions {
   std::uint64_t session_ttl_ms = 600'000;  // -session-ttl
   std::size_t expire_max = 1'000;          // sessions in one command
   std::size_t report_max = 1'000;          // sessions in one report
+  std::size_t names_bytes_max = 1u << 20;  // their names, in either; one may pass it
+  // What they are subscribed to, in one command: each is a removal that every node does at once.
+  // One session may pass it, up to subscriptions_per_session_max.
+  std::uint64_t expire_subscriptions_max = 10'000;
 };
 
 struct SessionTermsHooks {

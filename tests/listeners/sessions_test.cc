@@ -110,6 +110,47 @@ TEST_CASE("a new leader grants a full term to everybody it finds") {
   CHECK_FALSE(find_session(*cluster.store->hold(), "77"));
 }
 
+TEST_CASE("a command ends as many sessions as an entry carries and a node removes at once") {
+  Cluster cluster;
+  SessionTermsOptions options{10, 1'000, 1'000, 1'000};
+  options.names_bytes_max = 30;
+  options.expire_subscriptions_max = 4;
+  TermsNode node(cluster, options);
+  const std::string ten(10, 'a');
+  for (const char last : {'1', '2', '3', '4'}) cluster.subscribe(ten.substr(1) + last, "s");
+  cluster.subscribe("many", "s");
+  const auto next = [&] {
+    for (int i = 0; i < 200 && node.proposed.empty(); ++i) node.lead(10);
+    REQUIRE(node.proposed.size() == 1);
+    const std::size_t sessions = node.proposed[0].sessions.size();
+    const ExpireSessions command = std::exchange(node.proposed, {})[0];
+    node.apply(command);
+    return sessions;
+  };
+  node.lead(10);
+  for (const char* source : {"t", "u", "v"}) node.apply(Subscribe{"many", source, {}});
+  for (int i = 0; i < 5; ++i) node.apply(Subscribe{"greater", std::to_string(i), {}});
+  CHECK(next() == 3);  // 30 bytes of names, and one more would be over
+  CHECK(next() == 1);  // one subscription, and the next session's four would be one over
+  CHECK(next() == 1);  // four
+  CHECK(next() == 1);  // more than allowed, but alone
+  CHECK(node.terms.size() == 0);
+}
+
+TEST_CASE("a report carries no more bytes of names than a message, one session at least") {
+  Cluster cluster;
+  SessionTermsOptions options{10, 1'000, 1'000, 1'000};
+  options.names_bytes_max = 4;
+  TermsNode node(cluster, options);
+  node.served = {"ab", "cd", "e", "longer", "f"};
+  node.follow(10, {7});
+  REQUIRE(node.reports.size() == 4);
+  CHECK(node.reports[0].second == Names{"ab", "cd"});
+  CHECK(node.reports[1].second == Names{"e"});
+  CHECK(node.reports[2].second == Names{"longer"});
+  CHECK(node.reports[3].second == Names{"f"});
+}
+
 TEST_CASE("who stops leading forgets the terms, and proposes nothing") {
   Cluster cluster;
   TermsNode node(cluster);
