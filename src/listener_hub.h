@@ -37,6 +37,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void tick(bool leader_known);
   void stop();
   [[nodiscard]] std::vector<std::string> served() const;
+  [[nodiscard]] std::optional<raft::Index> keeps_log_after() const;
   [[nodiscard]] ListenersStatus status() const { return status_; }
 
  private:
@@ -86,6 +87,8 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
     bool writable = true;
     bool ready = false;  // in ready_
     std::uint64_t written_tick = 0;
+    bool told = false;      // something was written
+    bool promised = false;  // the stream was told that another update follows
 
     std::uint64_t grave = 0;  // stage grave: revision of the RemoveSource,
     std::string grave_source;
@@ -97,6 +100,8 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
     StateCursor cursor;
     std::uint64_t newer_than = 0;
     bool resync = false;
+    // From the state on until it is live, the log that follows the state is kept for it.
+    std::optional<std::uint64_t> keeps_log_after;
   };
 
   // What one pump() may spend; so that the loop is back in a few milliseconds.
@@ -148,10 +153,12 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   [[nodiscard]] std::vector<std::string> grave_keys(const Listener& listener,
                                                     const Filter::Source* source, bool& more) const;
   void read_grave_page(Listener& listener);
+  void check_graves();
   void share_grave_page(const std::pair<std::uint64_t, std::string>& key, const GravePage& page);
   void take_grave_page(Listener& listener, const GravePage& page);
   void end_grave(Listener& listener);
   void begin_state(Listener& listener, bool resync);
+  void keep_log(Listener& listener, std::optional<std::uint64_t> after);
   void enter_states();
   void drop_untold_states(Listener& listener);
   void read_state_page(Listener& listener);
@@ -182,7 +189,8 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
 
   std::deque<ListenerId> ready_;
   bool scheduled_ = false;
-  std::set<ListenerId> beginning_;  // in stage state_begins
+  std::set<ListenerId> beginning_;         // in stage state_begins
+  std::multiset<std::uint64_t> kept_log_;  // Listener::keeps_log_after of all
 
   struct Read {
     std::shared_ptr<const store::View> view;  // nullptr: the state of the moment
@@ -195,6 +203,17 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   // Listeners that wait for the same page of a grave share one read.
   using GraveKey = std::pair<std::uint64_t, std::string>;
   std::map<GraveKey, std::vector<std::pair<ListenerId, std::uint64_t>>> grave_reads_;
+  // Who asks for single keys of a grave: many at a time in one read, and one such read at a time,
+  // so that however many they are, others come to read between them.
+  struct GraveCheck {
+    ListenerId id;
+    std::uint64_t job = 0;
+    GraveRequest request;
+    bool more_keys = false;
+    GravePage page;
+  };
+  std::deque<GraveCheck> grave_checks_;
+  bool checking_graves_ = false;
   std::multiset<std::uint64_t> kept_graves_;  // that a listener is in
   std::uint64_t trimmed_ = 0;                 // floor of the log
   std::uint64_t purged_ = 0;                  // done up to here

@@ -10,7 +10,8 @@ namespace {
 
 using Kind = CommandView::Kind;
 
-constexpr std::size_t state_items_max = 64;  // asked for in one read
+constexpr std::size_t state_items_max = 64;      // asked for in one read
+constexpr std::size_t grave_checks_max = 1'000;  // listeners whose keys are looked up in one read
 
 void spend(std::size_t& work, std::size_t amount) { work -= std::min(work, amount); }
 
@@ -86,7 +87,9 @@ void Listeners::Hub::drain(Listener& listener, std::size_t& work) {
     status_.queued_bytes -= update->cost_bytes();
     ++status_.delivered;
     listener.written_tick = tick_;
-    listener.writable = listener.stream->write(update, !listener.queue.empty());
+    listener.told = true;
+    listener.promised = !listener.queue.empty();
+    listener.writable = listener.stream->write(update, listener.promised);
     spend(work, Work::write);
   }
 }
@@ -97,10 +100,13 @@ void Listeners::Hub::push(Listener& listener, UpdatePtr update) {
   listener.queue.push_back(std::move(update));
 }
 
-// Unsubscribed: what was not written yet is not written any more.
+// Unsubscribed: what was not written yet is not written any more. But for one, where the stream
+// holds others back to share a packet with it.
 void Listeners::Hub::prune(Listener& listener) {
   const Filter& filter = listener.filter;
+  bool spare = listener.promised;
   std::erase_if(listener.queue, [&](const UpdatePtr& update) {
+    if (std::exchange(spare, false)) return false;
     if (update->source.empty()) return false;  // a mark
     const std::uint64_t due_at = update->of_state ? listener.view_revision + 1 : update->revision;
     if (filter.wants(update->source, update->key, due_at)) return false;
@@ -139,7 +145,10 @@ void Listeners::Hub::replay(Listener& listener, std::size_t& work) {
     if (listener.position + 1 < tail_.first()) return begin_state(listener, true);
     const auto index = tail_.find(listener.filter, listener.position, work);
     if (!index) {
-      if (listener.position >= tail_.last()) listener.stage = Stage::live;
+      if (listener.position >= tail_.last()) {
+        listener.stage = Stage::live;
+        keep_log(listener, std::nullopt);
+      }
       return;
     }
     if (!replay_entry(listener, *index)) return;
@@ -217,19 +226,11 @@ void Listeners::Hub::read_grave_page(Listener& listener) {
   }
   listener.reading = true;
   const PageLimits limits{options_.page_bytes, options_.page_rows};
-  auto page = std::make_shared<GravePage>();
   if (!whole) {
-    read(
-        nullptr,
-        [request = std::move(request), limits, page](const store::View& view) {
-          *page = read_grave(view, request, limits);
-        },
-        [this, page, more_keys, id = listener.id, job = listener.job] {
-          if (more_keys) page->complete = false;
-          if (Listener* waiting = find(id, job)) take_grave_page(*waiting, *page);
-        });
-    return;
+    grave_checks_.push_back({listener.id, listener.job, std::move(request), more_keys, {}});
+    return check_graves();
   }
+  auto page = std::make_shared<GravePage>();
   GraveKey key(listener.grave, listener.grave_key);
   const auto [waiting, first] = grave_reads_.try_emplace(key);
   waiting->second.emplace_back(listener.id, listener.job);
@@ -240,6 +241,32 @@ void Listeners::Hub::read_grave_page(Listener& listener) {
         *page = read_grave(view, request, limits);
       },
       [this, page, key = std::move(key)] { share_grave_page(key, *page); });
+}
+
+void Listeners::Hub::check_graves() {
+  if (checking_graves_ || grave_checks_.empty()) return;
+  checking_graves_ = true;
+  auto checks = std::make_shared<std::vector<GraveCheck>>();
+  std::size_t keys = 0;
+  while (!grave_checks_.empty() && checks->size() < grave_checks_max && keys < options_.page_rows) {
+    keys += grave_checks_.front().request.keys->size();
+    checks->push_back(std::move(grave_checks_.front()));
+    grave_checks_.pop_front();
+  }
+  read(
+      nullptr,
+      [checks,
+       limits = PageLimits{options_.page_bytes, options_.page_rows}](const store::View& view) {
+        for (GraveCheck& check : *checks) check.page = read_grave(view, check.request, limits);
+      },
+      [this, checks] {
+        checking_graves_ = false;
+        for (GraveCheck& check : *checks) {
+          if (check.more_keys) check.page.complete = false;
+          if (Listener* waiting = find(check.id, check.job)) take_grave_page(*waiting, check.page);
+        }
+        check_graves();
+      });
 }
 
 void Listeners::Hub::share_grave_page(const GraveKey& key, const GravePage& page) {
@@ -276,11 +303,20 @@ void Listeners::Hub::begin_state(Listener& listener, bool resync) {
   }
   listener.view = store_.hold();
   listener.view_revision = listener.view->applied().value;
+  keep_log(listener, listener.view_revision);
   listener.cursor = {};
   // Who cannot be told to forget what it knows is told what changed.
   listener.newer_than = listener.marks ? 0 : listener.position;
   beginning_.insert(listener.id);
   schedule();
+}
+
+// Else the log could be trimmed past the state while it is told, and it would be told again and
+// again.
+void Listeners::Hub::keep_log(Listener& listener, std::optional<std::uint64_t> after) {
+  if (listener.keeps_log_after) kept_log_.erase(kept_log_.find(*listener.keeps_log_after));
+  listener.keeps_log_after = after;
+  if (after) kept_log_.insert(*after);
 }
 
 // A state that begins is the whole of what its listener is to know: what an earlier one put into

@@ -58,6 +58,7 @@ void Listeners::pump() { hub_->pump(); }
 void Listeners::tick(bool leader_known) { hub_->tick(leader_known); }
 void Listeners::stop() { hub_->stop(); }
 std::vector<std::string> Listeners::served() const { return hub_->served(); }
+std::optional<raft::Index> Listeners::keeps_log_after() const { return hub_->keeps_log_after(); }
 ListenersStatus Listeners::status() const { return hub_->status(); }
 
 Listeners::Hub::Hub(ListenersOptions options, store::Store& store, const History& history,
@@ -201,6 +202,7 @@ void Listeners::Hub::close(Listener& listener, StreamEnd end, const std::string&
 
 void Listeners::Hub::forget(Listener& listener) {
   leave_stage(listener);
+  keep_log(listener, std::nullopt);
   set_filter(listener, {});
   status_.queued_bytes -= listener.queue_bytes;
   sessions_.erase(listener.spec.session);
@@ -223,6 +225,11 @@ std::vector<std::string> Listeners::Hub::served() const {
   return sessions;
 }
 
+std::optional<raft::Index> Listeners::Hub::keeps_log_after() const {
+  if (kept_log_.empty()) return std::nullopt;
+  return raft::Index{*kept_log_.begin()};
+}
+
 // --- The session of a listener.
 
 struct Listeners::Hub::Loaded {
@@ -233,6 +240,7 @@ struct Listeners::Hub::Loaded {
 
 void Listeners::Hub::load(Listener& listener) {
   leave_stage(listener);
+  keep_log(listener, std::nullopt);
   listener.stage = Stage::loading;
   listener.changes.clear();
   auto result = std::make_shared<Loaded>();
@@ -430,6 +438,7 @@ void Listeners::Hub::tick(bool leader_known) {
 void Listeners::Hub::sweep(Listener& listener, bool leader_known) {
   const std::uint64_t quiet_ms = (tick_ - listener.written_tick) * options_.tick_ms;
   if (!listener.writable && quiet_ms >= options_.stall_ms) {
+    keep_log(listener, std::nullopt);
     if (listener.stage == Stage::grave) release_grave(listener);
     if (listener.stage == Stage::state || listener.stage == Stage::state_begins) {
       leave_stage(listener);
@@ -446,7 +455,8 @@ void Listeners::Hub::sweep(Listener& listener, bool leader_known) {
   if (!leader_known || listener.stage != Stage::live) return;
   if (!listener.queue.empty() || !listener.writable) return;
   const std::uint64_t beat_ms = std::max(listener.spec.heartbeat_ms, options_.heartbeat_ms_min);
-  if (quiet_ms + sweep_ms < beat_ms) return;
+  // The first at once: from then on the client has a revision to go on from.
+  if (listener.told && quiet_ms + sweep_ms < beat_ms) return;
   push(listener, mark_update(Update::Op::bookmark, history_.applied().value));
   make_ready(listener);
 }

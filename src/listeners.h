@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -141,6 +142,8 @@ class Listeners {
 
   // Sessions with a stream here, sorted.
   [[nodiscard]] std::vector<std::string> served() const;
+  // NodeHooks::log_kept: a stream that is told a state needs the log that follows it; none does.
+  [[nodiscard]] std::optional<raft::Index> keeps_log_after() const;
   [[nodiscard]] ListenersStatus status() const;
 
  private:

@@ -53,6 +53,9 @@ struct NodeHooks {
   std::function<void(raft::Index index)> on_installed;
   // Entries up to `floor` are no longer in the log: core().entry() does not have them.
   std::function<void(raft::Index floor)> on_trimmed;
+  // After which entry the log is still needed here, if at all; asked before each trim. Kept up to a
+  // multiple of the log's limits.
+  std::function<std::optional<raft::Index>()> log_kept;
   // A node (maybe this one's peer) told which sessions it serves; expiry is the leader's business.
   std::function<void(const SessionsServed& served)> on_sessions_served;
   // Stop this process: own disk refused or lies (clean = false), or this node was removed (true).
@@ -64,6 +67,7 @@ struct NodeStatus {
   raft::ClusterId cluster;
   std::string address;
   std::size_t waiters = 0;
+  std::size_t read_rounds = 0;  // asked for, or waiting until what they were granted is applied
   store::DiskUse disk;
   bool disk_low = false;  // growth is refused (NodeOptions::disk_reserve_bytes)
 };

@@ -19,6 +19,8 @@ constexpr std::size_t held_for_laggards = 2;
 // before it has caught up, the whole transfer would have been for nothing, and the next one as well
 // (hazard 66).
 constexpr std::size_t held_for_the_fed = 8;
+// And for a stream that is told a state, for the same reason.
+constexpr std::size_t held_for_streams = 4;
 
 }  // namespace
 
@@ -110,6 +112,9 @@ raft::Index Trimmer::held_back(const raft::CoreStatus& status, raft::Index wante
   }
   const std::optional<raft::Index> sending = sender_.oldest();
   if (sending && !longer_than(held_for_the_fed, status)) floor = std::min(floor, *sending);
+  if (host_.hooks.log_kept && !longer_than(held_for_streams, status)) {
+    floor = std::min(floor, host_.hooks.log_kept().value_or(floor));
+  }
   return floor;
 }
 

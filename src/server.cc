@@ -253,6 +253,9 @@ void Server::State::make_node() {
     terms->on_applied(entry, outcome);
   };
   hooks.on_installed = [this](raft::Index index) { listeners->on_installed(index); };
+  hooks.log_kept = [this]() -> std::optional<raft::Index> {
+    return listeners ? listeners->keeps_log_after() : std::nullopt;
+  };
   hooks.on_trimmed = [this](raft::Index floor) { listeners->on_trimmed(floor); };
   hooks.on_sessions_served = [this](const SessionsServed& served) {
     terms->on_served(served.sessions);

@@ -98,6 +98,7 @@ void TestServer::make_node(TestServerOptions::Cluster cluster) {
     listeners_->on_applied(entry, outcome);
   };
   hooks.on_installed = [this](raft::Index index) { listeners_->on_installed(index); };
+  hooks.log_kept = [this] { return listeners_->keeps_log_after(); };
   hooks.on_trimmed = [this](raft::Index floor) { listeners_->on_trimmed(floor); };
   hooks.on_halt = [](bool, const Error&) { CHECK(false); };
   node_ = std::make_unique<Node>(options, *store_, *silence_, std::move(hooks));

@@ -184,6 +184,81 @@ TEST_CASE("Unsubscribe stops what is still queued, and nothing else") {
   CHECK(test.node.listeners->status().queued_bytes == 0);
 }
 
+TEST_CASE("an Unsubscribe spares the update that another is held back for") {
+  Fixture test;
+  test.cluster.subscribe("one", "s");
+  test.cluster.subscribe("one", "t");
+  RecordedStream stream;
+  stream.limited = true;
+  stream.credit = 1;
+  const auto id = test.listen(stream);
+  test.cluster.set("s", "k", "1");  // 3: written, and told that another follows
+  test.cluster.set("t", "k", "2");  // 4
+  test.cluster.set("t", "k", "3");  // 5
+  test.node.settle();
+  CHECK(stream.more_followed);
+  test.cluster.unsubscribe("one", "t");
+  test.node.settle();
+  stream.limited = false;
+  test.read(stream, id, 1);
+  CHECK(test.settle(stream) == Texts{"s/k=1@3", "t/k=2@4"});
+  CHECK_FALSE(stream.more_followed);
+}
+
+TEST_CASE("many listeners of single keys of a removed source are looked up in a few reads") {
+  Fixture test;
+  std::vector<RecordedStream> streams(50);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const std::string session = std::to_string(i);
+    test.cluster.subscribe(session, "s", session);
+    test.listen(streams[i], {session});
+  }
+  test.cluster.set("s", "7", "v");
+  test.node.settle();
+  test.cluster.remove_source("s");
+  test.node.give(test.cluster.last());
+  int reads = 0;
+  do {
+    while (test.node.store->run(sim::Lane::data)) continue;
+    while (test.node.pump()) continue;
+    while (test.node.store->run(sim::Lane::read)) ++reads;
+  } while (test.node.pumps > 0);
+  CHECK(reads <= 8);  // the first alone, then all others; and the news of each
+  test.node.settle();
+  CHECK(streams[7].take() == Texts{"s/7=v@51", "s/7-@52"});
+  CHECK(streams[8].take().empty());
+}
+
+TEST_CASE("the log is kept for who is told a state, until it has caught up or stalls (hazard 87)") {
+  Fixture test;
+  test.node.options.page_rows = 2;
+  test.node.options.buffer_bytes = 600;
+  test.node.restart();
+  for (int i = 0; i < 9; ++i) test.cluster.set("s", std::to_string(i), "old");
+  test.cluster.subscribe("one", "s");  // 10
+  RecordedStream stream;
+  stream.limited = true;
+  stream.credit = 2;
+  const auto id = test.listen(stream, {"one", 0, true});
+  CHECK(test.node.listeners->keeps_log_after() == raft::Index{10});
+  stream.limited = false;
+  test.read(stream, id, 1);
+  test.node.settle();
+  CHECK_FALSE(test.node.listeners->keeps_log_after());
+
+  stream.limited = true;
+  const auto again = test.listen(stream, {"one", 1, false});
+  CHECK_FALSE(test.node.listeners->keeps_log_after());  // a mere resume waits for nothing
+  test.node.listeners->cancelled(again);
+  RecordedStream stalls;
+  stalls.limited = true;
+  stalls.credit = 1;
+  test.listen(stalls, {"one", 0, true});
+  CHECK(test.node.listeners->keeps_log_after() == raft::Index{10});
+  test.node.tick(31'000);
+  CHECK_FALSE(test.node.listeners->keeps_log_after());
+}
+
 TEST_CASE("a client that went away is not called again, in whatever stage it was") {
   for (int steps = 0; steps < 12; ++steps) {
     Fixture test;

@@ -84,6 +84,7 @@ Process& Cluster::restart(std::uint64_t id, const std::string& address) {
   };
   hooks.on_installed = [raw](raft::Index index) { raw->installed.push_back(index); };
   hooks.on_trimmed = [raw](raft::Index floor) { raw->trimmed.push_back(floor); };
+  hooks.log_kept = [this] { return log_kept; };
   hooks.on_halt = [raw](bool clean, Error why) {
     CHECK(!raw->halted);
     raw->halted = {clean, std::move(why)};

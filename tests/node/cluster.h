@@ -112,6 +112,8 @@ class Cluster {
   [[nodiscard]] std::uint64_t leader() const;
   std::uint64_t wait_for_leader();
 
+  std::optional<raft::Index> log_kept;  // what streams of each node need of the log
+
   // --- Network.
   void cut(std::uint64_t from, std::uint64_t to) { cuts_.insert({{from}, {to}}); }
   void heal() { cuts_.clear(); }

@@ -82,6 +82,33 @@ TEST_CASE("the log is held back for a snapshot on its way, up to eight times its
   CHECK(cluster.node(1).floor() > mark);
 }
 
+TEST_CASE(
+    "the log is held back for a stream that is told a state, up to four times its limit (87)") {
+  Cluster cluster(tiny());
+  cluster.form(1);
+  const auto write = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const WriteAnswer wrote = cluster.set(1, "k", "v");
+      REQUIRE(cluster.until([&] { return wrote->ok(); }));
+    }
+    cluster.tick(3);
+  };
+  const auto limit = static_cast<int>(tiny().log_entries_max);
+  write(2 * limit);
+  const raft::Index kept = cluster.node(1).applied();
+  cluster.log_kept = kept;
+  write(3 * limit);
+  CHECK(cluster.node(1).floor() <= kept);
+  write(2 * limit);
+  CHECK(cluster.node(1).floor() > kept);
+
+  cluster.log_kept = cluster.node(1).applied();
+  write(limit);
+  cluster.log_kept.reset();
+  write(limit);
+  CHECK(cluster.node(1).floor().value + tiny().log_entries_max >= cluster.node(1).applied().value);
+}
+
 TEST_CASE("a follower below the log's floor is given a snapshot and goes on from it (36, 62, 67)") {
   Behind b;
   b.cluster.heal();

@@ -134,6 +134,10 @@ NodeHooks Host::make_hooks() {
   hooks.on_trimmed = [this](raft::Index floor) {
     if (serving_ && !doomed_) serving_->on_trimmed(floor);
   };
+  hooks.log_kept = [this]() -> std::optional<raft::Index> {
+    if (!serving_) return std::nullopt;
+    return serving_->listeners().keeps_log_after();
+  };
   hooks.on_sessions_served = [this](const SessionsServed& served) {
     if (serving_ && !doomed_) serving_->on_sessions_served(served);
   };
