@@ -141,9 +141,15 @@ void Node::stop() {
 NodeStatus Node::status() const {
   const NodeHost& host = state_->host;
   CHECK(host.core);
-  return {host.core->status(),   host.cluster,
-          host.options.address,  host.budget.used + state_->admin.size(),
-          host.store.disk_use(), host.disk_low};
+  NodeStatus status;
+  status.core = host.core->status();
+  status.cluster = host.cluster;
+  status.address = host.options.address;
+  status.waiters = host.budget.used + state_->admin.size();
+  status.read_rounds = state_->reads.rounds();
+  status.disk = host.store.disk_use();
+  status.disk_low = host.disk_low;
+  return status;
 }
 
 const raft::Core& Node::core() const {

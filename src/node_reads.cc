@@ -132,11 +132,28 @@ void Reads::end_round(std::size_t position, bool granted, raft::Index index) {
   }
   const Table::Line line = rounds_[position].calls;
   rounds_.erase(rounds_.begin() + static_cast<std::ptrdiff_t>(position));
-  if (index <= host_.applied) {
+  // None are left, or only peers asked: nobody here waits for anything.
+  if (index <= host_.applied || calls_.empty(line)) {
     serve(line);
   } else {
-    granted_.emplace(index, line);
+    wait_until_applied(index, line);
   }
+}
+
+// One line an index: there are no more lines than calls in them, however far applying lags.
+void Reads::wait_until_applied(raft::Index index, Table::Line line) {
+  const auto [waiting, is_new] = granted_.emplace(index, line);
+  if (is_new) return;
+  calls_.splice(waiting->second, line);
+  spare_.push_back(line);
+}
+
+void Reads::forget_expired() {
+  std::erase_if(granted_, [this](const auto& each) {
+    if (!calls_.empty(each.second)) return false;
+    spare_.push_back(each.second);
+    return true;
+  });
 }
 
 // Its calls wait for another round, its askers are told to ask again.
@@ -206,6 +223,7 @@ void Reads::tick() {
            fail(Errc::unavailable, by_revision ? "this node has not come as far as min_revision yet"
                                                : "no leader confirmed the read in time"));
   });
+  forget_expired();
   bool late = false;
   for (std::size_t i = rounds_.size(); i-- > 0;) {
     const Round& round = rounds_[i];

@@ -5,6 +5,7 @@
 // under an id of its own, and an answer to any other id is nobody's (hazards 72-77). Reads no data.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -37,6 +38,9 @@ class Reads {
   void tick();
   void stop();
 
+  // Under way, and granted ones whose calls wait until that much is applied.
+  [[nodiscard]] std::size_t rounds() const { return rounds_.size() + granted_.size(); }
+
  private:
   struct Call {
     Done done;
@@ -65,6 +69,8 @@ class Reads {
   void begin(Round round);
   void end_round(std::size_t position, bool granted, raft::Index index);
   void collect_again(std::size_t position);
+  void wait_until_applied(raft::Index index, Table::Line line);
+  void forget_expired();
   void serve(Table::Line line);
   void refuse(std::vector<Asker>& askers);
   void finish(WaiterHandle handle, Status status);
@@ -73,9 +79,9 @@ class Reads {
   Table calls_;
   Table::Line collecting_;  // waits for a round to begin
   std::vector<Asker> collecting_askers_;
-  std::vector<Round> rounds_;                        // at most rounds_max, oldest first
-  std::vector<Table::Line> spare_;                   // empty lines
-  std::multimap<raft::Index, Table::Line> granted_;  // waits for this index to be applied
+  std::vector<Round> rounds_;                   // at most rounds_max, oldest first
+  std::vector<Table::Line> spare_;              // empty lines
+  std::map<raft::Index, Table::Line> granted_;  // waits for this index to be applied
   std::set<std::pair<raft::Index, WaiterHandle>> by_revision_;  // the same, one call each
   // How long an answer may take, in ticks: twice what the last one took, and twice as long again
   // after each that did not come. Asked anew sooner than it can be answered, a read never would be.

@@ -277,6 +277,61 @@ TEST_CASE("a linearizable read waits for min_revision as well") {
   CHECK(wrote->got.front()->revision == next);
 }
 
+// Each round left something behind until all that it was granted was applied.
+TEST_CASE("rounds whose calls are over leave nothing behind while applying lags (115)") {
+  Cluster cluster;
+  cluster.form(3);
+  cluster.at(1).hold_data = true;
+  const WriteAnswer first = cluster.set(1, "k", "1");
+  cluster.settle();
+  for (std::uint64_t id = 1; id <= 20; ++id) {  // only peers ask
+    cluster.node(1).receive({{2}, ReadIndexRequest{id}});
+    cluster.settle();
+  }
+  CHECK(cluster.node(1).status().read_rounds == 0);
+  std::vector<ReadAnswer> reads;
+  for (int i = 0; i < 20; ++i) {
+    reads.push_back(cluster.read(1));
+    cluster.settle();
+  }
+  CHECK(cluster.node(1).status().read_rounds == 1);  // all wait for the same index
+  const ReadAnswer late = cluster.read(1, Consistency::linearizable, 0, 50);
+  const WriteAnswer second = cluster.set(1, "k", "2");
+  cluster.settle();
+  const ReadAnswer later = cluster.read(1, Consistency::linearizable, 0, 50);
+  cluster.settle();
+  CHECK(cluster.node(1).status().read_rounds == 2);
+  cluster.tick(5);
+  CHECK(late->failed(Errc::unavailable));
+  CHECK(later->failed(Errc::unavailable));
+  CHECK(cluster.node(1).status().read_rounds == 1);
+  cluster.at(1).hold_data = false;
+  cluster.settle();
+  CHECK(first->ok());
+  CHECK(second->ok());
+  for (const ReadAnswer& read : reads) CHECK(read->ok());
+  CHECK(cluster.node(1).status().read_rounds == 0);
+}
+
+TEST_CASE("askers_max read index requests of peers wait for a round; one more is refused (115)") {
+  constexpr std::uint64_t askers_max = 4096;
+  Cluster cluster;
+  cluster.form(3);
+  std::vector<std::uint64_t> granted;
+  std::vector<std::uint64_t> refused;
+  cluster.keep = [&](const Packet& packet) {
+    const auto* reply = std::get_if<ReadIndexReply>(&packet.body);
+    if (reply != nullptr) (reply->granted ? granted : refused).push_back(reply->id);
+    return reply != nullptr;
+  };
+  for (std::uint64_t id = 1; id <= askers_max + 1; ++id) {
+    cluster.node(1).receive({{2}, ReadIndexRequest{id}});
+  }
+  cluster.settle();
+  CHECK(granted.size() == askers_max);
+  CHECK(refused == std::vector<std::uint64_t>{askers_max + 1});
+}
+
 TEST_CASE("a restarted node serves no linearizable read from its empty memory (75)") {
   Cluster cluster;
   cluster.form(3);
