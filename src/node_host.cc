@@ -1,5 +1,7 @@
 #include "src/node_host.h"
 
+#include <string>
+
 namespace iris {
 
 void Answers::give() {
@@ -14,6 +16,11 @@ void Answers::give() {
   reads_now_.clear();
   others_now_.clear();
   giving_ = false;
+}
+
+Error NodeHost::too_many_waiters() const {
+  return {Errc::limit, "too many calls are waiting: the limit is " +
+                           std::to_string(options.waiters_max) + " (waiters_max)"};
 }
 
 std::uint64_t NodeHost::id_base() const {

@@ -120,6 +120,9 @@ struct NodeHost {
   // Somebody who is silent so long is given up.
   [[nodiscard]] std::uint64_t patience_ticks() const { return 20 * election_ticks(); }
 
+  // What a call is told that comes when `budget` is full.
+  [[nodiscard]] Error too_many_waiters() const;
+
   // Where ids of requests of this life begin. They travel as `id ^ id_base()`.
   [[nodiscard]] std::uint64_t id_base() const;
 };

@@ -32,10 +32,7 @@ void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint6
   } else if (consistency == Consistency::stale && revision <= host_.applied) {
     host_.answers.read(std::move(done), Unit{});
   } else if (host_.budget.full()) {
-    host_.answers.read(
-        std::move(done),
-        fail(Errc::limit, "too many calls are waiting: the limit is " +
-                              std::to_string(host_.options.waiters_max) + " (waiters_max)"));
+    host_.answers.read(std::move(done), unexpected(host_.too_many_waiters()));
   } else if (consistency == Consistency::stale) {
     wait_for_revision(std::move(done), revision, host_.deadline(deadline_ms));
   } else {

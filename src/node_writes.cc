@@ -13,11 +13,6 @@ Error disk_low_error(const NodeOptions& options) {
                            " bytes are free (-disk-reserve-bytes); removals and reads go on"};
 }
 
-Error waiters_error(const NodeOptions& options) {
-  return {Errc::limit, "too many calls are waiting: the limit is " +
-                           std::to_string(options.waiters_max) + " (waiters_max)"};
-}
-
 }  // namespace
 
 bool grows(const Operation& operation) {
@@ -39,7 +34,7 @@ void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node:
   if (host_.stopped) {
     finish(std::move(call), fail(Errc::unavailable, "this node is stopping"));
   } else if (host_.budget.full()) {
-    finish(std::move(call), unexpected(waiters_error(host_.options)));
+    finish(std::move(call), unexpected(host_.too_many_waiters()));
   } else if (host_.disk_low && grows(operation)) {
     finish(std::move(call), unexpected(disk_low_error(host_.options)));
   } else {
@@ -139,7 +134,7 @@ void Writes::asked(raft::NodeId from, ForwardRequest request) {
     return;
   }
   if (host_.budget.full()) {
-    finish(std::move(call), unexpected(waiters_error(host_.options)));
+    finish(std::move(call), unexpected(host_.too_many_waiters()));
     return;
   }
   if (host_.disk_low) {

@@ -335,6 +335,21 @@ TEST_CASE("a leader that never answered may have done what the next one refuses:
   CHECK(joined->failed(Errc::unknown_outcome));
 }
 
+TEST_CASE("calls_max admin calls may be under way; one more is refused (115)") {
+  constexpr int calls_max = 128;
+  Cluster cluster;
+  cluster.add(1);  // of no cluster: everything waits
+  std::vector<AdminAnswer> calls;
+  for (int i = 0; i < calls_max; ++i) calls.push_back(cluster.remove(1, 9));
+  const AdminAnswer over = cluster.remove(1, 9);
+  cluster.settle();
+  for (const AdminAnswer& call : calls) CHECK(call->pending());
+  CHECK(over->failed(Errc::limit));
+  CHECK(over->text().find("128") != std::string::npos);
+  cluster.node(1).stop();
+  for (const AdminAnswer& call : calls) CHECK(call->failed(Errc::unavailable));
+}
+
 TEST_CASE("an admin call without a leader waits, and is unavailable in the end (57)") {
   Cluster cluster;
   cluster.form(3);
