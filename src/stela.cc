@@ -27,7 +27,15 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr milliseconds call_timeout{2'000};
 constexpr milliseconds backoff_min{100};
-constexpr milliseconds backoff_max{5'000};
+constexpr milliseconds backoff_max{1'000};
+// A registration that lasted as long was a good one: what breaks then is tried again at once.
+constexpr milliseconds settled{5'000};
+// How often a registered node asks whether it still is. A stream says nothing of a Stela that was
+// started anew behind a proxy, nor for minutes of one whose host is gone.
+constexpr milliseconds look_every{1'000};
+// What was under way or waited for when Stela came back, and one more pause.
+static_assert(std::max(look_every, backoff_max) + call_timeout + backoff_min <
+              Stela::known_again_max);
 // Servers written in Go hang up on clients that ping more often than every five minutes.
 constexpr milliseconds keepalive{330'000};
 
@@ -45,6 +53,12 @@ bool is_answer(const grpc::Status& status) {
     default:
       return false;
   }
+}
+
+// Nobody answered: Stela may be gone, or the way to it.
+bool is_silence(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+         status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
 }
 
 stela::pb::ServiceMessage to_wire(const StelaService& service) {
@@ -67,6 +81,64 @@ std::vector<StelaService> from_wire(const stela::pb::DiscoverResponse& response)
   return services;
 }
 
+// The stream by which Stela knows that this node lives. One thread, which waits for its end for a
+// while at a time. Ended at the latest by its destructor.
+class HeldStream {
+ public:
+  HeldStream(stela::pb::Stela::Stub& stub, const stela::pb::ConnectRequest& request)
+      : reader_(stub.AsyncConnect(&context_, request, &events_, this)) {}
+  ~HeldStream() {
+    static_cast<void>(finish());
+    events_.Shutdown();
+    void* tag = nullptr;
+    bool good = false;
+    while (events_.Next(&tag, &good)) {
+    }
+  }
+  HeldStream(const HeldStream&) = delete;
+  HeldStream& operator=(const HeldStream&) = delete;
+
+  [[nodiscard]] grpc::ClientContext& context() { return context_; }
+  [[nodiscard]] bool ended_within(milliseconds time) {
+    const auto until = std::chrono::system_clock::now() + time;
+    void* tag = nullptr;
+    bool good = false;
+    while (!ended_) {
+      const auto next = events_.AsyncNext(&tag, &good, until);
+      if (next == grpc::CompletionQueue::TIMEOUT) return false;
+      CHECK(next == grpc::CompletionQueue::GOT_EVENT);
+      if (good) {
+        reader_->Read(&news_, this);  // of other services: not ours to follow
+      } else {
+        ended_ = true;
+      }
+    }
+    return true;
+  }
+  // Ends it where it has not ended, and says why it has.
+  grpc::Status finish() {
+    if (finished_) return *finished_;
+    context_.TryCancel();
+    while (!ended_within(call_timeout)) {
+    }
+    grpc::Status status;
+    void* tag = nullptr;
+    bool good = false;
+    reader_->Finish(&status, this);
+    CHECK(events_.Next(&tag, &good));
+    finished_ = status;
+    return status;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  grpc::CompletionQueue events_;
+  stela::pb::ServiceMessage news_;
+  std::unique_ptr<grpc::ClientAsyncReader<stela::pb::ServiceMessage>> reader_;
+  bool ended_ = false;
+  std::optional<grpc::Status> finished_;
+};
+
 class Backoff {
  public:
   [[nodiscard]] milliseconds next() {
@@ -83,7 +155,17 @@ class Backoff {
 
 }  // namespace
 
+bool same_place(const StelaService& a, const StelaService& b) {
+  const auto differ = [](const std::string& one, const std::string& other) {
+    return !one.empty() && !other.empty() && one != other;
+  };
+  return a.port == b.port && !differ(a.hostname, b.hostname) && !differ(a.ipv4, b.ipv4) &&
+         !differ(a.ipv6, b.ipv6);
+}
+
 struct Stela::State {
+  using Stub = stela::pb::Stela::Stub;
+
   struct Question {
     std::string name;
     milliseconds patience;
@@ -94,19 +176,14 @@ struct Stela::State {
     milliseconds patience;
     std::function<void()> done;
   };
+  struct Registered {
+    stela::pb::RegisterRequest request;
+    std::shared_ptr<Stub> stub;
+  };
 
   State(StelaOptions given, Post post_function)
       : options(std::move(given)), post(std::move(post_function)) {
     if (options.own_ipv4.empty()) options.own_ipv4 = own_ipv4_address();
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(backoff_min.count()));
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(call_timeout.count()));
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(backoff_max.count()));
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(keepalive.count()));
-    if (options.credentials) arguments.SetSslTargetNameOverride(options.server_name);
-    stub = stela::pb::Stela::NewStub(grpc::CreateCustomChannel(
-        options.address,
-        options.credentials ? options.credentials : grpc::InsecureChannelCredentials(), arguments));
     asker = std::thread([this] { ask(); });
   }
   ~State() {
@@ -117,7 +194,7 @@ struct Stela::State {
 
   // For ever: what is asked, held, or said from now on ends at once.
   void end() {
-    for (client::Abort* abort : {&asking, &leaving, &holding}) abort->set();
+    for (client::Abort* abort : {&asking, &leaving, &holding, &streaming}) abort->set();
     const std::lock_guard lock(mutex);
     ended = true;
     changed.notify_all();
@@ -132,7 +209,11 @@ struct Stela::State {
   void hold(const StelaService& service, const std::function<void(Status)>& told);
   [[nodiscard]] grpc::Status register_once(const StelaService& service,
                                            const std::function<void(Status)>& told);
+  [[nodiscard]] grpc::Status watch(Stub& stub, HeldStream& stream, const StelaService& service);
 
+  // A connection of its own, with the certificates of now, and without gRPC's back-off, which would
+  // come on top of ours.
+  [[nodiscard]] std::shared_ptr<Stub> connect();
   // Blocks for the time, or until `abort` is set. False: it is.
   [[nodiscard]] bool pause(const client::Abort& abort, milliseconds time) {
     std::unique_lock lock(mutex);
@@ -143,35 +224,54 @@ struct Stela::State {
   }
   // One unary call that `abort` can end.
   template <class Request, class Response>
-  [[nodiscard]] grpc::Status call(client::Abort& abort, milliseconds timeout,
-                                  grpc::Status (stela::pb::Stela::Stub::*method)(
-                                      grpc::ClientContext*, const Request&, Response*),
-                                  const Request& request, Response& response) {
+  [[nodiscard]] static grpc::Status call(client::Abort& abort, milliseconds timeout, Stub& stub,
+                                         grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                                      const Request&, Response*),
+                                         const Request& request, Response& response) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + timeout);
     if (!abort.begin(context)) return {grpc::StatusCode::CANCELLED, "stopped"};
-    const auto status = (stub.get()->*method)(&context, request, &response);
+    const auto status = (stub.*method)(&context, request, &response);
     abort.end();
     return status;
   }
 
-  StelaOptions options;
+  StelaOptions options;  // the credentials under mutex
   Post post;
-  std::unique_ptr<stela::pb::Stela::Stub> stub;
-  client::Abort asking;   // of questions
-  client::Abort leaving;  // of the farewell
-  client::Abort holding;  // of the stream
+  client::Abort asking;            // of questions
+  client::Abort leaving;           // of the farewell
+  client::Abort holding;           // of what registers, and asks whether it still is
+  client::Abort streaming;         // of the stream
+  std::shared_ptr<Stub> asked_by;  // the asker's own
 
   std::mutex mutex;  // of what is below
   std::condition_variable changed;
+  bool renewed = false;  // the credentials are newer than asked_by
   bool ended = false;
   std::optional<Question> question;
   std::optional<Stop> stop;
-  std::optional<stela::pb::RegisterRequest> registered;  // as Stela knows it
+  std::optional<Registered> registered;  // as Stela knows it
 
   std::thread asker;
   std::thread holder;
 };
+
+std::shared_ptr<Stela::State::Stub> Stela::State::connect() {
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  {
+    const std::lock_guard lock(mutex);
+    credentials = options.credentials;
+  }
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // $http_proxy is for the web
+  // How long one attempt to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(call_timeout.count()));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(keepalive.count()));
+  if (credentials) arguments.SetSslTargetNameOverride(options.server_name);
+  return stela::pb::Stela::NewStub(grpc::CreateCustomChannel(
+      options.address, credentials ? credentials : grpc::InsecureChannelCredentials(), arguments));
+}
 
 void Stela::State::ask() {
   while (true) {
@@ -181,6 +281,7 @@ void Stela::State::ask() {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return ended || question || stop; });
       asked = std::exchange(question, std::nullopt);
+      if (std::exchange(renewed, false)) asked_by.reset();
       stopping = std::exchange(stop, std::nullopt);
     }
     if (asked) answer(*asked);
@@ -204,13 +305,15 @@ void Stela::State::answer(const Question& asked) {
     stela::pb::DiscoverRequest request;
     request.set_service_name(asked.name);
     stela::pb::DiscoverResponse response;
-    const auto status = call(asking, left, &stela::pb::Stela::Stub::Discover, request, response);
+    if (!asked_by) asked_by = connect();
+    const auto status = call(asking, left, *asked_by, &Stub::Discover, request, response);
     if (is_answer(status)) {
       std::vector<StelaService> services;
       if (status.ok()) services = from_wire(response);
       post([done = asked.done, services = std::move(services)] { done(services); });
       return;
     }
+    asked_by.reset();
     why = error_of(status);
     if (asked.trouble) post([trouble = asked.trouble, why] { trouble(why); });
     const milliseconds wait = endless ? backoff.next() : std::min(left, backoff.next());
@@ -220,18 +323,19 @@ void Stela::State::answer(const Question& asked) {
 }
 
 void Stela::State::say_farewell(const Stop& stopping) {
-  std::optional<stela::pb::RegisterRequest> request;
+  std::optional<Registered> known;
   {
     const std::lock_guard lock(mutex);
-    request = registered;
+    known = registered;
   }
-  if (request) {
+  if (known) {
     stela::pb::RegisterResponse response;
     // Where it fails the end of the stream says the same.
-    static_cast<void>(
-        call(leaving, stopping.patience, &stela::pb::Stela::Stub::Deregister, *request, response));
+    static_cast<void>(call(leaving, stopping.patience, *known->stub, &Stub::Deregister,
+                           known->request, response));
   }
   holding.set();
+  streaming.set();
   {
     const std::lock_guard lock(mutex);
     changed.notify_all();  // the holder may be pausing
@@ -251,7 +355,7 @@ void Stela::State::hold(const StelaService& service, const std::function<void(St
     if (holding.flag().load()) return;
     const Error why = error_of(status);
     post([told, why] { told(fail(why.code, why.text)); });
-    if (SteadyClock::now() - start > backoff_max) backoff.reset();
+    if (SteadyClock::now() - start > settled) backoff.reset();
     if (!pause(holding, backoff.next())) return;
   }
 }
@@ -259,39 +363,53 @@ void Stela::State::hold(const StelaService& service, const std::function<void(St
 // From AddClient to the end of the stream; returns why it ended.
 grpc::Status Stela::State::register_once(const StelaService& service,
                                          const std::function<void(Status)>& told) {
+  const std::shared_ptr<Stub> stub = connect();
   stela::pb::AddClientRequest add;
   add.set_client_address(options.own_ipv4);
   stela::pb::AddClientResponse added;
-  auto status = call(holding, call_timeout, &stela::pb::Stela::Stub::AddClient, add, added);
+  auto status = call(holding, call_timeout, *stub, &Stub::AddClient, add, added);
   if (!status.ok()) return status;
 
   stela::pb::RegisterRequest request;
   request.set_client_id(added.client_id());
   *request.mutable_service() = to_wire(service);
 
-  stela::pb::ConnectRequest connect;
-  connect.set_client_id(added.client_id());
-  grpc::ClientContext context;
-  const auto stream = stub->Connect(&context, connect);
+  stela::pb::ConnectRequest connecting;
+  connecting.set_client_id(added.client_id());
+  HeldStream stream(*stub, connecting);
   stela::pb::RegisterResponse response;
-  status = call(holding, call_timeout, &stela::pb::Stela::Stub::Register, request, response);
-  const bool good = status.ok();
-  if (good) {
-    const std::lock_guard lock(mutex);
-    registered = request;
-  }
-  if (good && holding.begin(context)) {
-    post([told] { told(Unit{}); });
-    stela::pb::ServiceMessage news;  // of other services: not ours to follow
-    while (stream->Read(&news)) {
+  status = call(holding, call_timeout, *stub, &Stub::Register, request, response);
+  if (status.ok() && streaming.begin(stream.context())) {
+    {
+      const std::lock_guard lock(mutex);
+      registered = {request, stub};
     }
-    holding.end();
+    post([told] { told(Unit{}); });
+    status = watch(*stub, stream, service);
+    streaming.end();
   }
-  context.TryCancel();
-  const auto end = stream->Finish();
-  if (!good) return status;
+  const auto end = stream.finish();
+  if (!status.ok()) return status;
   if (end.ok()) return {grpc::StatusCode::UNAVAILABLE, "it ended the stream"};
   return end;
+}
+
+// Until the stream ends by itself (OK), Stela does not answer, or does not list this node.
+grpc::Status Stela::State::watch(Stub& stub, HeldStream& stream, const StelaService& service) {
+  stela::pb::DiscoverRequest request;
+  request.set_service_name(service.name);
+  while (!stream.ended_within(look_every)) {
+    stela::pb::DiscoverResponse response;
+    const auto status = call(holding, call_timeout, stub, &Stub::Discover, request, response);
+    if (is_silence(status) || holding.flag().load()) return status;
+    if (!is_answer(status)) continue;
+    const auto listed = from_wire(response);
+    if (std::none_of(listed.begin(), listed.end(),
+                     [&](const StelaService& each) { return same_place(each, service); })) {
+      return {grpc::StatusCode::NOT_FOUND, "it does not list this node any more"};
+    }
+  }
+  return grpc::Status::OK;
 }
 
 Stela::Stela(StelaOptions options, Post post)
@@ -311,6 +429,12 @@ void Stela::keep_registered(StelaService service, std::function<void(Status)> ch
   CHECK(!state_->holder.joinable());
   state_->holder = std::thread([state = state_.get(), service = std::move(service),
                                 changed = std::move(changed)] { state->hold(service, changed); });
+}
+
+void Stela::set_credentials(std::shared_ptr<grpc::ChannelCredentials> credentials) {
+  const std::lock_guard lock(state_->mutex);
+  state_->options.credentials = std::move(credentials);
+  state_->renewed = true;
 }
 
 void Stela::stop(milliseconds patience, std::function<void()> done) {

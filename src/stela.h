@@ -1,11 +1,11 @@
 // Stela: client of the discovery service of that name. Asks it who serves Iris, and keeps this node
 // registered there: a stream is held open for as long as the node lives, for Stela forgets whoever
-// lets go of it; when it breaks, all is done again.
+// lets go of it; when it breaks, or Stela does not list the node any more, all is done again.
 // Called from one thread (the loop). Owns two threads that do nothing but wait for Stela; what they
 // learn is given to the post function, never called directly. Never blocks its caller, but in the
 // destructor, for as long as a cancelled call takes to end.
 // "None" is said only by a Stela that was reached: one that cannot be is asked again, with jittered
-// exponential back-off (100 ms to 5 s).
+// exponential back-off (100 ms to 1 s), each time over a connection of its own.
 #pragma once
 
 #include <chrono>
@@ -39,6 +39,9 @@ struct StelaService {
   std::uint16_t port = 0;
 };
 
+// Of one node, as Stela tells services apart. A field that one of them lacks says nothing.
+[[nodiscard]] bool same_place(const StelaService& a, const StelaService& b);
+
 class Stela {
  public:
   using Post = std::function<void(std::function<void()>)>;
@@ -46,6 +49,9 @@ class Stela {
 
   // The name under which the nodes of Iris are known.
   static constexpr const char* service_name = "iris.service.fg";
+  // A Stela that lost all it knew lists every registered node again within that time, unless its
+  // calls are slow.
+  static constexpr std::chrono::milliseconds known_again_max{4'000};
 
   // `post` is called from this object's threads, never after the destructor.
   Stela(StelaOptions options, Post post);
@@ -63,6 +69,9 @@ class Stela {
   // Registers, and again whenever Stela forgot. `changed`, posted: ok when it is registered, the
   // reason when it is not any more or an attempt failed. REQUIRES: called once.
   void keep_registered(StelaService service, std::function<void(Status)> changed);
+
+  // For connections that are made from now on.
+  void set_credentials(std::shared_ptr<grpc::ChannelCredentials> credentials);
 
   // Deregisters, within `patience`, and lets go. `done`, posted, exactly once, also where nothing
   // was registered. REQUIRES: called once, nothing else called after it.

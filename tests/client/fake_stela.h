@@ -1,10 +1,11 @@
 // FakeStela: the discovery service for tests of its clients, in this process, over a real socket.
-// Forgets what a client registered when the client's stream ends, as the real one does. Its threads
-// are gRPC's.
+// Forgets what a client registered when the client's stream ends, as the real one does; what is
+// registered, and what the test says, is found. Its threads are gRPC's.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "proto/stela.grpc.pb.h"
@@ -21,10 +23,10 @@ namespace iris::test {
 
 class FakeStela final : public stela::pb::Stela::Service {
  public:
-  explicit FakeStela(int port = 0) {
+  explicit FakeStela(int port = 0, const std::shared_ptr<grpc::ServerCredentials>& credentials =
+                                       grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), grpc::InsecureServerCredentials(),
-                             &port_);
+    builder.AddListeningPort("127.0.0.1:" + std::to_string(port), credentials, &port_);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
@@ -43,6 +45,20 @@ class FakeStela final : public stela::pb::Stela::Service {
     ++drops_;
     changed_.notify_all();
   }
+  // As drop_streams(), but the clients are not told.
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    services_.clear();
+  }
+  // AddClient fails as if nobody were there.
+  void refuse(bool on) {
+    const std::lock_guard lock(mutex_);
+    refusing_ = on;
+  }
+  [[nodiscard]] bool await_refusals(int count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return refusals_ >= count; });
+  }
   [[nodiscard]] bool await_registered(std::size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10),
@@ -59,14 +75,26 @@ class FakeStela final : public stela::pb::Stela::Service {
     return services_.begin()->second;
   }
 
+  [[nodiscard]] int registrations() {
+    const std::lock_guard lock(mutex_);
+    return registrations_;
+  }
+
   std::optional<grpc::Status> discover_status;  // set before the calls
   std::vector<stela::pb::ServiceMessage> found;
   std::string client_address;
+  std::atomic<bool> silent = false;           // Discover is not answered
+  std::atomic<bool> holds_farewells = false;  // nor Deregister
 
  private:
   grpc::Status AddClient(grpc::ServerContext*, const stela::pb::AddClientRequest* request,
                          stela::pb::AddClientResponse* response) override {
     const std::lock_guard lock(mutex_);
+    if (refusing_) {
+      ++refusals_;
+      changed_.notify_all();
+      return {grpc::StatusCode::UNAVAILABLE, "nobody is there"};
+    }
     client_address = request->client_address();
     response->set_client_id("client" + std::to_string(++clients_));
     return {};
@@ -89,20 +117,29 @@ class FakeStela final : public stela::pb::Stela::Service {
     changed_.notify_all();
     return {};
   }
-  grpc::Status Deregister(grpc::ServerContext*, const stela::pb::RegisterRequest* request,
+  grpc::Status Deregister(grpc::ServerContext* context, const stela::pb::RegisterRequest* request,
                           stela::pb::RegisterResponse*) override {
+    stall(context, holds_farewells);
     const std::lock_guard lock(mutex_);
     services_.erase(request->client_id());
     changed_.notify_all();
     return {};
   }
-  grpc::Status Discover(grpc::ServerContext*, const stela::pb::DiscoverRequest* request,
+  grpc::Status Discover(grpc::ServerContext* context, const stela::pb::DiscoverRequest* request,
                         stela::pb::DiscoverResponse* response) override {
+    stall(context, silent);
     if (discover_status) return *discover_status;
+    const std::lock_guard lock(mutex_);
     for (const auto& service : found) {
       if (service.name() == request->service_name()) *response->add_services() = service;
     }
+    for (const auto& [client, service] : services_) {
+      if (service.name() == request->service_name()) *response->add_services() = service;
+    }
     return {};
+  }
+  static void stall(grpc::ServerContext* context, const std::atomic<bool>& on) {
+    while (on && !context->IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 
   std::mutex mutex_;
@@ -110,6 +147,8 @@ class FakeStela final : public stela::pb::Stela::Service {
   std::map<std::string, stela::pb::ServiceMessage> services_;  // by client
   int clients_ = 0;
   int registrations_ = 0;
+  bool refusing_ = false;
+  int refusals_ = 0;
   int drops_ = 0;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;

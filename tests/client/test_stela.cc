@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -173,6 +174,93 @@ TEST_CASE("a node is registered, again after Stela forgot it, and deregistered a
   stela.stop(2s, [&] { stopped = true; });
   REQUIRE(loop.run_until([&] { return stopped; }));
   CHECK(fake->await_registered(0));
+}
+
+TEST_CASE("a node that Stela does not list any more registers again, though the stream stands") {
+  FakeStela fake;
+  Loop loop;
+  Stela stela({.address = fake.address(), .own_ipv4 = "192.0.2.7"}, loop.post());
+  int good = 0;
+  std::string why;
+  stela.keep_registered(own, [&](iris::Status status) {
+    if (status) {
+      ++good;
+    } else {
+      why = status.error().text;
+    }
+  });
+  REQUIRE(loop.run_until([&] { return good == 1; }));
+  fake.forget();
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE(loop.run_until([&] { return good == 2; }));
+  CHECK(std::chrono::steady_clock::now() - start < Stela::known_again_max);
+  CHECK(why.find("does not list this node") != std::string::npos);
+  REQUIRE(fake.await_registered(1));
+}
+
+TEST_CASE("a registered node that Stela lists is left alone") {
+  FakeStela fake;
+  Loop loop;
+  Stela stela({.address = fake.address(), .own_ipv4 = "192.0.2.7"}, loop.post());
+  int changes = 0;
+  stela.keep_registered(own, [&](const iris::Status&) { ++changes; });
+  CHECK_FALSE(loop.run_until([&] { return changes > 1; }, 3s));
+  CHECK(changes == 1);
+}
+
+// Its host lost power, say: no end of the stream tells of that.
+TEST_CASE("a Stela that answers nothing any more is dialled anew") {
+  FakeStela fake;
+  Loop loop;
+  Stela stela({.address = fake.address(), .own_ipv4 = "192.0.2.7"}, loop.post());
+  int good = 0;
+  stela.keep_registered(own, [&](const iris::Status& status) { good += status ? 1 : 0; });
+  REQUIRE(loop.run_until([&] { return good == 1; }));
+  fake.silent = true;
+  REQUIRE(loop.run_until([&] { return good == 2; }));
+}
+
+TEST_CASE("a Stela that is down for long is tried often enough to be told in time of its return") {
+  auto fake = std::make_unique<FakeStela>();
+  const int port = fake->port();
+  Loop loop;
+  Stela stela({.address = fake->address(), .own_ipv4 = "192.0.2.7"}, loop.post());
+  int good = 0;
+  stela.keep_registered(own, [&](const iris::Status& status) { good += status ? 1 : 0; });
+  REQUIRE(loop.run_until([&] { return good == 1; }));
+  fake.reset();
+  fake = std::make_unique<FakeStela>(port);
+  fake->refuse(true);
+  REQUIRE(fake->await_refusals(10));  // as late as it gets
+  fake->refuse(false);
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE(loop.run_until([&] { return good == 2; }));
+  CHECK(std::chrono::steady_clock::now() - start < 2s);
+}
+
+TEST_CASE("a proxy for the web is not asked for Stela") {
+  FakeStela fake;
+  fake.found = {instance("192.0.2.1", 32000)};
+  ::setenv("http_proxy", "http://127.0.0.1:9", 1);
+  Loop loop;
+  std::optional<iris::Result<std::vector<StelaService>>> found;
+  {
+    Stela stela({.address = fake.address()}, loop.post());
+    stela.discover(Stela::service_name, 2s, [&](auto result) { found = std::move(result); });
+    CHECK(loop.run_until([&] { return found.has_value(); }));
+  }
+  ::unsetenv("http_proxy");
+  REQUIRE(found);
+  CHECK(found->has_value());
+}
+
+TEST_CASE("what Stela left out does not make a service another's") {
+  const StelaService same{Stela::service_name, "host", "192.0.2.7", "", 32000};
+  CHECK(same_place(same, own));
+  CHECK(same_place({"", "", "192.0.2.7", "2001:db8::7", 32000}, own));
+  CHECK_FALSE(same_place({"", "host", "192.0.2.7", "", 32001}, own));
+  CHECK_FALSE(same_place({"", "host", "192.0.2.8", "", 32000}, own));
+  CHECK_FALSE(same_place({"", "other", "192.0.2.7", "", 32000}, own));
 }
 
 TEST_CASE("the end of the process is not held up by a Stela that is gone") {
