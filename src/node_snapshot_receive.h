@@ -22,6 +22,8 @@ class SnapshotReceiver {
 
   // Staged and checked: may be offered to the core once nothing is being applied or trimmed.
   [[nodiscard]] bool ready() const { return phase_ == Phase::staged; }
+  // Of the latest transfer.
+  [[nodiscard]] raft::Index index() const { return mark_.last.index; }
   // Between offer() and installed() the data is about to be replaced.
   [[nodiscard]] bool installing() const { return phase_ == Phase::installing; }
   [[nodiscard]] bool idle() const { return phase_ == Phase::idle; }

@@ -176,6 +176,11 @@ void Node::State::tell_whether_it_lags() {
 // until the install is durable.
 
 void Node::State::install_if_ready() {
+  // What came by the log meanwhile replaces nothing: it must not wait for a data lane that is never
+  // without work, and keep the log from being trimmed for as long.
+  if (!halted && receiver.ready() && receiver.index() <= host.core->commit_index()) {
+    receiver.offer();
+  }
   trimmer.hold(receiver.ready() || receiver.installing());
   if (halted || !receiver.ready() || applies_under_way > 0 || trimmer.busy()) return;
   if (host.core->has_output()) return;  // maybe more to apply; the caller comes again

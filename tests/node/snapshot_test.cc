@@ -343,6 +343,47 @@ TEST_CASE("a snapshot of what is known already is acknowledged and dropped (48, 
   CHECK(cluster.value(3, "k") == "new");
 }
 
+// It waited for a data lane without work, and kept the log from being trimmed for as long.
+TEST_CASE("a staged snapshot that the log has overtaken is dropped under load as well (61, 66)") {
+  Cluster cluster(tiny());
+  cluster.form(3);
+  cluster.at(3).hold_data = true;  // from here on it always has something to apply
+  cluster.set(1, "k", "early");
+  cluster.settle();
+  cluster.keep = [](const Packet& packet) {
+    const auto* message = std::get_if<raft::Message>(&packet.body);
+    return packet.to.value == 3 && message != nullptr &&
+           std::holds_alternative<raft::AppendRequest>(message->body);
+  };
+  const WriteAnswer wrote = cluster.set(1, "k", "v");
+  cluster.settle();
+  REQUIRE(wrote->ok());
+  auto source = cluster.at(1).store->pin();
+  SnapshotChunk chunk;
+  chunk.transfer = 7;
+  chunk.mark = source->mark();
+  chunk.last = true;
+  source->read(1u << 20, [&](Result<std::string> bytes) { chunk.bytes = std::move(*bytes); });
+  cluster.settle();
+  REQUIRE(chunk.mark.last.index > cluster.node(3).core().commit_index());
+  cluster.node(3).receive({{1}, chunk});
+  cluster.settle();
+  cluster.deliver_kept();
+  REQUIRE(chunk.mark.last.index <= cluster.node(3).core().commit_index());
+  REQUIRE(chunk.mark.last.index > cluster.node(3).applied());
+  for (int i = 0; i < 60; ++i) {
+    cluster.set(1, "k", std::to_string(i));
+    cluster.tick();
+    cluster.at(3).store->run(sim::Lane::data);
+  }
+  const raft::CoreStatus status = cluster.node(3).core().status();
+  CHECK(status.last.value + 1 - status.first.value <= 20);
+  CHECK(cluster.at(3).installed.empty());
+  cluster.at(3).hold_data = false;
+  cluster.settle();
+  CHECK(cluster.value(3, "k") == "59");
+}
+
 TEST_CASE("two snapshots in quick succession (64)") {
   Behind b;
   b.cluster.heal();
