@@ -172,7 +172,7 @@ void Flags::custom(std::string name, std::string placeholder, std::string defaul
                    std::string help, std::function<Status(std::string_view text)> set) {
   CHECK(!name.empty() && find(name) == nullptr);
   flags_.push_back({std::move(name), std::move(placeholder), std::move(default_text),
-                    std::move(help), std::move(set), "", false});
+                    std::move(help), std::move(set)});
 }
 
 void Flags::text(std::string name, std::string* target, std::string placeholder, std::string help) {
@@ -199,6 +199,7 @@ void Flags::list(std::string name, std::vector<std::string>* target, std::string
            }
            return Unit{};
          });
+  flags_.back().empty_is_none = true;
 }
 
 void Flags::boolean(std::string name, bool* target, std::string help) {
@@ -320,6 +321,7 @@ Status Flags::take(std::span<const std::string> arguments, std::size_t& next) {
     }
     value = arguments[next++];
   }
+  if (flag->empty_is_none && value->empty()) return Unit{};
   flag->given = true;
   const Status done = flag->set(*value);
   if (done) return Unit{};

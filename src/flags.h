@@ -35,7 +35,8 @@ class Flags {
   // target outlives this object. REQUIRES: a name that is not taken. `placeholder` is what stands
   // for the value in the help: "HOST".
   void text(std::string name, std::string* target, std::string placeholder, std::string help);
-  // Comma-separated; may be given several times, each adds. Empty pieces are refused.
+  // Comma-separated; may be given several times, each adds. Empty pieces are refused, but nothing
+  // at all is as if the flag were not there: -join "$JOIN".
   void list(std::string name, std::vector<std::string>* target, std::string placeholder,
             std::string help);
   void boolean(std::string name, bool* target, std::string help);
@@ -78,7 +79,8 @@ class Flags {
     std::string default_text;
     std::string help;
     std::function<Status(std::string_view text)> set;
-    std::string title;  // a headline instead of a flag, where not empty
+    std::string title = {};  // a headline instead of a flag, where not empty
+    bool empty_is_none = false;
     bool given = false;
   };
   struct Alias {

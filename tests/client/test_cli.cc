@@ -245,6 +245,9 @@ TEST_CASE("addresses come from flags, the environment, Stela, or the default") {
   CHECK(cli({"get", "s", "k", "-insecure"},
             {.environment = {{"IRIS_ADDR", dead + "," + at.node.address()}}})
             .out == "v");
+  CHECK(cli({"get", "s", "k", "-insecure", "-addr", ""},
+            {.environment = {{"IRIS_ADDR", at.node.address()}}})
+            .out == "v");
   const Ended bad = cli({"get", "s", "k", "-insecure"}, {.environment = {{"IRIS_ADDR", "a,,b"}}});
   CHECK(bad.code == 2);
 

@@ -109,11 +109,25 @@ TEST_CASE("the last of several values counts, lists add up") {
 }
 
 TEST_CASE("an empty piece of a list is refused") {
-  for (const char* text : {"", ",", "a,", ",a", "a,,b"}) {
+  for (const char* text : {",", "a,", ",a", "a,,b"}) {
     Targets targets;
     CAPTURE(text);
     REQUIRE(targets.error({"-join", text}).find("without empty pieces") != std::string::npos);
   }
+}
+
+TEST_CASE("a list of nothing at all is not given, as in 2017: -join \"$JOIN\"") {
+  Targets targets;
+  REQUIRE(targets.parse({"-join", "", "-join="}));
+  REQUIRE(targets.join.empty());
+  REQUIRE_FALSE(targets.flags.given("join"));
+  REQUIRE(targets.parse({"-join", "a:1", "-join", "", "-join", "b:2"}));
+  REQUIRE(targets.join == std::vector<std::string>{"a:1", "b:2"});
+  std::vector<std::string> with_default = {"c:3"};
+  Flags flags;
+  flags.list("addr", &with_default, "HOST:PORT", "whom to ask");
+  REQUIRE(flags.parse(std::vector<std::string>{"-addr", ""}));
+  REQUIRE(with_default == std::vector<std::string>{"c:3"});
 }
 
 TEST_CASE("numbers are taken at their limits and refused beyond") {

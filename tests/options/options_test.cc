@@ -56,6 +56,7 @@ TEST_CASE("the flags of 2017 are taken in all their spellings") {
   REQUIRE(old.no_stela);
   REQUIRE(old.insecure);
   REQUIRE(old.join == std::vector<std::string>{"127.0.0.1:32000"});
+  REQUIRE(options({"-join", "", "-nostela"}).join.empty());  // -join "$JOIN"
   const Options tls =
       options({"-cert", "a", "-key", "b", "-ca", "c", "-serverName", "d", "-stela", "s:1",
                "-stelaCert", "e", "-stelaKey", "f", "-stelaCA", "g", "-stelaServerName", "h"});
