@@ -17,6 +17,7 @@
 
 #include "proto/iris.grpc.pb.h"
 #include "raft/check.h"
+#include "src/address.h"
 #include "src/client/reason.h"
 #include "src/log.h"
 
@@ -27,16 +28,25 @@ using Milliseconds = std::chrono::milliseconds;
 
 // What one target answered.
 struct Answer {
-  enum class Kind { nobody, self, empty, member } kind = Kind::nobody;
+  // `waiting`: it belongs to a cluster that has not reached it yet, and can admit nobody.
+  enum class Kind { nobody, self, empty, waiting, member } kind = Kind::nobody;
   std::string id;    // where somebody answered
-  std::string text;  // why not, with nobody
+  std::string text;  // why it cannot be joined, where there is more to say
 };
+
+std::string grpc_address_of(const std::string& raft_address) {
+  const auto address = parse_address(raft_address);
+  return address ? address_text(address->host, address->port - 1u) : "";
+}
 
 }  // namespace
 
 struct Formation::State {
   State(FormationOptions given, FormationHooks hooks_given)
-      : options(std::move(given)), hooks(std::move(hooks_given)), expect(options.expect) {}
+      : options(std::move(given)),
+        hooks(std::move(hooks_given)),
+        own_address(grpc_address_of(options.raft_address)),
+        credentials(options.credentials) {}
 
   // --- On the thread.
   void work();
@@ -50,18 +60,22 @@ struct Formation::State {
   template <class Call>
   grpc::Status call(std::uint32_t timeout_ms, Call with_context);
   std::shared_ptr<grpc::Channel> channel(const std::string& target);
-  // False: stopped meanwhile.
-  bool pause(Milliseconds time);
+  // False: stopped meanwhile. Cut short by new targets where it is between two rounds.
+  enum class Pause { between_rounds, for_leader };
+  bool pause(Milliseconds time, Pause what);
 
   const FormationOptions options;
   const FormationHooks hooks;
+  const std::string own_address;  // of gRPC
   std::thread thread;
 
   std::mutex mutex;
   std::condition_variable changed;
   // Under mutex.
   std::vector<std::string> targets;
-  std::size_t expect;
+  std::size_t expect = 0;
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  bool news = false;  // targets or credentials that no round has seen
   bool stopped = false;
   grpc::ClientContext* under_way = nullptr;
 
@@ -87,20 +101,24 @@ grpc::Status Formation::State::call(std::uint32_t timeout_ms, Call with_context)
 }
 
 std::shared_ptr<grpc::Channel> Formation::State::channel(const std::string& target) {
+  std::shared_ptr<grpc::ChannelCredentials> now;
+  {
+    const std::lock_guard lock(mutex);
+    now = credentials;
+  }
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or gRPC's own back-off is in the way
   // A member dials back, and nodes talk, without one ($https_proxy): who needs one cannot be
   // joined.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (options.credentials) arguments.SetSslTargetNameOverride(options.server_name);
-  return grpc::CreateCustomChannel(
-      target, options.credentials ? options.credentials : grpc::InsecureChannelCredentials(),
-      arguments);
+  if (now) arguments.SetSslTargetNameOverride(options.server_name);
+  return grpc::CreateCustomChannel(target, now ? now : grpc::InsecureChannelCredentials(),
+                                   arguments);
 }
 
-bool Formation::State::pause(Milliseconds time) {
+bool Formation::State::pause(Milliseconds time, Pause what) {
   std::unique_lock lock(mutex);
-  changed.wait_for(lock, time, [this] { return stopped; });
+  changed.wait_for(lock, time, [&] { return stopped || (news && what == Pause::between_rounds); });
   return !stopped;
 }
 
@@ -115,6 +133,9 @@ void Formation::State::tell(const std::string& target, const std::string& text) 
 }
 
 Answer Formation::State::probe(const std::string& target) {
+  const std::string own_id = hex_id(options.self.value);
+  // Not every network leads a node's own address back to it.
+  if (target == own_address) return {Answer::Kind::self, own_id, ""};
   const auto stub = pb::Cluster::NewStub(channel(target));
   pb::StatusResponse response;
   const grpc::Status status = call(options.probe_ms_max, [&](grpc::ClientContext* context) {
@@ -124,9 +145,14 @@ Answer Formation::State::probe(const std::string& target) {
     return {Answer::Kind::nobody, "",
             "it does not answer: " + client::plain_reason(status.error_message())};
   }
-  if (response.id() == hex_id(options.self.value)) return {Answer::Kind::self, response.id(), ""};
-  const bool member = !response.cluster_id().empty() && response.voters() > 0;
-  return {member ? Answer::Kind::member : Answer::Kind::empty, response.id(), ""};
+  if (response.id() == own_id) return {Answer::Kind::self, own_id, ""};
+  // One that is just founding has voters before it has an id for its cluster (two syncs of its
+  // disk); one that was just admitted has the id first.
+  if (response.voters() > 0) return {Answer::Kind::member, response.id(), ""};
+  if (response.cluster_id().empty()) {
+    return {Answer::Kind::empty, response.id(), "it belongs to no cluster itself"};
+  }
+  return {Answer::Kind::waiting, response.id(), "it waits for the cluster that admitted it"};
 }
 
 bool Formation::State::join(const std::string& target) {
@@ -148,14 +174,13 @@ void Formation::State::round() {
     const std::lock_guard lock(mutex);
     now = targets;
     wanted = expect;
+    if (std::exchange(news, false)) agreed.clear();
   }
   std::vector<Answer> answers;
   for (const std::string& target : now) {
     Answer answer = probe(target);
-    if (answer.kind == Answer::Kind::nobody) tell(target, answer.text);
-    if (answer.kind == Answer::Kind::empty && wanted == 0) {
-      tell(target, "it belongs to no cluster itself");
-    }
+    const bool may_found = answer.kind == Answer::Kind::empty && wanted > 0;
+    if (!answer.text.empty() && !may_found) tell(target, answer.text);
     if (answer.kind == Answer::Kind::self && wanted == 0 && now.size() == 1) {
       tell(target, "that is this very node");
     }
@@ -163,7 +188,7 @@ void Formation::State::round() {
       log(LogLevel::info, "admitted to a cluster", {{"by", target}});
       agreed.clear();
       // Its leader calls soon; if not, this was the wrong address, and is said again.
-      if (!pause(Milliseconds(options.join_ms_max))) return;
+      if (!pause(Milliseconds(options.join_ms_max), Pause::for_leader)) return;
       tell(target, "admitted, but no member has reached this node at " + options.raft_address +
                        " (flag -advertise says how others reach it)");
       return;
@@ -177,8 +202,9 @@ void Formation::State::round() {
 void Formation::State::weigh(const std::vector<Answer>& answers, std::size_t wanted) {
   std::set<std::string> empty = {hex_id(options.self.value)};
   for (const Answer& answer : answers) {
-    if (answer.kind == Answer::Kind::empty) empty.insert(answer.id);
-    if (answer.kind == Answer::Kind::nobody || answer.kind == Answer::Kind::member) {
+    if (answer.kind == Answer::Kind::empty) {
+      empty.insert(answer.id);
+    } else if (answer.kind != Answer::Kind::self) {
       agreed.clear();
       return;  // it may be, or know, a cluster
     }
@@ -186,7 +212,7 @@ void Formation::State::weigh(const std::vector<Answer>& answers, std::size_t wan
   const bool least = *empty.begin() == hex_id(options.self.value);
   if (empty.size() != wanted || !least) {
     if (empty.size() != wanted) {
-      tell("-bootstrap-expect",
+      tell(options.counted_by,
            std::to_string(empty.size()) + " of " + std::to_string(wanted) + " nodes are there");
     }
     agreed.clear();
@@ -206,10 +232,12 @@ void Formation::State::work() {
   while (true) {
     round();
     std::uniform_int_distribution<std::uint64_t> jitter(wait_ms / 2, wait_ms);
-    if (!pause(Milliseconds(jitter(random)))) return;
-    // Nodes that wait for each other must not wait for long.
-    const std::uint64_t most =
-        options.expect > 0 ? std::min(options.round_ms_max, 1'000u) : options.round_ms_max;
+    if (!pause(Milliseconds(jitter(random)), Pause::between_rounds)) return;
+    std::uint64_t most = options.round_ms_max;
+    {
+      const std::lock_guard lock(mutex);
+      if (expect > 0) most = std::min(most, std::uint64_t{options.founding_round_ms_max});
+    }
     wait_ms = std::min<std::uint64_t>(2 * wait_ms, most);
   }
 }
@@ -227,12 +255,21 @@ Formation::~Formation() {
 void Formation::set_targets(std::vector<std::string> targets, std::size_t expect) {
   {
     const std::lock_guard lock(state_->mutex);
+    if (state_->targets != targets || state_->expect != expect) state_->news = true;
     state_->targets = std::move(targets);
     state_->expect = expect;
+    state_->changed.notify_all();
   }
   if (!state_->thread.joinable()) {
     state_->thread = std::thread([state = state_.get()] { state->work(); });
   }
+}
+
+void Formation::set_credentials(std::shared_ptr<grpc::ChannelCredentials> credentials) {
+  const std::lock_guard lock(state_->mutex);
+  state_->credentials = std::move(credentials);
+  state_->news = true;
+  state_->changed.notify_all();
 }
 
 void Formation::stop() {

@@ -5,9 +5,9 @@
 // cannot be reached is never a fatal error, and never counts as an empty one.
 //
 // Who founds (-bootstrap-expect, discovery): a node founds when every node it knows of has answered
-// that it belongs to no cluster, they are as many as expected, this one has the least id among
-// them, and a second look a round later says the same. All see the same ids, so at most one founds;
-// the others find a member in a later round, and join it.
+// that it belongs to no cluster and is about to found none, they are as many as expected, this one
+// has the least id among them, and a second look a round later says the same. All see the same ids,
+// so at most one founds; the others find a member in a later round, and join it.
 #pragma once
 
 #include <cstddef>
@@ -30,12 +30,12 @@ struct FormationOptions {
   std::string raft_address;                               // own, as the members shall dial it
   std::shared_ptr<grpc::ChannelCredentials> credentials;  // none: no TLS
   std::string server_name;                                // with TLS: name in their certificates
-  // How many empty nodes found a cluster together; 0: this one founds none.
-  std::size_t expect = 0;
+  std::string counted_by = "-bootstrap-expect";           // in the log: who says how many found
   std::uint32_t round_ms_min = 200;  // between rounds; doubles, with jitter, up to
   std::uint32_t round_ms_max = 5'000;
-  std::uint32_t probe_ms_max = 2'000;  // a target answers within that
-  std::uint32_t join_ms_max = 10'000;  // the leader dials this node before it admits it
+  std::uint32_t founding_round_ms_max = 1'000;  // the same while empty nodes wait for each other
+  std::uint32_t probe_ms_max = 2'000;           // a target answers within that
+  std::uint32_t join_ms_max = 10'000;           // the leader dials this node before it admits it
 };
 
 struct FormationHooks {
@@ -53,8 +53,11 @@ class Formation {
   Formation(const Formation&) = delete;
   Formation& operator=(const Formation&) = delete;
 
-  // gRPC addresses; this node's own may be among them. `expect` in place of that in the options.
+  // gRPC addresses; this node's own may be among them. `expect`: how many empty nodes found a
+  // cluster together; 0: this one founds none. What is new is looked at at once.
   void set_targets(std::vector<std::string> targets, std::size_t expect);
+  // For connections that are made from now on.
+  void set_credentials(std::shared_ptr<grpc::ChannelCredentials> credentials);
   // This node belongs to a cluster, or the process ends. Does not wait. Hooks are not called any
   // more once the loop has turned.
   void stop();

@@ -38,6 +38,8 @@ class Asked final : public pb::Iris::Service, public pb::Cluster::Service {
   [[nodiscard]] int port() const { return port_; }
 
   std::atomic<bool> member = false;
+  std::atomic<bool> founding = false;  // the first entry is there, the id of the cluster not yet
+  std::atomic<bool> admitted = false;  // the id of the cluster is there, its log not yet
   std::atomic<bool> hangs = false;
   std::atomic<bool> refuses = false;
   std::atomic<int> asked = 0;
@@ -49,10 +51,8 @@ class Asked final : public pb::Iris::Service, public pb::Cluster::Service {
                       pb::StatusResponse* response) override {
     while (hangs && !context->IsCancelled()) std::this_thread::yield();
     response->set_id(hex_id(id_));
-    if (member) {
-      response->set_cluster_id("00000000000000cc");
-      response->set_voters(1);
-    }
+    if (member || admitted) response->set_cluster_id("00000000000000cc");
+    if (member || founding) response->set_voters(1);
     ++asked;
     return grpc::Status::OK;
   }
@@ -71,13 +71,15 @@ class Asked final : public pb::Iris::Service, public pb::Cluster::Service {
 
 // A node that forms, with fast rounds. Posts run at once.
 struct Forming {
-  explicit Forming(std::uint64_t id, std::uint32_t join_ms_max = 10'000) {
+  static FormationOptions fast() {
     FormationOptions options;
-    options.self = {id};
     options.raft_address = "self.example:2";
     options.round_ms_min = 5;
     options.round_ms_max = 20;
-    options.join_ms_max = join_ms_max;
+    return options;
+  }
+  explicit Forming(std::uint64_t id, FormationOptions options = fast()) {
+    options.self = {id};
     formation = std::make_unique<Formation>(
         options, FormationHooks{.post = [](const std::function<void()>& job) { job(); },
                                 .found = [this] { ++found; }});
@@ -182,7 +184,9 @@ TEST_CASE("nobody founds where a cluster is there already (hazard 56)") {
   Asked two(2);
   Asked three(3);
   three.member = true;
-  Forming first(1, 50);  // admitted in vain, again and again: no leader calls
+  FormationOptions options = Forming::fast();
+  options.join_ms_max = 50;  // admitted in vain, again and again: no leader calls
+  Forming first(1, options);
   first.formation->set_targets({two.address(), three.address()}, 3);
   await([&] { return three.joins > 2; });
   REQUIRE(first.found == 0);
@@ -197,6 +201,62 @@ TEST_CASE("nobody founds with fewer nodes than expected") {
   Asked three(3);
   first.formation->set_targets({two.address(), three.address()}, 3);
   await([&] { return first.found == 1; });
+}
+
+TEST_CASE(
+    "a node whose first entry is written is no empty one, though its disk is slow (hazard 56)") {
+  Asked founding(9);
+  founding.founding = true;
+  FormationOptions options = Forming::fast();
+  options.join_ms_max = 50;
+  Forming first(1, options);
+  first.formation->set_targets({founding.address()}, 2);
+  await([&] { return founding.joins > 2; });
+  REQUIRE(first.found == 0);
+}
+
+TEST_CASE("a node that was admitted and waits for its log is neither empty nor a member") {
+  Asked admitted(9);
+  admitted.admitted = true;
+  Forming first(1);
+  first.formation->set_targets({admitted.address()}, 2);
+  await([&] { return admitted.asked > 5; });
+  REQUIRE(first.found == 0);
+  REQUIRE(admitted.joins == 0);
+}
+
+TEST_CASE("a node needs no way to its own address to count itself") {
+  int port = 0;
+  { port = Asked(1).port(); }  // nobody answers there
+  Asked two(2);
+  FormationOptions options = Forming::fast();
+  options.raft_address = "127.0.0.1:" + std::to_string(port + 1);
+  Forming first(1, options);
+  first.formation->set_targets({"127.0.0.1:" + std::to_string(port), two.address()}, 2);
+  await([&] { return first.found == 1; });
+}
+
+TEST_CASE("nodes that wait for each other look often, however rarely one that only joins does") {
+  Asked two(2);
+  FormationOptions options = Forming::fast();
+  options.round_ms_max = 600'000;
+  options.founding_round_ms_max = 20;
+  Forming first(1, options);
+  first.formation->set_targets({two.address()}, 3);
+  await([&] { return two.asked > 30; });
+}
+
+TEST_CASE("new targets are looked at at once") {
+  Asked empty(2);
+  FormationOptions options = Forming::fast();
+  options.round_ms_min = options.round_ms_max = 600'000;
+  Forming first(1, options);
+  first.formation->set_targets({empty.address()}, 0);
+  await([&] { return empty.asked == 1; });
+  Asked member(3);
+  member.member = true;
+  first.formation->set_targets({empty.address(), member.address()}, 0);
+  await([&] { return member.joins == 1; });
 }
 
 TEST_CASE("stopping does not wait for an answer") {
