@@ -25,6 +25,11 @@ const raft::Member* find_by_address(const std::vector<raft::Member>& list,
   return found != list.end() ? &*found : nullptr;
 }
 
+const raft::Member* find_by_address(const raft::Members& members, const std::string& address) {
+  const raft::Member* voter = find_by_address(members.voters, address);
+  return voter != nullptr ? voter : find_by_address(members.learners, address);
+}
+
 // A voter or learner of the configuration that will be.
 const raft::Member* find_member(const raft::Members& members, raft::NodeId id) {
   const raft::Member* voter = raft::find_member(members.voters, id);
@@ -177,6 +182,15 @@ void Admin::probed(Key key, Result<PeerIdentity> identity) {
   Call& call = found->second;
   AdminRequest& request = call.request;
   if (!identity) {
+    const raft::Member* known = request.kind == Kind::join
+                                    ? find_by_address(host_.core->members(), request.address)
+                                    : nullptr;
+    if (known != nullptr) {  // it may be down: it belongs all the same
+      request.node = known->id;
+      call.phase = Phase::changing;
+      change(key, call);
+      return;
+    }
     answer(key, fail(Errc::unavailable,
                      "cannot reach a node at " + request.address + ": " + identity.error().text));
     return;
@@ -334,6 +348,12 @@ void Admin::answer(Key key, Result<raft::NodeId> result) {
   CHECK(found != calls_.end());
   Call call = std::move(found->second);
   calls_.erase(found);
+  if (call.doubtful && !result && result.error().code == Errc::unavailable) {
+    // That of the latest attempt only. One before it may have been done.
+    result =
+        fail(Errc::unknown_outcome,
+             "an earlier attempt may have been done; the latest was not: " + result.error().text);
+  }
   if (call.done) {
     host_.answers.other(
         [done = std::move(call.done), result = std::move(result)] { done(result); });

@@ -73,6 +73,36 @@ TEST_CASE("a join of an address where nobody is changes nothing") {
   CHECK(cluster.node(1).core().members().learners.empty());
 }
 
+TEST_CASE("a join of a member that is down is answered with its id") {
+  Cluster cluster;
+  cluster.form(3);
+  const raft::Index before = cluster.node(1).core().status().last;
+  cluster.crash(3);
+  for (std::uint64_t asked : {1, 2}) {
+    const AdminAnswer joined = cluster.join(asked, "host-3:1");
+    REQUIRE(cluster.until([&] { return !joined->pending(); }));
+    REQUIRE(joined->ok());
+    CHECK(joined->got.front()->value == 3);
+  }
+  CHECK(cluster.node(1).core().status().last == before);
+}
+
+TEST_CASE("a join of a learner that is down is answered once its entry is committed") {
+  Cluster cluster;
+  cluster.form(1);
+  cluster.add(2);
+  cluster.at(1).hold_log = true;
+  const AdminAnswer first = cluster.join(1, "host-2:1");
+  cluster.tick(3);
+  REQUIRE(cluster.node(1).core().members().learners.size() == 1);
+  cluster.crash(2);
+  const AdminAnswer second = cluster.join(1, "host-2:1");
+  cluster.tick(3);
+  CHECK(second->pending());
+  cluster.at(1).hold_log = false;
+  REQUIRE(cluster.until([&] { return first->ok() && second->ok(); }));
+}
+
 TEST_CASE("a node is admitted under the address it goes by") {
   Cluster cluster;
   cluster.form(1);
@@ -333,6 +363,25 @@ TEST_CASE("a leader that never answered may have done what the next one refuses:
   cluster.node(3).receive({{2}, no_leader});
   REQUIRE(cluster.until([&] { return !joined->pending(); }));
   CHECK(joined->failed(Errc::unknown_outcome));
+}
+
+TEST_CASE("a leader that never answered may have done what the next one cannot do: unknown (42)") {
+  Cluster cluster;
+  cluster.form(3);
+  std::size_t lost = 0;
+  cluster.keep = [&](const Packet& packet) {
+    const bool asks = std::holds_alternative<AdminRequest>(packet.body) && packet.from.value == 3;
+    return asks && packet.to.value == 1 && ++lost > 0;
+  };
+  // From a follower to the next leader, or from the one that leads next itself.
+  const std::uint64_t next = GENERATE(2, 3);
+  const AdminAnswer joined = cluster.join(3, "nowhere:1");
+  REQUIRE(cluster.until([&] { return lost == 1; }));
+  const AdminAnswer moved = cluster.admin(1, request(Kind::transfer, next));
+  REQUIRE(cluster.until([&] { return !joined->pending(); }));
+  CHECK(cluster.leader() == next);
+  CHECK(joined->failed(Errc::unknown_outcome));
+  CHECK(joined->text().find("nowhere:1") != std::string::npos);
 }
 
 TEST_CASE("calls_max admin calls may be under way; one more is refused (115)") {
