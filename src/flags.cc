@@ -265,6 +265,11 @@ void Flags::duration(std::string name, std::chrono::milliseconds* target,
          });
 }
 
+void Flags::ignored(std::string name) {
+  custom(std::move(name), "TEXT", "", "", [](std::string_view) -> Status { return Unit{}; });
+  flags_.back().shown = false;
+}
+
 void Flags::alias(std::string other, std::string_view name) {
   CHECK(find(other) == nullptr);
   const Flag* flag = find(name);
@@ -295,7 +300,7 @@ bool Flags::given(std::string_view name) const {
 unexpected<Error> Flags::unknown(std::string_view name) const {
   std::vector<std::string> names{"h", "help"};
   for (const auto& flag : flags_) {
-    if (!flag.name.empty()) names.push_back(flag.name);
+    if (!flag.name.empty() && flag.shown) names.push_back(flag.name);
   }
   const std::string near = nearest(name, names);
   return bad("unknown flag -" + std::string(name) +
@@ -361,6 +366,7 @@ Result<Arguments> Flags::parse(int argc, const char* const* argv, int first) {
 std::string Flags::help() const {
   std::string out;
   for (const auto& flag : flags_) {
+    if (!flag.shown) continue;
     if (!flag.title.empty()) {
       out += (out.empty() ? "" : "\n") + flag.title + "\n";
       continue;

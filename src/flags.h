@@ -57,6 +57,8 @@ class Flags {
   // Anything else: `set` takes the text or says what is wrong with it.
   void custom(std::string name, std::string placeholder, std::string default_text, std::string help,
               std::function<Status(std::string_view text)> set);
+  // Taken with a value, which means nothing, and not shown.
+  void ignored(std::string name);
   // Another spelling, taken but not shown. REQUIRES: `name` is declared.
   void alias(std::string other, std::string_view name);
 
@@ -81,6 +83,7 @@ class Flags {
     std::function<Status(std::string_view text)> set;
     std::string title = {};  // a headline instead of a flag, where not empty
     bool empty_is_none = false;
+    bool shown = true;
     bool given = false;
   };
   struct Alias {

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::uint64_t revision_max = std::numeric_limits<std::uint64_t>::max();
 
+// In 2017 they were one set for all commands: what a command has no use for is passed over.
+constexpr const char* old_flags[] = {"source", "key", "value"};
+
 // Source, key and value of a command, which come as plain arguments or, in the old spelling, by
 // flags.
 struct Names {
@@ -20,23 +23,30 @@ struct Names {
   std::string value;
   bool old = false;
 
-  void declare(Flags& flags, bool with_key, bool with_value) {
-    flags.section("Old spelling of the arguments");
-    flags.text("source", &source, "SOURCE", "the source");
-    if (with_key) flags.text("key", &key, "KEY", "the key");
-    if (with_value) flags.text("value", &value, "VALUE", "the value, as it is");
+  // `used`: how many of the old flags, from the first, the command has a use for.
+  void declare(Flags& flags, std::size_t used) {
+    if (used > 0) flags.section("Old spelling of the arguments");
+    const auto one = [&](std::size_t place, std::string* target, const char* placeholder,
+                         const char* help) {
+      if (place >= used) return flags.ignored(old_flags[place]);
+      flags.text(old_flags[place], target, placeholder, help);
+    };
+    one(0, &source, "SOURCE", "the source");
+    one(1, &key, "KEY", "the key");
+    one(2, &value, "VALUE", "the value, as it is");
   }
-  // Which of them were given by flags, and which are needed then.
-  [[nodiscard]] std::optional<ExitCode> take(const Line& line, Flags& flags,
-                                             std::span<const char* const> needed) {
-    for (const char* name : needed) old = old || flags.given(name);
+  // Whether they were given by flags. All that are used are needed then. REQUIRES: declare().
+  [[nodiscard]] std::optional<ExitCode> take(const Line& line, const Flags& flags,
+                                             std::size_t used) {
+    for (const char* name : old_flags) old = old || flags.given(name);
     if (!old) return std::nullopt;
     if (!line.plain().empty()) {
       return line.usage("names are given by flags or without, not both ways: \"" +
                         line.plain().front() + "\"");
     }
-    for (const char* name : needed) {
-      if (!flags.given(name)) return line.usage(std::string("-") + name + " is missing");
+    for (std::size_t i = 0; i < used; ++i) {
+      const std::string name = old_flags[i];
+      if (!flags.given(name)) return line.usage("-" + name + " is missing");
     }
     return std::nullopt;
   }
@@ -148,10 +158,9 @@ ExitCode run_set(const Command& self, std::span<const std::string> arguments) {
   Names names;
   Condition condition;
   condition.declare(line.flags());
-  names.declare(line.flags(), true, true);
+  names.declare(line.flags(), 3);
   if (const auto code = line.parse(arguments, 0, 3)) return *code;
-  static constexpr const char* needed[] = {"source", "key", "value"};
-  if (const auto code = names.take(line, line.flags(), needed)) return *code;
+  if (const auto code = names.take(line, line.flags(), 3)) return *code;
   if (!names.old) {
     if (line.plain().size() != 3) return line.usage("it takes " + std::string(self.synopsis));
     names.source = line.plain()[0];
@@ -181,10 +190,9 @@ ExitCode run_get(const Command& self, std::span<const std::string> arguments) {
   Names names;
   Freshness freshness;
   freshness.declare(line.flags());
-  names.declare(line.flags(), true, false);
+  names.declare(line.flags(), 2);
   if (const auto code = line.parse(arguments, 0, 2)) return *code;
-  static constexpr const char* needed[] = {"source", "key"};
-  if (const auto code = names.take(line, line.flags(), needed)) return *code;
+  if (const auto code = names.take(line, line.flags(), 2)) return *code;
   if (!names.old) {
     if (line.plain().size() != 2) return line.usage("it takes " + std::string(self.synopsis));
     names.source = line.plain()[0];
@@ -248,6 +256,7 @@ ExitCode run_rm(const Command& self, std::span<const std::string> arguments) {
 
 ExitCode run_getsources(const Command& self, std::span<const std::string> arguments) {
   Line line(self);
+  Names().declare(line.flags(), 0);
   if (const auto code = line.parse(arguments, 0, 0)) return *code;
   return list(line, nullptr, {});
 }
@@ -255,7 +264,7 @@ ExitCode run_getsources(const Command& self, std::span<const std::string> argume
 ExitCode run_getkeys(const Command& self, std::span<const std::string> arguments) {
   Line line(self);
   Names names;
-  names.declare(line.flags(), false, false);
+  names.declare(line.flags(), 1);
   if (const auto code = line.parse(arguments, 0, 0)) return *code;
   if (!line.flags().given("source")) return line.usage("-source is missing");
   return list(line, &names.source, {});
@@ -264,7 +273,7 @@ ExitCode run_getkeys(const Command& self, std::span<const std::string> arguments
 ExitCode run_removesource(const Command& self, std::span<const std::string> arguments) {
   Line line(self);
   Names names;
-  names.declare(line.flags(), false, false);
+  names.declare(line.flags(), 1);
   if (const auto code = line.parse(arguments, 0, 0)) return *code;
   if (!line.flags().given("source")) return line.usage("-source is missing");
   return remove(line, names, true, {});
@@ -273,10 +282,9 @@ ExitCode run_removesource(const Command& self, std::span<const std::string> argu
 ExitCode run_removekey(const Command& self, std::span<const std::string> arguments) {
   Line line(self);
   Names names;
-  names.declare(line.flags(), true, false);
+  names.declare(line.flags(), 2);
   if (const auto code = line.parse(arguments, 0, 0)) return *code;
-  static constexpr const char* needed[] = {"source", "key"};
-  if (const auto code = names.take(line, line.flags(), needed)) return *code;
+  if (const auto code = names.take(line, line.flags(), 2)) return *code;
   if (!names.old) return line.usage("-source is missing");
   return remove(line, names, false, {});
 }

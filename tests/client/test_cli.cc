@@ -64,6 +64,26 @@ TEST_CASE("the commands and flags of 2017 work unchanged") {
   CHECK(at.cli({"getsources"}).out.empty());
 }
 
+TEST_CASE("the commands of 2017 take one set of flags, and pass over what they do not use") {
+  const Fixture at;
+  at.cluster->set("s", "k", "v");
+  CHECK(at.cli({"get", "-source", "s", "-key", "k", "-value", "x"}).out == "v");
+  CHECK(at.cli({"getkeys", "-source", "s", "-key", "k", "-value="}).out == "k\n");
+  CHECK(at.cli({"getsources", "-source", "s", "--key=k", "-value", "x"}).out == "s\n");
+  CHECK(at.cli({"removekey", "-source", "s", "-key", "none", "-value", "x"}).code == 0);
+  CHECK(at.cli({"getsources"}).out == "s\n");
+  CHECK(at.cli({"removesource", "-source", "s", "-key", "none", "-value", "x"}).code == 0);
+  CHECK(at.cli({"getsources"}).out.empty());
+  // Not in the help, and not in the new spellings.
+  CHECK_FALSE(contains(cli({"get", "-h"}).out, "-value"));
+  CHECK_FALSE(contains(cli({"getsources", "-h"}).out, "-source"));
+  const Ended both = cli({"get", "s", "k", "-value", "x"});
+  CHECK(both.code == 2);
+  CHECK(contains(both.err, "not both ways"));
+  CHECK(contains(cli({"ls", "-key", "k"}).err, "unknown flag -key"));
+  CHECK(contains(cli({"getsources", "-valeu", "x"}).err, "unknown flag -valeu (-h lists"));
+}
+
 TEST_CASE("get prints exactly the bytes; on a terminal the line is ended") {
   const Fixture at;
   const std::string bytes("a\0\xff\n\nb", 6);

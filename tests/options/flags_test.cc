@@ -200,6 +200,19 @@ TEST_CASE("an alias sets the same target and is not in the help") {
   REQUIRE(targets.flags.help().find("hots") == std::string::npos);
 }
 
+TEST_CASE("a flag that means nothing is taken with its value, and never shown") {
+  Targets targets;
+  targets.flags.ignored("portt");
+  const auto rest = targets.parse({"-portt", "x", "a", "--portt=y"});
+  REQUIRE(rest);
+  REQUIRE(rest->plain == std::vector<std::string>{"a"});
+  REQUIRE(targets.flags.given("portt"));
+  REQUIRE(targets.port == 32000);
+  REQUIRE(targets.flags.help().find("portt") == std::string::npos);
+  REQUIRE(targets.error({"-porttt", "1"}) == "unknown flag -porttt; did you mean -port?");
+  REQUIRE(targets.error({"-portt"}) == "flag -portt needs a value: -portt TEXT");
+}
+
 TEST_CASE("help is reported and ends the parsing") {
   for (const char* spelling : {"-h", "-help", "--help", "--h"}) {
     Targets targets;
