@@ -125,6 +125,8 @@ std::string common_name(X509* certificate) {
   return name;
 }
 
+void free_text(char* text) { OPENSSL_free(text); }
+
 int on_verified(int good, X509_STORE_CTX* store) {
   if (good == 1) return 1;
   auto* session =
@@ -138,6 +140,13 @@ int on_verified(int good, X509_STORE_CTX* store) {
       const char* wanted = X509_VERIFY_PARAM_get0_host(SSL_get0_param(session), 0);
       why += " does not bear the name \"" + std::string(wanted != nullptr ? wanted : "") +
              "\" (-serverName)";
+      break;
+    }
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: {
+      const std::unique_ptr<char, decltype(&free_text)> wanted(
+          X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(session)), free_text);
+      why += " does not bear the address " + std::string(wanted != nullptr ? wanted.get() : "") +
+             " (-serverName)";
       break;
     }
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -170,6 +179,12 @@ struct Tls::Loaded {
 
 namespace {
 
+bool is_address(const std::string& name) {
+  const std::unique_ptr<ASN1_OCTET_STRING, decltype(&ASN1_OCTET_STRING_free)> address(
+      a2i_IPADDRESS(name.c_str()), ASN1_OCTET_STRING_free);
+  return address != nullptr;
+}
+
 struct Parsed {
   std::vector<Certificate> chain;  // this node's first
   Key key;
@@ -199,7 +214,12 @@ Result<Context> make_context(const SSL_METHOD* method, const Parsed& parsed,
   // Both ends are nodes, so both names are checked, the dialler's as well.
   X509_VERIFY_PARAM* checks = SSL_CTX_get0_param(raw);
   X509_VERIFY_PARAM_set_hostflags(checks, X509_CHECK_FLAG_NO_WILDCARDS);
-  good = good && X509_VERIFY_PARAM_set1_host(checks, server_name.data(), server_name.size()) == 1;
+  good = good &&
+         (is_address(server_name)
+              ? X509_VERIFY_PARAM_set1_ip_asc(checks, server_name.c_str())
+              : X509_VERIFY_PARAM_set1_host(checks, server_name.data(), server_name.size())) == 1;
+  // What is in -ca is trusted, be it a root or what one has signed: as gRPC's port and Go have it.
+  X509_VERIFY_PARAM_set_flags(checks, X509_V_FLAG_PARTIAL_CHAIN);
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verified);
   if (!good) return fail(Errc::invalid_argument, "TLS: " + reason());
   return context;
@@ -286,8 +306,10 @@ Status Tls::reload() {
   if (!acceptor) return fail(acceptor.error().code, acceptor.error().text);
   fresh->dialler = std::move(*dialler);
   fresh->acceptor = std::move(*acceptor);
-  fresh->bears_server_name = X509_check_host(own, server_name_.data(), server_name_.size(),
-                                             X509_CHECK_FLAG_NO_WILDCARDS, nullptr) == 1;
+  fresh->bears_server_name =
+      (is_address(server_name_) ? X509_check_ip_asc(own, server_name_.c_str(), 0)
+                                : X509_check_host(own, server_name_.data(), server_name_.size(),
+                                                  X509_CHECK_FLAG_NO_WILDCARDS, nullptr)) == 1;
   loaded_ = std::move(fresh);
   return Unit{};
 }

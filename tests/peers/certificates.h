@@ -47,6 +47,7 @@ struct CertificatePlan {
   std::string alternative_names;  // "DNS:Iris,IP:127.0.0.1"; empty: none
   long from_s = -60;
   long until_s = 3600;
+  bool authority = false;  // may sign others
 };
 
 struct Issued {
@@ -95,7 +96,8 @@ inline Issued issue(const CertificatePlan& plan, const Issued* issuer) {
     REQUIRE(extension != nullptr);
     REQUIRE(X509_add_ext(certificate, extension.get(), -1) == 1);
   };
-  extend(NID_basic_constraints, issuer == nullptr ? "critical,CA:TRUE" : "CA:FALSE");
+  const bool signs = issuer == nullptr || plan.authority;
+  extend(NID_basic_constraints, signs ? "critical,CA:TRUE" : "CA:FALSE");
   if (!plan.alternative_names.empty()) extend(NID_subject_alt_name, plan.alternative_names);
   REQUIRE(X509_sign(certificate, signer.key.get(), EVP_sha256()) > 0);
   return made;

@@ -168,6 +168,42 @@ TEST_CASE("nodes with the name in SAN or CN connect") {
   CHECK(Attempt(by_cn.get(), by_san.get()).connected);
 }
 
+TEST_CASE("-ca may hold a CA that another one has signed, without that other") {
+  const Authority root;
+  const Issued middle = issue({.common_name = "Middle CA", .authority = true}, &root.self());
+  const Folder folder;
+  const auto node = [&](const char* name) {
+    const Issued own = issue({.alternative_names = "DNS:Iris"}, &middle);
+    auto tls = Tls::load(write_files(folder, name, own, middle), "Iris");
+    REQUIRE(tls);
+    return std::move(*tls);
+  };
+  const auto one = node("one");
+  CHECK(Attempt(one.get(), node("two").get()).connected);
+  const Attempt by_root(root.node().get(), one.get());  // signed by whom -ca does not hold
+  CHECK_FALSE(by_root.connected);
+  CHECK(by_root.says("is not signed by a CA of -ca"));
+}
+
+TEST_CASE("-serverName may be an address") {
+  const Authority authority;
+  const Folder folder;
+  const auto node = [&](const char* name, const char* names) {
+    const Issued own = issue({.alternative_names = names}, &authority.self());
+    auto tls = Tls::load(write_files(folder, name, own, authority.self()), "192.0.2.1");
+    REQUIRE(tls);
+    return std::move(*tls);
+  };
+  const auto right = node("right", "IP:192.0.2.1");
+  const auto wrong = node("wrong", "IP:192.0.2.2,DNS:192.0.2.1");
+  CHECK(right->bears_server_name());
+  CHECK_FALSE(wrong->bears_server_name());
+  CHECK(Attempt(right.get(), node("other", "IP:192.0.2.1").get()).connected);
+  const Attempt attempt(wrong.get(), right.get());
+  CHECK_FALSE(attempt.connected);
+  CHECK(attempt.says("does not bear the address 192.0.2.1 (-serverName)"));
+}
+
 TEST_CASE("a client's certificate of the same CA opens no raft port (hazard 109)") {
   const Authority authority;
   const auto node = authority.node();
