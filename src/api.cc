@@ -6,21 +6,17 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <mutex>
 #include <thread>
 
 #include "proto/health.pb.h"
 #include "src/address.h"
 #include "src/api_state.h"
+#include "src/bind_check.h"
 #include "src/log.h"
 
 namespace iris {
@@ -61,38 +57,6 @@ void set_up_grpc_once() {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
-}
-
-// gRPC only says that it could not listen; a socket says why.
-Status check_can_bind(const std::string& host, std::uint16_t port) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
-                                  std::to_string(port).c_str(), &hints, &found);
-  if (error != 0) {
-    return fail(Errc::io, "cannot listen on host " + host + ": " + ::gai_strerror(error));
-  }
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, ::freeaddrinfo);
-  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-    const int socket = ::socket(address->ai_family, address->ai_socktype, address->ai_protocol);
-    if (socket < 0) continue;  // this host does not speak that family
-    const int on = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (address->ai_family == AF_INET6) {
-      ::setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    }
-    const bool bound = ::bind(socket, address->ai_addr, address->ai_addrlen) == 0;
-    const int why = errno;
-    ::close(socket);
-    if (bound) continue;
-    return fail(Errc::io, "cannot listen on port " + std::to_string(port) +
-                              (host.empty() ? "" : " of " + host) + " (flag -port): " +
-                              (why == EADDRINUSE ? "another process has it" : std::strerror(why)));
-  }
-  return Unit{};
 }
 
 }  // namespace
@@ -182,7 +146,7 @@ struct Api::State : ApiContext {
     sweep.expires_after(std::chrono::milliseconds(options.list_stall_ms));
     sweep.async_wait([this](const asio::error_code& error) {
       if (error || gate.is_shut()) return;
-      for (Stallable* list : lists) list->check_progress();
+      for (Stallable* answer : stallable) answer->check_progress();
       sweep_lists();
     });
   }
@@ -253,7 +217,7 @@ void Api::set_serving(bool serving) {
   health->SetServingStatus("", serving);
 }
 
-std::size_t Api::open_lists() const { return state_->lists.size(); }
+std::size_t Api::open_answers() const { return state_->stallable.size(); }
 
 void Api::stop(std::uint32_t drain_ms, std::function<void()> done) {
   State& api = *state_;

@@ -52,8 +52,9 @@ class Api {
   [[nodiscard]] std::uint16_t port() const;
   // What health answers, for "" and for iris.pb.Iris.
   void set_serving(bool serving);
-  // GetSources and GetKeys under way; each holds a state of the data.
-  [[nodiscard]] std::size_t open_lists() const;
+  // Lists and backups under way, each of which holds a state of the data, and streams that are to
+  // end once their client has taken what was written.
+  [[nodiscard]] std::size_t open_answers() const;
   // Takes no more calls, lets open ones be answered for at most drain_ms, then breaks them off.
   // `done`, posted, when all is at rest. The node must answer all it was asked (Node::stop()).
   void stop(std::uint32_t drain_ms, std::function<void()> done);

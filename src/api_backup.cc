@@ -34,7 +34,7 @@ class Backup final : public StreamHandler<pb::SnapshotRequest, pb::SnapshotChunk
   using Call = StreamCall<pb::SnapshotRequest, pb::SnapshotChunk>;
 
   Backup(ApiContext& api, Call& call) : api_(api), call_(call) {
-    api_.lists.insert(this);
+    api_.stallable.insert(this);
     waiting_ = true;
     api_.node.read(Consistency::linearizable, 0, call_.remaining_ms(), [this](const Status& ready) {
       waiting_ = false;
@@ -44,7 +44,7 @@ class Backup final : public StreamHandler<pb::SnapshotRequest, pb::SnapshotChunk
       read_chunk();
     });
   }
-  ~Backup() override { api_.lists.erase(this); }
+  ~Backup() override { api_.stallable.erase(this); }
 
  private:
   void read_chunk() {

@@ -57,9 +57,10 @@ Errc code_of(StreamEnd end) {
   CHECK(false);
 }
 
-class ListenStream final : public RawStream, private UpdateStream {
+class ListenStream final : public RawStream, private UpdateStream, private Stallable {
  public:
   ListenStream(ApiContext& api, RawCall& call) : api_(api), call_(call) { begin(); }
+  ~ListenStream() override { api_.stallable.erase(this); }
 
  private:
   void begin() {
@@ -79,7 +80,13 @@ class ListenStream final : public RawStream, private UpdateStream {
   void close(StreamEnd end, const std::string& text) override {
     id_.reset();
     end_ = Error{code_of(end), text};
-    if (!call_.writing()) refuse(api_, call_, *end_);
+    if (!call_.writing()) return refuse(api_, call_, *end_);
+    api_.stallable.insert(this);  // nobody counts it any more: it must not wait for ever
+  }
+
+  // A client that has not even taken what was written before the end is not told it.
+  void check_progress() override {
+    if (std::exchange(looked_at_, true) && call_.writing()) call_.cancel();
   }
 
   void written(bool ok) override {
@@ -98,6 +105,7 @@ class ListenStream final : public RawStream, private UpdateStream {
   RawCall& call_;
   std::optional<ListenerId> id_;  // open at Listeners
   std::optional<Error> end_;      // closed by Listeners, while a write is under way
+  bool looked_at_ = false;        // since then
 };
 
 }  // namespace

@@ -87,10 +87,10 @@ class List final : public StreamHandler<Request, Row>, private Stallable {
   using Call = StreamCall<Request, Row>;
 
   List(ApiContext& api, Call& call) : api_(api), call_(call) {
-    api_.lists.insert(this);
+    api_.stallable.insert(this);
     begin();
   }
-  ~List() override { api_.lists.erase(this); }
+  ~List() override { api_.stallable.erase(this); }
 
  private:
   void begin() {

@@ -19,7 +19,7 @@
 
 namespace iris {
 
-// Lists that are being written, to find those whose client does not read.
+// Answers that are being written, to find those whose client does not read.
 class Stallable {
  public:
   // Breaks itself off where nothing moved since the last time.
@@ -64,7 +64,7 @@ struct ApiContext {
   pb::Maintenance::AsyncService maintenance;
   std::unique_ptr<CompletionThread> completions;
   std::vector<std::unique_ptr<Method>> methods;
-  std::unordered_set<Stallable*> lists;
+  std::unordered_set<Stallable*> stallable;  // lists, backups, and streams that are to end
 };
 
 // `ask` is AsyncService::RequestName; `handle(context, call)` must finish() the call.

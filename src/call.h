@@ -71,7 +71,7 @@ class CallGate {
 };
 
 // How many calls of a method wait at gRPC for clients (measured: 200 for the busy ones), and how
-// many clients may be inside; more wait at gRPC, which stops reading from them.
+// many clients may be inside; more wait at gRPC until one leaves or their time is over.
 struct CallLimits {
   std::size_t ahead = 16;
   std::size_t open_max = 1'000;

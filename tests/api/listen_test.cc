@@ -314,6 +314,33 @@ TEST_CASE("a stream that nobody reads is broken off by a stop") {
   REQUIRE(std::chrono::steady_clock::now() - begin < 5s);
 }
 
+TEST_CASE("a stream that was taken over and that nobody reads is broken off in time") {
+  TestServerOptions options;
+  options.api.list_stall_ms = 1'000;
+  TestServer server(options);
+  subscribe(server, "S", "s");
+  Listening first(server, "S");
+  set(server, "s", "k", "first");
+  REQUIRE(first.next().value() == "first");
+  const std::string big(2u << 20, 'x');
+  for (int i = 0; i < 10; ++i) set(server, "s", "k", big);  // more than a client's window
+  Listening second(server, "S");
+  const auto await_open = [&](std::size_t count) {
+    const auto give_up = std::chrono::steady_clock::now() + 20s;
+    while (server.on_loop([&] { return server.api().open_answers(); }) != count) {
+      REQUIRE(std::chrono::steady_clock::now() < give_up);
+      std::this_thread::yield();
+    }
+  };
+  await_open(1);
+  set(server, "s", "k", "last");
+  while (second.next().value() != "last") continue;
+  await_open(0);
+  pb::Update update;
+  while (first.reader->Read(&update)) continue;
+  REQUIRE_FALSE(first.reader->Finish().ok());
+}
+
 TEST_CASE("rows share packets, but none is held back for long") {
   RowPacking packing;
   CHECK_FALSE(packing.may_wait(true));  // the first never

@@ -252,7 +252,7 @@ TEST_CASE("without a leader a list is UNAVAILABLE, and a stale one is served") {
 
 // Lists that are open at the server; the client's own view tells nothing of that.
 std::size_t open_lists(TestServer& server) {
-  return server.on_loop([&] { return server.api().open_lists(); });
+  return server.on_loop([&] { return server.api().open_answers(); });
 }
 
 void await_no_lists(TestServer& server) {
