@@ -63,7 +63,14 @@ Result<std::string> parse_host(std::string_view text) {
   return std::string(text);
 }
 
-bool is_wildcard(std::string_view host) { return host == "0.0.0.0" || host == "::"; }
+bool is_wildcard(std::string_view host) {
+  const std::string text(host);
+  in_addr v4{};
+  in6_addr v6{};
+  // inet_aton() reads what resolvers read: "0" too.
+  if (::inet_aton(text.c_str(), &v4) != 0) return v4.s_addr == INADDR_ANY;
+  return ::inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
 
 Result<Address> parse_address(std::string_view text) {
   const Parts parts = split(text);

@@ -42,17 +42,13 @@ class Socket {
   int descriptor_;
 };
 
-// The numeric host a socket is bound to.
+// The host a socket is bound to.
 std::optional<std::string> local_host(int descriptor) {
   sockaddr_storage bound{};
   socklen_t length = sizeof bound;
-  std::array<char, NI_MAXHOST> host{};
   auto* address = reinterpret_cast<sockaddr*>(&bound);
-  if (::getsockname(descriptor, address, &length) != 0 ||
-      ::getnameinfo(address, length, host.data(), host.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
-    return std::nullopt;
-  }
-  return std::string(host.data());
+  if (::getsockname(descriptor, address, &length) != 0) return std::nullopt;
+  return dialled_host(address, length);
 }
 
 std::string own_host(const OwnAddressHints& hints) {
@@ -72,6 +68,27 @@ std::string own_host(const OwnAddressHints& hints) {
 
 }  // namespace
 
+std::optional<std::string> dialled_host(const sockaddr* address, socklen_t length) {
+  std::array<char, NI_MAXHOST> host{};
+  if (::getnameinfo(address, length, host.data(), host.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
+    return std::nullopt;
+  }
+  const std::string text(host.data());
+  if (!is_host(text)) return std::nullopt;
+  return text;
+}
+
+std::vector<std::string> ipv4_addresses(const std::string& name) {
+  std::vector<std::string> hosts;
+  const auto addresses = resolve(name, 0, 0);
+  if (!addresses) return hosts;
+  for (const addrinfo* each = addresses->get(); each != nullptr; each = each->ai_next) {
+    if (each->ai_family != AF_INET) continue;
+    if (auto host = dialled_host(each->ai_addr, each->ai_addrlen)) hosts.push_back(*host);
+  }
+  return hosts;
+}
+
 Result<std::string> source_address(const Address& target) {
   const auto addresses = resolve(target.host, target.port, 0);
   if (!addresses) return fail(addresses.error().code, addresses.error().text);
@@ -79,11 +96,14 @@ Result<std::string> source_address(const Address& target) {
   for (const addrinfo* each = addresses->get(); each != nullptr; each = each->ai_next) {
     const Socket socket(*each);
     // Of a datagram socket this sends nothing: it only chooses the way.
-    if (socket.descriptor() >= 0 &&
-        ::connect(socket.descriptor(), each->ai_addr, each->ai_addrlen) == 0) {
-      if (auto host = local_host(socket.descriptor())) return *host;
+    if (socket.descriptor() < 0 ||
+        ::connect(socket.descriptor(), each->ai_addr, each->ai_addrlen) != 0) {
+      why = std::strerror(errno);
+    } else if (auto host = local_host(socket.descriptor())) {
+      return *host;
+    } else {
+      why = "no address that others could dial";
     }
-    why = std::strerror(errno);
   }
   return fail(Errc::io, "no way to " + target.host + ": " + why);
 }
