@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 
 #include "src/address.h"
@@ -43,6 +45,14 @@ int failed(const Error& error) {
 int usage(const std::string& text) {
   std::fprintf(stderr, "iris: %s\n", text.c_str());
   return exit_usage;
+}
+
+// What is on stdout has got out. False: `otherwise` it did not, which is said.
+bool finish(const std::string& otherwise) {
+  errno = EIO;  // of an earlier write nobody knows it any more
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+  std::fprintf(stderr, "iris: %s: %s\n", otherwise.c_str(), std::strerror(errno));
+  return false;
 }
 
 void print_new_cluster(const char* what, const Offline& asked, const store::NewCluster& made) {
@@ -96,7 +106,7 @@ bool confirmed(const Offline& asked) {
       "is\n"
       "lost, and none of them may ever run again on its old folder. Go on? (yes/no) ",
       asked.raft_dir.c_str());
-  std::fflush(stdout);
+  if (!finish("cannot ask")) return false;
   std::string answer;
   std::getline(std::cin, answer);
   return answer == "yes";
@@ -147,7 +157,7 @@ int run_offline(std::span<const std::string> words) {
     const std::string of_flags = flags.help();
     std::printf("usage: iris %s %s\n\n%s\n%s%s", command.name, command.arguments, command.summary,
                 of_flags.empty() ? "" : "\n", of_flags.c_str());
-    return 0;
+    return finish("cannot write the output") ? 0 : 1;
   }
   const std::size_t files = command.takes_file ? 1 : 0;
   if (line->plain.size() < files) {
@@ -158,7 +168,9 @@ int run_offline(std::span<const std::string> words) {
     return usage("unexpected argument \"" + line->plain[files] + "\" (iris " + command.name +
                  " -h tells more)");
   }
-  return command.run(asked, files == 1 ? line->plain[0] : "");
+  const int code = command.run(asked, files == 1 ? line->plain[0] : "");
+  if (code != 0) return code;
+  return finish(std::string(command.name) + " is done, but its output cannot be written") ? 0 : 1;
 }
 
 }  // namespace iris
