@@ -126,6 +126,15 @@ TEST_CASE("the flags of iris-bench mean what they say") {
   CHECK(contains(parse_options(Words{"-h"})->help, "-inflight"));
 }
 
+TEST_CASE("a proxy for the web is not one for nodes") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  const Ended ended = run({IRIS_BENCH, "set", "-insecure", "-addr", node.address(), "-conns", "1",
+                           "-ops", "10", "-warmup", "0s"},
+                          {.environment = {{"http_proxy", "http://" + dead_address()}}});
+  INFO(ended.err);
+  CHECK(ended.code == 0);
+}
+
 TEST_CASE("bad flags of iris-bench get one sentence that names them") {
   const std::pair<Words, std::string> bad[] = {
       {{"gett"}, "unknown mode \"gett\""},

@@ -291,6 +291,17 @@ TEST_CASE("addresses come from flags, the environment, Stela, or the default") {
   if (gone.code != 0 && gone.code != 1) CHECK(contains(gone.err, "Stela at "));
 }
 
+TEST_CASE("a proxy for the web is not one for nodes") {
+  const Fixture at;
+  at.cluster->set("s", "k", "v");
+  const std::string proxy = "http://" + dead_address();
+  const Ended ended = at.cli(
+      {"get", "s", "k", "-timeout", "1s"},
+      {.environment = {{"http_proxy", proxy}, {"https_proxy", proxy}, {"grpc_proxy", proxy}}});
+  CHECK(ended.out == "v");
+  CHECK(ended.err.empty());
+}
+
 TEST_CASE("status tells how a node is, in words and in json") {
   Fixture at;
   auto& status = at.cluster->status;

@@ -239,6 +239,16 @@ TEST_CASE("a write that is not answered in time is unknown") {
   CHECK(node.calls("SetValue") == 1);
 }
 
+TEST_CASE("a proxy for the web is not one for nodes") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  for (const char* name : {"no_grpc_proxy", "no_proxy"}) ::unsetenv(name);
+  ::setenv("http_proxy", ("http://" + dead_address()).c_str(), 1);
+  Client client = make_client({node.address()}, 1s);
+  const auto written = client.set("s", "k", "v");
+  ::unsetenv("http_proxy");
+  CHECK(written);
+}
+
 TEST_CASE("a read is repeated on another node whatever happened to it") {
   const auto cluster = std::make_shared<FakeCluster>();
   FakeIris first(cluster);
