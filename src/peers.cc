@@ -219,7 +219,9 @@ std::error_code Peers::State::open(const tcp::endpoint& endpoint) {
   static_cast<void>(acceptor.open(endpoint.protocol(), error));
   if (!error) static_cast<void>(acceptor.set_option(tcp::acceptor::reuse_address(true), error));
   if (!error && endpoint.protocol() == tcp::v6()) {
-    static_cast<void>(acceptor.set_option(asio::ip::v6_only(!options.listen.empty()), error));
+    // Every interface is every interface of IPv4 too, as it is for gRPC.
+    static_cast<void>(
+        acceptor.set_option(asio::ip::v6_only(!endpoint.address().is_unspecified()), error));
   }
   if (!error) static_cast<void>(acceptor.bind(endpoint, error));
   if (!error) static_cast<void>(acceptor.listen(tcp::acceptor::max_listen_connections, error));

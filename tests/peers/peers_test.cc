@@ -287,10 +287,12 @@ TEST_CASE("a raft port that is taken is named") {
       "the raft port 192.0.2.1:0 (-port + 1) cannot be opened: "));
 }
 
-TEST_CASE("an empty -listen takes IPv4 as well") {
+TEST_CASE("a -listen of every interface takes IPv4 as well") {
+  const char* host = GENERATE("", "::", "::0");
+  CAPTURE(host);
   Loop loop;
   PeersOptions options = quick_options(1);
-  options.listen = "";
+  options.listen = host;
   TestNode a(loop, options);
   RawSocket client(loop, framed(wire::write(hello_of(2))), a.peers.port());
   REQUIRE(loop.until([&] { return client.welcome().has_value(); }));
