@@ -294,8 +294,9 @@ Result<std::vector<client::KeyRow>> Client::keys(const std::string& source,
   return rows;
 }
 
-// --- Sessions. To subscribe twice, or to leave a session unused, has no effect: these are repeated
-// like reads.
+// --- Sessions. To leave one unused has no effect: Connect is repeated like a read. What is said of
+// a subscription is not, for the attempt nobody answered may be carried out after what the caller
+// says next, and undo it.
 
 Result<std::string> Client::connect(const client::CallOptions& options) {
   pb::ConnectResponse response;
@@ -314,7 +315,7 @@ Result<client::Done> Client::subscribe(const std::string& session, const client:
   const auto attempt = [&](Node& node, grpc::ClientContext& context) {
     return client::send_subscribe(node, context, session, topic);
   };
-  if (auto error = client::call(*state_->pool, state_->read(options.timeout), attempt)) {
+  if (auto error = client::call(*state_->pool, state_->write(options.timeout), attempt)) {
     return *error;
   }
   return client::Done{};
@@ -325,7 +326,7 @@ Result<client::Done> Client::unsubscribe(const std::string& session, const clien
   if (auto bad = objection(
           {{"session", session}, {"source", topic.source}, {"key", topic.key.value_or("")}}))
     return *bad;
-  const CallPlan plan = state_->read(options.timeout);
+  const CallPlan plan = state_->write(options.timeout);
   std::optional<Error> error;
   if (topic.key) {
     pb::UnsubscribeKeyRequest request;

@@ -280,7 +280,9 @@ class Client {
                                                    const client::ListOptions& options = {});
 
   // --- Sessions and listening. listen() makes session and subscriptions itself; connect() and
-  // subscribe() are for those who want them by hand.
+  // subscribe() are for those who want them by hand. To subscribe and to unsubscribe are writes:
+  // see not_done and unknown. To say it again is right where the outcome is unknown and nothing
+  // else was said of the topic since.
   client::Result<std::string> connect(const client::CallOptions& options = {});
   client::Result<client::Done> subscribe(const std::string& session, const client::Topic& topic,
                                          const client::CallOptions& options = {});

@@ -226,7 +226,9 @@ Result<Done> Listener::State::serve() {
   return served;
 }
 
-// Session and subscriptions. The state of a session is the cluster's: any node will do.
+// Session and subscriptions. The state of a session is the cluster's: any node will do. Subscribe
+// is repeated whatever became of it: a listener never unsubscribes, so one that comes late undoes
+// nothing.
 Result<Done> Listener::State::prepare() {
   const CallPlan plan{Repeat::always, prepare_timeout, nullptr, &abort_};
   if (session_.empty()) {

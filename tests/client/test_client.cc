@@ -239,6 +239,41 @@ TEST_CASE("a write that is not answered in time is unknown") {
   CHECK(node.calls("SetValue") == 1);
 }
 
+TEST_CASE("what is said of a subscription is never repeated where its outcome is unknown") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris first(cluster);
+  FakeIris second(cluster);
+  Client client = make_client({first.address(), second.address()});
+  const std::vector<std::pair<std::string, iris::client::Topic>> calls = {
+      {"Subscribe", {"s", std::nullopt}},
+      {"SubscribeKey", {"s", "k"}},
+      {"Unsubscribe", {"s", std::nullopt}},
+      {"UnsubscribeKey", {"s", "k"}}};
+  for (const auto& [method, topic] : calls) {
+    INFO(method);
+    const auto call = [&, &name = method, &of = topic] {
+      return name.starts_with("Sub") ? client.subscribe("S", of) : client.unsubscribe("S", of);
+    };
+    // It may be done, or be done yet: after what the caller says next, which it would undo.
+    first.after = second.after = always(
+        method, [](auto&) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed"); });
+    const auto lost = call();
+    REQUIRE_FALSE(lost);
+    CHECK(lost.error().code == Code::unknown);
+    CHECK(first.calls(method) + second.calls(method) == 1);
+    // What was not done is tried again.
+    first.after = second.after = nullptr;
+    first.before = second.before =
+        [&, refusals = 1](std::string_view called,
+                          grpc::ServerContext& context) mutable -> std::optional<grpc::Status> {
+      if (called != method || refusals-- <= 0) return std::nullopt;
+      return FakeIris::not_done(context, "no leader is known");
+    };
+    CHECK(call());
+    first.before = second.before = nullptr;
+  }
+}
+
 TEST_CASE("a proxy for the web is not one for nodes") {
   FakeIris node(std::make_shared<FakeCluster>());
   for (const char* name : {"no_grpc_proxy", "no_proxy"}) ::unsetenv(name);
