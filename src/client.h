@@ -238,7 +238,8 @@ class Listener {
   // Stops, and waits for the callback that runs. Not from within a callback.
   ~Listener();
 
-  // No callback begins after the one that runs. Any thread, callbacks too.
+  // Returns at once. The callback that runs, or is just about to, is the last: wait() and the
+  // destructor wait for it. Any thread, callbacks too.
   void stop();
   // How far the callbacks got; what to give as `after` to go on later. Any thread.
   [[nodiscard]] Position position() const;

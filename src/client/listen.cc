@@ -264,7 +264,7 @@ Result<Done> Listener::State::read_stream(Node& node) {
   while (going.value_or(false) && !stopped()) {
     stream.read(wire);
     going = stream.await(silent_max);
-    if (!going.value_or(false)) break;
+    if (!going.value_or(false) || stopped()) break;
     if (!std::exchange(connected, true)) {
       pool_->answered(node);
       fruitless_ = 0;
@@ -290,7 +290,7 @@ Result<Done> Listener::State::read_stream(Node& node) {
 }
 
 void Listener::State::deliver(Update update) {
-  if (!cursor_.take(update)) return;
+  if (stopped() || !cursor_.take(update)) return;
   handlers_.on_update(update);
   const std::lock_guard lock(mutex_);
   position_ = cursor_.position();

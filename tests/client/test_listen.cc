@@ -1,7 +1,9 @@
 // Listeners against fake nodes: a stream that goes on, on whatever node, without gap or duplicate.
+// Long file: one test a way in which a stream may break, all against the same fakes.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -374,6 +376,32 @@ TEST_CASE("a listener may be stopped from its own callback, and calls back no mo
   for (int i = 0; i < 20; ++i) cluster->set("s", "a", "1");
   REQUIRE(listener->wait(10s));
   CHECK(puts == 1);
+}
+
+TEST_CASE("a listener that is stopped by one callback makes no other") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  cluster->set("s", "a", "1");
+  Client client = make_client({node.address()});
+  std::mutex mutex;
+  Listener* self = nullptr;
+  std::atomic<int> updates = 0;
+  const auto stop = [&] {
+    const std::lock_guard lock(mutex);
+    self->stop();
+  };
+  std::optional<iris::client::Result<Listener>> listener;
+  {
+    const std::lock_guard lock(mutex);
+    listener.emplace(client.listen({.topics = {{"s", std::nullopt}}, .send_initial = true},
+                                   {.on_update = [&](const Update&) { ++updates; },
+                                    .on_connected = [&](const std::string&) { stop(); }}));
+    REQUIRE(*listener);
+    self = &**listener;
+  }
+  REQUIRE((*listener)->wait(10s));
+  CHECK(updates == 0);
+  CHECK((*listener)->position() == Position{});
 }
 
 TEST_CASE("what a listener cannot be told is refused at once") {
