@@ -48,9 +48,7 @@ void Node::bootstrap() {
 }
 
 bool Node::initialized() const { return state_->peers.initialized(); }
-bool Node::admitted() const {
-  return state_->host.core.has_value() && !state_->host.core->members().voters.empty();
-}
+bool Node::admitted() const { return state_->peers.admitted(); }
 
 void Node::tick() {
   NodeHost& host = state_->host;
@@ -83,7 +81,12 @@ void Node::receive(PeerMessage message) {
     State& state;
     raft::NodeId from;
     void operator()(raft::Message&& body) const {
-      if (body.from == from) state.host.core->step(std::move(body));
+      if (body.from != from) return;
+      if (std::holds_alternative<raft::Dismissed>(body.body) && !state.peers.admitted()) {
+        state.peers.disowned(from);
+      } else {
+        state.host.core->step(std::move(body));
+      }
     }
     void operator()(ForwardRequest&& body) const { state.writes.asked(from, std::move(body)); }
     void operator()(ForwardReply&& body) const { state.writes.answered(from, std::move(body)); }

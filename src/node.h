@@ -91,9 +91,9 @@ class Node {
   void bootstrap();
   // Belongs to a cluster (has a configuration, or was adopted by one).
   [[nodiscard]] bool initialized() const;
-  // Has a configuration: bootstrapped, or its leader has begun to send it the log. A node that was
-  // adopted and never got that far may be unknown to all (the entry that admitted it was lost with
-  // its leader): it must ask to join again.
+  // A committed configuration contains this node, or did. Until then all others may know nothing of
+  // it (the entry that admitted it was lost with its leader): it must go on asking to join, and
+  // does not end if it is told that it is no member.
   [[nodiscard]] bool admitted() const;
 
   void tick();

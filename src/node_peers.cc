@@ -19,12 +19,45 @@ constexpr std::uint64_t silent_elections = 2;
 // --- Belonging.
 
 void PeerBook::start() {
+  recall();
   // A crash between the first entry and the cluster's id: nobody else knows of that cluster yet.
   if (host_.cluster.value == 0 && !host_.core->members().voters.empty()) {
     bootstrapping_ = true;
     durable();
   }
   update();
+}
+
+// Also of a configuration that is not applied here: a leader changes none but a committed one
+// (thesis 4.1), so whichever has a successor in the log is committed.
+void PeerBook::recall() {
+  const raft::Recovered& recovered = host_.store.recovered().raft;
+  has_whole_log_ = recovered.floor.last.index == raft::Index{};
+  const raft::Members* before = nullptr;
+  for (const raft::EntryPtr& entry : recovered.entries) {
+    const auto* members = std::get_if<raft::Members>(&entry->payload);
+    if (members == nullptr) continue;
+    if (before != nullptr && raft::is_member(*before, host_.self)) was_member_ = true;
+    before = members;
+  }
+}
+
+bool PeerBook::admitted() const {
+  if (!host_.core) return false;
+  const raft::CoreStatus status = host_.core->status();
+  // A voter founded the cluster, or was a learner that was committed.
+  if (was_member_ || status.was_member || raft::is_voter(status.members, host_.self)) return true;
+  // A log that was trimmed and does without it may have forgotten that it was removed.
+  return !has_whole_log_ && !raft::is_learner(status.members, host_.self);
+}
+
+// Nothing that is committed knows this node, so there is nothing to be removed from: it stays, and
+// whoever was told whom to join asks again.
+void PeerBook::disowned(raft::NodeId by) {
+  const raft::Index index = host_.core->status().members_index;
+  if (std::exchange(disowned_, index) == index) return;
+  log(LogLevel::warn, "a member does not know this node: the entry that admitted it may be lost",
+      {{"member", hex_id(by.value)}});
 }
 
 bool PeerBook::initialized() const {

@@ -2,7 +2,8 @@
 // list of peers: the members, those who were members a moment ago (they must hear of it), and those
 // who said who they are and need an answer.
 // Loop thread. A node of no cluster joins the one that sends it Raft messages: nobody does that
-// before a leader has admitted it under its id. It takes part once that is on disk, not before.
+// before a leader has admitted it under its id. It takes part once that is on disk, not before. It
+// is admitted only once that entry is committed: till then it may be lost with its leader.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,9 @@ class PeerBook {
   // REQUIRES: of no cluster, and not about to be of one.
   void bootstrap();
   [[nodiscard]] bool initialized() const;
+  [[nodiscard]] bool admitted() const;
+  // A member says that this node is none, which was never admitted.
+  void disowned(raft::NodeId by);
 
   Status greet(const PeerIdentity& peer);
   // A Raft message from `peer` while this node takes no part.
@@ -49,6 +53,7 @@ class PeerBook {
     std::uint64_t heard = 0;
   };
 
+  void recall();
   void adopt(raft::ClusterId cluster);
   void update();
   [[nodiscard]] const Acquaintance* said(raft::NodeId id) const;
@@ -58,8 +63,11 @@ class PeerBook {
   [[nodiscard]] bool is_member(raft::NodeId id) const;
 
   NodeHost& host_;
-  raft::ClusterId adopting_;    // 0: nothing under way
-  bool bootstrapping_ = false;  // the first entry is being written
+  raft::ClusterId adopting_;             // 0: nothing under way
+  bool bootstrapping_ = false;           // the first entry is being written
+  bool was_member_ = false;              // as the log at the start proves, applied or not
+  bool has_whole_log_ = false;           // it began with the very first entry
+  std::optional<raft::Index> disowned_;  // the configuration it was said of
   std::map<raft::NodeId, Acquaintance> greeted_;
   std::map<raft::NodeId, Acquaintance> former_;  // members that are none any more
   std::vector<raft::Member> members_;            // at the last update

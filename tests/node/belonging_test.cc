@@ -66,6 +66,129 @@ TEST_CASE("being probed makes nobody a member; being sent Raft messages does, du
   CHECK(cluster.node(2).status().cluster == id);
 }
 
+template <class Body>
+const Body* raft_body(const Packet& packet) {
+  const auto* message = std::get_if<raft::Message>(&packet.body);
+  return message != nullptr ? std::get_if<Body>(&message->body) : nullptr;
+}
+
+// Node 1 leads, is cut off from the other voters, and admits node 4: in vain.
+struct AdmittedInVain {
+  Cluster cluster;
+  std::size_t dismissals = 0;
+
+  explicit AdmittedInVain(bool with_its_entry, NodeOptions options = Cluster::small())
+      : cluster(std::move(options)) {
+    cluster.form(3);
+    cluster.add(4);
+    cluster.isolate(1);
+    cluster.heal();
+    for (std::uint64_t id : {2, 3}) {
+      cluster.cut(1, id);
+      cluster.cut(id, 1);
+    }
+    const raft::Index last = cluster.node(1).core().status().last;
+    cluster.keep = [=](const Packet& packet) {
+      const auto* append = raft_body<raft::AppendRequest>(packet);
+      return !with_its_entry && append != nullptr && !append->entries.empty() &&
+             append->entries.back()->id.index > last;
+    };
+    AdminRequest join;
+    join.kind = AdminRequest::Kind::join;
+    join.address = "host-4:1";
+    cluster.admin(1, join, 100);  // over before node 1 knows of the next leader
+    const raft::Index wanted = with_its_entry ? last.next() : last;
+    REQUIRE(cluster.until([&] { return cluster.node(4).core().status().stable == wanted; }, 10));
+    CHECK_FALSE(cluster.node(4).admitted());
+    cluster.kept.clear();
+    cluster.keep = [this](const Packet& packet) {
+      dismissals += packet.to.value == 4 && raft_body<raft::Dismissed>(packet) != nullptr;
+      return false;
+    };
+    REQUIRE(cluster.until([&] { return cluster.leader() > 1; }));
+    cluster.heal();
+  }
+};
+
+TEST_CASE(
+    "a newcomer whose admission was lost with its leader stays, and may join again (52, 54)") {
+  const bool with_its_entry = GENERATE(true, false);
+  const bool restarted = GENERATE(true, false);
+  NodeOptions options = Cluster::small();
+  if (!with_its_entry) options.raft.append_bytes_max = 1;
+  AdmittedInVain lost(with_its_entry, options);
+  Cluster& cluster = lost.cluster;
+  if (restarted) {
+    cluster.crash(4);
+    cluster.restart(4);
+  }
+  cluster.tick(100);
+  CHECK(lost.dismissals > 0);
+  CHECK_FALSE(cluster.at(4).halted.has_value());
+  CHECK_FALSE(cluster.node(4).admitted());
+  CHECK(cluster.node(4).initialized());
+  const AdminAnswer joined = cluster.join(cluster.leader(), "host-4:1");
+  REQUIRE(cluster.until([&] { return joined->ok() && cluster.is_voter(4, 4); }));
+  CHECK(cluster.node(4).admitted());
+  // From now on it can be removed.
+  const AdminAnswer removed = cluster.remove(cluster.leader(), 4);
+  REQUIRE(cluster.until([&] { return removed->ok() && cluster.at(4).halted.has_value(); }));
+  CHECK(cluster.at(4).halted->clean);
+}
+
+TEST_CASE("a node is admitted once its entry is committed, not before (52)") {
+  Cluster cluster;
+  cluster.form(1);
+  CHECK(cluster.node(1).admitted());
+  cluster.add(2);
+  CHECK_FALSE(cluster.node(2).admitted());
+  cluster.at(1).hold_log = true;
+  const AdminAnswer joined = cluster.join(1, "host-2:1");
+  const auto is_learner = [&] { return !cluster.node(2).core().members().learners.empty(); };
+  REQUIRE(cluster.until(is_learner));
+  CHECK_FALSE(cluster.node(2).admitted());
+  cluster.at(1).hold_log = false;
+  REQUIRE(cluster.until([&] { return joined->ok() && cluster.node(2).admitted(); }));
+}
+
+TEST_CASE("a removed node stays removed, whatever its folder has forgotten (54)") {
+  Cluster cluster;
+  cluster.form(3);
+  const auto is_told = [&] { return cluster.at(3).halted.has_value(); };
+  SECTION("what it had applied") {
+    cluster.at(3).hold_data = true;
+    cluster.remove(1, 3);
+    REQUIRE(cluster.until([&] { return cluster.node(3).core().members().voters.size() == 2; }));
+  }
+  SECTION("that it was a member, by a snapshot") {
+    cluster.keep = [](const Packet& packet) { return packet.to.value == 3; };
+    const AdminAnswer removed = cluster.remove(1, 3);
+    REQUIRE(cluster.until([&] { return removed->ok(); }, 5));
+    auto source = cluster.at(1).store->pin();
+    SnapshotChunk chunk;
+    chunk.transfer = 7;
+    chunk.mark = source->mark();
+    chunk.last = true;
+    source->read(1u << 20, [&](Result<std::string> bytes) { chunk.bytes = std::move(*bytes); });
+    cluster.settle();
+    // It heard of more that is committed, so it does not stop there.
+    const raft::Index later{chunk.mark.last.index.value + 5};
+    const raft::Term term = cluster.node(1).core().term();
+    cluster.node(3).receive(
+        {{1}, raft::Message{{1}, {3}, term, raft::AppendRequest{{term, later}, later, {}}}});
+    cluster.node(3).receive({{1}, chunk});
+    cluster.settle();
+    REQUIRE(cluster.at(3).installed.size() == 1);
+    cluster.keep = nullptr;
+  }
+  cluster.crash(3);
+  cluster.restart(3);
+  CHECK_FALSE(cluster.node(3).core().status().was_member);
+  CHECK(cluster.node(3).admitted());
+  REQUIRE(cluster.until(is_told));
+  CHECK(cluster.at(3).halted->clean);
+}
+
 TEST_CASE("Raft messages from somebody who never said who he is are nobody's (51)") {
   Cluster cluster;
   cluster.add(2);
