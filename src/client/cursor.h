@@ -26,10 +26,11 @@ class Cursor {
   }
   [[nodiscard]] bool send_initial() const { return in_state_; }
 
-  // Nobody can say what happened since: the next stream begins with the state, told as a resync.
+  // Nobody can say what happened since: the next stream begins with the state, told as a resync
+  // where there is something to forget.
   void start_over() {
+    state_seen_ = state_seen_ || !in_state_;
     in_state_ = true;
-    state_seen_ = true;
   }
 
   // A stream begins. True: the receiver is told a resync first, for the state it has is half.

@@ -204,26 +204,51 @@ void Listener::State::pause() {
 }
 
 Result<Done> Listener::State::serve() {
-  // Where the stream goes on from a position, a node says if the session expired meanwhile, and all
-  // since is made up for. Where there is no position yet, only a session that surely lives will do.
-  if (subscribed_ && cursor_.after_revision() == 0 && Clock::now() - alive_ > session_life_min) {
-    subscribed_ = false;
-    cursor_.start_over();
-  }
-  if (!subscribed_) {
-    if (auto ready = prepare(); !ready) return ready;
-    subscribed_ = true;
-    alive_ = Clock::now();
-  }
-  Node* node = pool_->pick(Clock::now() + prepare_timeout, &abort_.flag());
-  if (stopped()) return Done{};
-  if (node == nullptr) return pool_->why();
+  Node* node = nullptr;
+  do {
+    if (subscribed_ && may_have_expired()) forget_session();
+    if (!subscribed_) {
+      if (auto ready = prepare(); !ready) return ready;
+      subscribed_ = true;
+      alive_ = Clock::now();
+    }
+    const auto found = find_node();
+    if (!found) return found.error();
+    if (*found == nullptr) return Done{};
+    node = *found;
+  } while (may_have_expired());  // while no node could be asked
   auto served = read_stream(*node);
+  if (served && unproved_) served = read_stream(*node);
   if (!served && served.error().code == Code::not_found) {
-    subscribed_ = false;
+    forget_session();
     earlier_ = true;
   }
   return served;
+}
+
+Result<Node*> Listener::State::find_node() {
+  Node* node = pool_->pick(Clock::now() + prepare_timeout, &abort_.flag());
+  if (node == nullptr && !stopped()) return pool_->why();
+  return stopped() ? nullptr : node;
+}
+
+// 0: nowhere yet.
+std::uint64_t Listener::State::after_revision() const {
+  return unproved_ ? unproved_->revision : cursor_.after_revision();
+}
+
+// Where the stream goes on from a position, a node says if the session expired meanwhile, and all
+// since is made up for. Where there is no position yet, a node says nothing and sends nothing: only
+// a session that surely lives will do.
+bool Listener::State::may_have_expired() const {
+  return after_revision() == 0 && Clock::now() - alive_ > session_life_min;
+}
+
+// What came meanwhile is told from the position on; where there is none, by the state.
+void Listener::State::forget_session() {
+  subscribed_ = false;
+  unproved_.reset();
+  if (cursor_.after_revision() == 0) cursor_.start_over();
 }
 
 // Session and subscriptions. The state of a session is the cluster's: any node will do. Subscribe
@@ -251,31 +276,37 @@ Result<Done> Listener::State::prepare() {
 Result<Done> Listener::State::read_stream(Node& node) {
   pb::ListenRequest request;
   request.set_session(session_);
-  request.set_after_revision(cursor_.after_revision());
-  request.set_send_initial(cursor_.send_initial());
+  request.set_after_revision(after_revision());
+  request.set_send_initial(cursor_.send_initial() && !unproved_);
   request.set_earlier(earlier_);
   request.set_heartbeat_ms(static_cast<std::uint32_t>(options_.heartbeat.count()));
   Stream stream(node, request);
   if (!abort_.begin(stream.context)) return Done{};
   const auto silent_max = options_.heartbeat * silent_heartbeats_max;
   bool connected = false;
+  bool kept = false;
+  doubtful_ = false;
   pb::Update wire;
   auto going = stream.await(prepare_timeout);
   while (going.value_or(false) && !stopped()) {
     stream.read(wire);
     going = stream.await(silent_max);
     if (!going.value_or(false) || stopped()) break;
+    if (!connected) doubtful_ = may_have_expired();
+    kept = keep_unproved(wire);
+    if (kept) break;
+    if (!doubtful_) alive_ = Clock::now();
     if (!std::exchange(connected, true)) {
       pool_->answered(node);
       fruitless_ = 0;
       if (handlers_.on_connected) handlers_.on_connected(node.address);
       if (cursor_.begin_stream()) deliver({.op = Update::Op::resync});
+      if (unproved_) deliver(*std::exchange(unproved_, std::nullopt));
     }
-    alive_ = Clock::now();
     deliver(from_wire(wire));
   }
   abort_.end();
-  if (stopped()) return Done{};
+  if (stopped() || kept) return Done{};
   pool_->failed(node);
   if (!going) {
     return Error{Code::not_done,
@@ -287,6 +318,18 @@ Result<Done> Listener::State::read_stream(Node& node) {
   text += " (" + node.address + ")";
   if (verdict.kind == Verdict::Kind::final) return Error{verdict.code, std::move(text)};
   return Error{Code::not_done, std::move(text)};
+}
+
+// A session that expired before its stream began gets a stream without updates. Of one that lives a
+// node knows when it is asked for what follows a revision: as the next stream asks.
+bool Listener::State::keep_unproved(const pb::Update& wire) {
+  const bool update = wire.op() == pb::Update::PUT || wire.op() == pb::Update::REMOVE;
+  if (update) doubtful_ = false;
+  if (!doubtful_ || wire.op() == pb::Update::RESYNC || wire.revision() == 0) return false;
+  if (wire.op() == pb::Update::BOOKMARK && cursor_.send_initial()) return false;  // amid the state
+  pb::Update mark = wire;
+  unproved_ = from_wire(mark);
+  return true;
 }
 
 void Listener::State::deliver(Update update) {

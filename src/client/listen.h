@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -44,8 +45,16 @@ struct Listener::State {
   // One session at one node, from subscribing to the end of its stream. Done: stopped. An error:
   // why it ended; final(error) says whether to go on.
   [[nodiscard]] Result<Done> serve();
+  // The node to ask; nullptr: stopped.
+  [[nodiscard]] Result<Node*> find_node();
   [[nodiscard]] Result<Done> prepare();
+  // As serve(), but for the subscribing; Done also where a mark is kept, unproved.
   [[nodiscard]] Result<Done> read_stream(Node& node);
+  [[nodiscard]] std::uint64_t after_revision() const;
+  [[nodiscard]] bool may_have_expired() const;
+  void forget_session();
+  // A mark of a doubtful stream: it waits until it is known whether the session lives.
+  [[nodiscard]] bool keep_unproved(const pb::Update& wire);
   void deliver(Update update);
   void pause();
   [[nodiscard]] bool stopped() const { return abort_.flag().load(std::memory_order_relaxed); }
@@ -58,10 +67,12 @@ struct Listener::State {
   // Of the thread.
   std::string session_;
   Cursor cursor_;
-  bool earlier_;                  // the position was reached in another session
-  bool subscribed_ = false;       // as far as is known
-  Clock::time_point alive_ = {};  // when the session last surely was
-  std::uint32_t fruitless_ = 0;   // attempts since
+  bool earlier_;                    // the position was reached in another session
+  bool subscribed_ = false;         // as far as is known
+  Clock::time_point alive_ = {};    // when the session last surely was
+  bool doubtful_ = false;           // it may have expired before the stream that is read began
+  std::optional<Update> unproved_;  // such a stream's mark, from which the next is to go on
+  std::uint32_t fruitless_ = 0;     // attempts since it last was
   std::minstd_rand jitter_{std::random_device{}()};
 
   mutable std::mutex mutex_;  // of what is below

@@ -71,6 +71,12 @@ TEST_CASE("a cursor takes no position from a state, and begins it anew when it w
   Cursor initial({}, true);
   CHECK(initial.send_initial());
   CHECK_FALSE(initial.begin_stream());  // nothing was delivered: nothing to forget
+  initial.start_over();
+  CHECK(initial.send_initial());
+  CHECK_FALSE(initial.begin_stream());
+  CHECK(initial.take(put(3, "a")));
+  initial.start_over();
+  CHECK(initial.begin_stream());
 }
 
 TEST_CASE("whatever is cut off wherever, a cursor delivers each update once, in order") {

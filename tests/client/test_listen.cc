@@ -256,6 +256,108 @@ TEST_CASE("a session that expired meanwhile is made anew, and nothing is missed"
   CHECK(told.updates() == Texts{"s/a=1@11", "s/b=2@12", "s/c=3@13"});
 }
 
+TEST_CASE("a session that expired before anything came is made up for by its state") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  std::atomic<int> listens = 0;
+  ListenOptions options;
+  Texts expected = {"resync", "s/a=1@11", "synced@11", "s/b=2@12"};
+  std::function<std::optional<grpc::Status>()> meanwhile;
+  SECTION("as the node says") {
+    meanwhile = [] { return grpc::Status(grpc::StatusCode::NOT_FOUND, "it expired"); };
+  }
+  SECTION("as the node does not say: Listen took so long that it may have") {
+    meanwhile = []() -> std::optional<grpc::Status> {
+      std::this_thread::sleep_for(600ms);  // time itself: a session lives for no less than 1 s
+      return std::nullopt;
+    };
+  }
+  SECTION("as the node does not say, and the state was to come first") {
+    options.send_initial = true;
+    expected.erase(expected.begin());  // there is nothing to forget
+    meanwhile = []() -> std::optional<grpc::Status> {
+      std::this_thread::sleep_for(600ms);
+      return std::nullopt;
+    };
+  }
+  node.before = [&](std::string_view method, grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "Listen" || listens++ > 0) return std::nullopt;
+    cluster->expire_sessions();
+    cluster->set("s", "a", "1");
+    return meanwhile();
+  };
+  Client client = make_client({node.address()});
+  Told told;
+  const Listener listener = listen(client, told, options);
+  REQUIRE(told.await(expected.size() - 1));
+  cluster->set("s", "b", "2");
+  REQUIRE(told.await(expected.size()));
+  CHECK(told.updates() == expected);
+}
+
+TEST_CASE("a session that may have expired while no node could be asked is not relied on") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  constexpr int readers = 8;
+  std::atomic<int> reads = 0;
+  std::atomic<int> listens = 0;
+  Client client = make_client({node.address()});
+  std::vector<std::thread> threads;
+  // So many fail at once that the node is passed over for more than a second. Then Listen fails.
+  node.before = [&](std::string_view method, grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method == "GetValue") {
+      ++reads;
+      while (reads < readers) std::this_thread::yield();
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+    }
+    if (method != "Listen" || listens++ > 0) return std::nullopt;
+    for (int i = 0; i < readers; ++i) {
+      threads.emplace_back([&] { static_cast<void>(client.get("s", "k", {.timeout = 300ms})); });
+    }
+    for (auto& thread : threads) thread.join();
+    cluster->expire_sessions();
+    cluster->set("s", "a", "1");
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  };
+  Told told;
+  const Listener listener = listen(client, told, {});
+  REQUIRE(told.await(3));
+  CHECK(told.updates() == Texts{"resync", "s/a=1@11", "synced@11"});
+}
+
+TEST_CASE("a node that takes long to begin a stream costs no resync") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris node(cluster);
+  cluster->set("s", "a", "1");
+  std::atomic<int> listens = 0;
+  std::atomic<int> broken = 0;
+  node.before = [&](std::string_view method, grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "Listen") return std::nullopt;
+    if (++listens == broken) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+    std::this_thread::sleep_for(600ms);  // time itself, as above
+    return std::nullopt;
+  };
+  Client client = make_client({node.address()});
+  Told told;
+  SECTION("from now on") {
+    SECTION("and no stream breaks") {}
+    SECTION("and the stream breaks that would have proved that the session lives") { broken = 2; }
+    const Listener listener = listen(client, told, {});
+    REQUIRE(told.await_connected(1));
+    cluster->set("s", "b", "2");
+    REQUIRE(told.await(1));
+    CHECK(told.updates() == Texts{"s/b=2@12"});
+  }
+  SECTION("with the state first, which is empty") {
+    const Listener listener = listen(client, told, {.topics = {{"t", {}}}, .send_initial = true});
+    REQUIRE(told.await(1));
+    cluster->set("t", "b", "2");
+    REQUIRE(told.await(2));
+    CHECK(told.updates() == Texts{"synced@11", "t/b=2@12"});
+  }
+  CHECK(told.lost().size() == (broken == 0 ? 0 : 1));
+}
+
 TEST_CASE("a new listener goes on from a position that was kept") {
   const auto cluster = std::make_shared<FakeCluster>();
   FakeIris node(cluster);
