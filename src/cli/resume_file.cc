@@ -10,6 +10,7 @@
 
 #include "src/cli/output.h"
 #include "src/client/read_file.h"
+#include "src/client/sync_folder.h"
 
 namespace iris::cli {
 namespace {
@@ -76,7 +77,7 @@ std::optional<client::Error> ResumeFile::write(const client::Position& position)
            ::fsync(file) == 0;
     good = ::close(file) == 0 && good;
   }
-  good = good && std::rename(fresh.c_str(), path_.c_str()) == 0;
+  good = good && std::rename(fresh.c_str(), path_.c_str()) == 0 && client::sync_folder_of(path_);
   if (good) return std::nullopt;
   return bad("cannot write " + path_ + ": " + std::strerror(errno));
 }

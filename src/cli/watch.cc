@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <limits>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "raft/check.h"
@@ -22,7 +24,7 @@ using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
 // How long a position may be ahead of what the resume file says, where changes are only printed. A
-// crash repeats at most this much.
+// crash repeats what was printed in this time, and while the file was being written.
 constexpr milliseconds save_every{200};
 
 const char* op_text(client::Update::Op op) {
@@ -72,12 +74,18 @@ class EndOfWatch {
     const std::uint64_t one = 1;
     CHECK(::write(ended_, &one, sizeof one) == sizeof one);
   }
-  // Blocks until end() or a signal. Who prints also ends when the reader of a pipe at stdout is
-  // gone: it shall not take the next change, which may be long in coming, to notice that.
-  ExitCode wait(bool prints) {
+  // Blocks until end() or a signal; calls `save` every save_every, where there is one. Who prints
+  // also ends when the reader of a pipe at stdout is gone: it shall not take the next change, which
+  // may be long in coming, to notice that.
+  ExitCode wait(bool prints, const std::function<void()>& save) {
     const int output = prints ? STDOUT_FILENO : -1;  // poll() passes over -1
     pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {output, 0, 0}};
-    while (::poll(files, 3, -1) < 0) CHECK(errno == EINTR);
+    const int timeout = save ? static_cast<int>(save_every.count()) : -1;
+    int happened = 0;
+    while ((happened = ::poll(files, 3, timeout)) <= 0) {
+      CHECK(happened == 0 || errno == EINTR);
+      if (happened == 0) save();
+    }
     if ((files[1].revents & POLLIN) != 0) return static_cast<ExitCode>(code_.load());
     if ((files[0].revents & POLLIN) == 0) return exit_pipe;
     signalfd_siginfo info{};
@@ -94,8 +102,9 @@ class EndOfWatch {
   std::atomic<int> code_ = -1;
 };
 
-// What is done with each update. On the listener's thread; at the end, when that is over, on the
-// main thread.
+// What is done with each update, on the listener's thread. How far it got is saved there where a
+// command runs, which must not see a change twice; else on the main thread. When the listener is
+// over, all of it is the main thread's.
 class Watcher {
  public:
   Watcher(const Line& line, EndOfWatch& end, std::vector<std::string> command,
@@ -108,21 +117,33 @@ class Watcher {
         in_state_(begins_with_state) {}
 
   [[nodiscard]] bool prints() const { return command_.empty(); }
+  [[nodiscard]] bool saves_late() const { return prints() && file_.has_value(); }
 
   void take(const client::Update& update) {
     if (over_) return;
     const bool bookmark = update.op == client::Update::Op::bookmark;
-    if (!bookmark && !(command_.empty() ? show(update) : run(update))) return;
+    if (!bookmark && !(prints() ? show(update) : run(update))) return;
     note(update);
-    const auto now = std::chrono::steady_clock::now();
-    if (!command_.empty() || bookmark || now - saved_ >= save_every) save();
+    if (!prints()) save();
   }
 
   void save() {
-    if (!file_ || !unsaved_) return;
-    saved_ = std::chrono::steady_clock::now();
-    unsaved_ = false;
-    if (const auto error = file_->write(position_)) finish(exit_output, error->text);
+    if (!file_) return;
+    client::Position position;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!std::exchange(unsaved_, false)) return;
+      position = position_;
+    }
+    const auto error = file_->write(position);
+    if (!error) return;
+    lost_ = true;
+    finish(exit_output, error->text);
+  }
+  // When nothing is called back any more: the rest. False: not all could be saved, which was said.
+  [[nodiscard]] bool save_rest() {
+    save();
+    return !lost_;
   }
 
   void finish(ExitCode code, const std::string& text) {
@@ -172,6 +193,7 @@ class Watcher {
     using Op = client::Update::Op;
     if (update.op == Op::resync) in_state_ = true;
     if (update.op == Op::synced) in_state_ = false;
+    const std::lock_guard lock(mutex_);
     position_ = in_state_ ? client::Position{} : client::Position{update.revision, update.key};
     unsaved_ = true;
   }
@@ -181,11 +203,12 @@ class Watcher {
   const std::vector<std::string> command_;
   const std::optional<ResumeFile> file_;
   const client::Topic topic_;
-  client::Position position_;
   bool in_state_;
+  bool lost_ = false;  // of who saves
+  std::atomic<bool> over_ = false;
+  std::mutex mutex_;  // of what is below
+  client::Position position_;
   bool unsaved_ = false;
-  bool over_ = false;
-  std::chrono::steady_clock::time_point saved_ = {};
 };
 
 // What the flags of watch say.
@@ -200,9 +223,11 @@ struct WatchFlags {
     flags.boolean("initial", &initial, "the state first, then changes");
     flags.number("from", &from, 1, std::numeric_limits<std::uint64_t>::max(), "REVISION",
                  "changes after this revision; else those from now on");
-    flags.text("resume", &resume, "FILE",
-               "go on where FILE says the last watch stopped, and keep it up to date; where it is "
-               "not there, begin as the other flags say");
+    flags.text(
+        "resume", &resume, "FILE",
+        "go on where FILE says the last watch stopped, and keep it up to date; where it is "
+        "not there, begin as the other flags say. After a crash what was printed in the last "
+        "200 ms may come again");
     flags.section("Stream");
     flags.duration("heartbeat", &heartbeat, 100ms, 1h,
                    "how often the node says that nothing changed; a stream silent for three of "
@@ -251,7 +276,9 @@ ExitCode listen(Client& client, client::ListenOptions options, const Line& line,
   handlers.on_end = [&](const client::Error& error) { watcher.finish(line.failed(error), ""); };
   auto listener = client.listen(std::move(options), std::move(handlers));
   if (!listener) return line.usage(listener.error().text);
-  return end.wait(watcher.prints());
+  std::function<void()> save;
+  if (watcher.saves_late()) save = [&] { watcher.save(); };
+  return end.wait(watcher.prints(), save);
 }
 
 }  // namespace
@@ -283,8 +310,7 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments) 
   Watcher watcher(line, end, command, std::move(file), topic, options.send_initial);
   if (beginning->anew) watcher.take({.op = client::Update::Op::resync});
   const ExitCode code = listen(*client, std::move(options), line, watcher, end);
-  watcher.save();
-  return code;
+  return watcher.save_rest() ? code : exit_output;
 }
 
 }  // namespace iris::cli

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "src/client/sync_folder.h"
+
 namespace iris::client {
 namespace {
 
@@ -107,12 +109,7 @@ bool BackupFile::finish(const std::string& sha256) {
   if (::fsync(file_) != 0) return fail("cannot sync");
   if (::rename(part().c_str(), path_.c_str()) != 0) return fail("cannot rename");
   ::close(std::exchange(file_, -1));  // not earlier: the lock goes with it
-  const std::size_t slash = path_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = directory >= 0 && ::fsync(directory) == 0;
-  if (directory >= 0) ::close(directory);
-  return synced || fail("cannot sync the folder of");
+  return sync_folder_of(path_) || fail("cannot sync the folder of");
 }
 
 }  // namespace iris::client

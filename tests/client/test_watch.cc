@@ -5,6 +5,7 @@
 
 #include "tests/client/cli_fixture.h"
 
+using iris::test::await;
 using iris::test::contains;
 using iris::test::Ended;
 using iris::test::FakeCluster;
@@ -16,6 +17,16 @@ using iris::test::read_file;
 using iris::test::run;
 using iris::test::Words;
 using nlohmann::json;
+
+namespace {
+
+// How far the file of watch -resume got; 0 where it is not there.
+std::uint64_t revision_in(const std::string& file) {
+  const json object = json::parse(read_file(file), nullptr, false);
+  return object.is_object() ? object["revision"].get<std::uint64_t>() : 0;
+}
+
+}  // namespace
 
 TEST_CASE("watch ends when nobody reads its output any more") {
   const Fixture at;
@@ -222,4 +233,41 @@ TEST_CASE("watch survives the death of its node") {
   REQUIRE(watch.await_out(3));
   CHECK(watch.out() == "11 PUT s k 1\n12 PUT s k 2\n13 PUT s k 3\n");
   REQUIRE(watch.await_err("goes on at " + second.address()));
+}
+
+TEST_CASE("what watch printed last is in its resume file soon, though nothing follows") {
+  const Fixture at;
+  const Folder folder;
+  const std::string file = folder.file("position");
+  Program watch(at.line({"watch", "s", "-heartbeat", "1h", "-resume", file}));
+  REQUIRE(at.node.await_calls("Listen", 1));
+  at.cluster->set("s", "a", "1");
+  at.cluster->set("s", "b", "2");
+  const auto last = at.cluster->set("s", "c", "3");
+  REQUIRE(watch.await_out(3));
+  CHECK(await([&] { return revision_in(file) == last; }));
+}
+
+TEST_CASE("a position that cannot be saved is no success of watch, whatever ends it (exit 74)") {
+  const Fixture at;
+  const Folder folder;
+  std::filesystem::create_directory(folder.path / "gone");
+  at.cluster->set("s", "k", "v");
+  SECTION("a signal, while the command runs") {
+    // 4000: SIGTERM is not taken yet.
+    const Ended ended = at.cli(
+        {"watch", "s", "-from", "10", "-resume", folder.file("gone/position"), "--", "sh", "-c",
+         "rm -r " + folder.file("gone") +
+             "; kill -TERM $PPID; "
+             "while grep -q 'ShdPnd:.*4000$' /proc/$PPID/status; do :; done"});
+    CHECK(ended.code == 74);
+    CHECK(contains(ended.err, "cannot write " + folder.file("gone/position")));
+  }
+  SECTION("nothing else") {
+    Program watch(at.line({"watch", "s", "-resume", folder.file("gone/position")}));
+    REQUIRE(at.node.await_calls("Listen", 1));
+    std::filesystem::remove_all(folder.path / "gone");
+    at.cluster->set("s", "k", "w");
+    CHECK(watch.wait().code == 74);
+  }
 }
