@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "src/api.h"
+#include "src/discovery.h"
 #include "src/formation.h"
 #include "src/grpc_tls.h"
 #include "src/listeners.h"
@@ -29,7 +30,6 @@
 #include "src/peers.h"
 #include "src/scheduling.h"
 #include "src/sessions.h"
-#include "src/stela.h"
 #include "src/tls.h"
 #include "src/version.h"
 #include "src/wire.h"
@@ -96,14 +96,13 @@ struct Server::State {
   bool load_tls();
   bool open_store();
   void choose_address();
+  bool make_discovery();
   void make_node();
   void make_listeners();
   bool listen();
   void become_member();
   void await_signals();
 
-  void use_stela();
-  void discover();
   void join(std::vector<std::string> targets, std::size_t expect);
 
   // --- While it runs.
@@ -149,11 +148,12 @@ struct Server::State {
   std::unique_ptr<SessionTerms> terms;
   std::unique_ptr<Api> api;
   std::unique_ptr<Formation> formation;
-  std::unique_ptr<Stela> stela;
+  std::unique_ptr<Discovery> discovery;
 
   bool flush_scheduled = false;
   bool pump_scheduled = false;
   bool stopping = false;
+  bool signalled = false;  // told to stop, which it may have been doing already
   bool draining = false;
   bool closed =
       false;  // a timer that expired before it was cancelled still comes, and finds nobody
@@ -208,6 +208,35 @@ void Server::State::choose_address() {
     }
   }
   address = own_raft_address(hints, options.port + 1);
+}
+
+bool Server::State::make_discovery() {
+  if (options.no_stela) return true;
+  const auto own = parse_address(address);
+  CHECK(own);
+  DiscoveryOptions settings;
+  settings.stela = options.stela;
+  settings.server_name = options.stela_server_name;
+  if (!options.insecure) settings.tls = options.stela_tls;
+  settings.own_host = own->host;
+  settings.listen = options.listen;
+  settings.port = static_cast<std::uint16_t>(options.port);
+  discovery = std::make_unique<Discovery>(
+      loop, std::move(settings),
+      DiscoveryHooks{
+          .seeking = [this] { return !stopping && !node->admitted() && options.join.empty(); },
+          .join = [this](std::vector<std::string> targets,
+                         std::size_t expect) { join(std::move(targets), expect); }});
+  const Status loaded = discovery->load_certificates();
+  if (loaded) return true;
+  const store::Recovery& disk = store->recovered();
+  const bool empty = disk.cluster.value == 0 && latest_members(disk.raft).voters.empty();
+  if (empty && options.join.empty() && options.bootstrap_expect != 1) {
+    return refuse(exit_config, loaded.error().text);
+  }
+  log(LogLevel::error, "not at Stela before SIGHUP finds better certificates",
+      {{"reason", loaded.error().text}});
+  return true;
 }
 
 void Server::State::make_node() {
@@ -327,7 +356,7 @@ bool Server::State::listen() {
 
 // Data on disk wins: what follows is for a node that belongs to no cluster.
 void Server::State::become_member() {
-  if (!options.no_stela) use_stela();
+  if (discovery) discovery->start();
   if (node->admitted()) {
     if (!options.join.empty()) {
       log(LogLevel::info, "the raft folder holds a member's data already, so -join is not used",
@@ -346,6 +375,7 @@ void Server::State::join(std::vector<std::string> targets, std::size_t expect) {
     settings.self = store->recovered().raft.self;
     settings.raft_address = address;
     settings.server_name = options.server_name;
+    if (options.join.empty()) settings.counted_by = "Stela";
     if (grpc_tls) settings.credentials = grpc_tls->channel_credentials();
     formation = std::make_unique<Formation>(
         std::move(settings),
@@ -355,68 +385,8 @@ void Server::State::join(std::vector<std::string> targets, std::size_t expect) {
                              if (!stopping && !node->initialized()) node->bootstrap();
                            }});
   }
-  formation->set_targets(std::move(targets), expect);
-}
-
-void Server::State::use_stela() {
-  StelaOptions settings;
-  settings.address = options.stela;
-  settings.server_name = options.stela_server_name;
-  if (!options.insecure) {
-    const auto material = Tls::load(options.stela_tls, options.stela_server_name);
-    if (!material) {
-      log(LogLevel::error, "no discovery", {{"reason", material.error().text}});
-      return;
-    }
-    settings.credentials = GrpcTls((*material)->material()).channel_credentials();
-  }
-  const auto own = parse_address(address);
-  CHECK(own);
-  settings.own_ipv4 = own->host;
-  stela = std::make_unique<Stela>(std::move(settings),
-                                  [this](std::function<void()> job) { post(std::move(job)); });
-  StelaService service;
-  service.name = Stela::service_name;
-  service.ipv4 = own->host;
-  service.port = static_cast<std::uint16_t>(options.port);
-  std::string hostname(256, '\0');
-  if (::gethostname(hostname.data(), hostname.size() - 1) == 0) {
-    service.hostname = hostname.substr(0, hostname.find('\0'));
-  }
-  stela->keep_registered(std::move(service), [this, first = true](const Status& done) mutable {
-    if (!done) {
-      log(LogLevel::warn, "not registered at Stela", {{"reason", done.error().text}});
-      return;
-    }
-    log(LogLevel::info, "registered at Stela", {{"address", options.stela}});
-    // Only now: of two nodes that start together, one at least sees the other.
-    if (std::exchange(first, false)) discover();
-  });
-}
-
-// Asks who else serves Iris, again and again, until this node belongs to a cluster.
-void Server::State::discover() {
-  if (stopping || node->admitted() || !options.join.empty()) return;
-  stela->discover(
-      Stela::service_name, Milliseconds(0),
-      [this](Result<std::vector<StelaService>> found) {
-        if (!found || stopping || node->admitted()) return;
-        std::vector<std::string> targets;
-        for (const StelaService& service : *found) {
-          const std::string& host = service.ipv4.empty() ? service.hostname : service.ipv4;
-          targets.push_back(address_text(host, service.port));
-        }
-        const std::size_t nodes = std::max<std::size_t>(targets.size(), 1);
-        join(std::move(targets), nodes);
-        patience.expires_after(second);
-        patience.async_wait([this](const asio::error_code& error) {
-          if (!error) discover();
-        });
-      },
-      [this](const Error& trouble) {
-        log(LogLevel::warn, "Stela cannot be asked; this node waits",
-            {{"address", options.stela}, {"reason", trouble.text}});
-      });
+  // One that was adopted waits, or asks again; it founds nothing any more.
+  formation->set_targets(std::move(targets), node->initialized() ? 0 : expect);
 }
 
 void Server::State::await_signals() {
@@ -424,7 +394,7 @@ void Server::State::await_signals() {
     if (error) return;
     if (signal == SIGHUP) {
       reload(true);
-    } else if (stopping) {
+    } else if (std::exchange(signalled, true)) {
       log(LogLevel::warn, "stopped at once", {{"reason", "a second signal"}});
       ::_exit(exit_failure);
     } else {
@@ -461,7 +431,7 @@ void Server::State::every_second() {
     if (formation && node->admitted()) formation->stop();
     if (tls && ++seconds_since_check >= certificate_check_s) {
       seconds_since_check = 0;
-      if (tls->changed()) reload(false);
+      if (tls->changed() || (discovery && discovery->certificates_changed())) reload(false);
       warn_of_expiry();
     }
     every_second();
@@ -497,9 +467,11 @@ void Server::State::reload(bool asked) {
         {{"reason", done.error().text}});
   } else {
     grpc_tls->update(tls->material());
+    if (formation) formation->set_credentials(grpc_tls->channel_credentials());
     expiry_warned_days = 0;
     log(LogLevel::info, "certificates reloaded");
   }
+  if (discovery) discovery->reload();
   if (asked) notify_ready();
 }
 
@@ -535,9 +507,8 @@ void Server::State::stop(std::string_view why) {
   notify_stopping();
   api->set_serving(false);
   if (formation) formation->stop();
-  patience.cancel();
-  if (stela) {
-    stela->stop(stela_ms_max, [this] { hand_over(); });
+  if (discovery) {
+    discovery->stop(stela_ms_max, [this] { hand_over(); });
   } else {
     hand_over();
   }
@@ -572,7 +543,7 @@ void Server::State::close_all() {
   stopping = true;
   closed = true;
   formation.reset();
-  stela.reset();
+  discovery.reset();
   api.reset();
   terms.reset();
   listeners.reset();
@@ -598,6 +569,10 @@ int Server::run() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) server.signals.add(signal);
   server.await_signals();
   server.choose_address();
+  if (!server.make_discovery()) {
+    server.close_all();
+    return server.exit_code;
+  }
   server.make_node();
   server.make_listeners();
   server.node->start();
