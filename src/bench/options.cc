@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "src/client/key_variable.h"
 #include "src/flags.h"
 #include "src/version.h"
 
@@ -165,7 +166,7 @@ Result<Parsed> parse_options(std::span<const std::string> words) {
   Raw raw;
   raw.tls.ca = from_environment("IRIS_CA", raw.tls.ca);
   raw.tls.certificate = from_environment("IRIS_CERT", raw.tls.certificate);
-  raw.tls.key = from_environment("IRIS_KEY", raw.tls.key);
+  raw.tls.key = from_environment(client::key_variable(), raw.tls.key);
   Flags flags;
   declare_load(flags, options);
   declare_connection(flags, options, raw);

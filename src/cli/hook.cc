@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "raft/check.h"
+#include "src/client/key_variable.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX declares it nowhere
 
@@ -53,7 +54,7 @@ std::vector<std::string> environment(const std::vector<HookVariable>& variables)
     if (!replaced) all.emplace_back(text);
   }
   for (const auto& variable : variables) {
-    all.push_back(std::string(variable.name) + "=" + variable.value);
+    if (variable.value) all.push_back(std::string(variable.name) + "=" + *variable.value);
   }
   return all;
 }
@@ -94,20 +95,18 @@ int spawn(std::vector<std::string> command, std::vector<std::string> variables, 
 
 std::vector<HookVariable> hook_variables(const std::string& source, const std::string& key,
                                          const std::string& revision, const std::string& op) {
-  const char* key_file = std::getenv(client_key_variable());
+  const char* key_file = std::getenv(client::key_variable());
+  std::optional<std::string> whole_key;
+  if (key.find('\0') == std::string::npos) whole_key = key;
   return {{"IRIS_WATCH_SOURCE", source},
-          {"IRIS_WATCH_KEY", key},
+          {"IRIS_WATCH_KEY", whole_key},
           {"IRIS_WATCH_REVISION", revision},
           {"IRIS_WATCH_OP", op},
           {"IRIS_SOURCE", source},
-          {"IRIS_KEY", key},
+          {"IRIS_KEY", whole_key},
           {"IRIS_REVISION", revision},
           {"IRIS_OP", op},
           {"IRIS_CLIENT_KEY", key_file != nullptr ? key_file : ""}};
-}
-
-const char* client_key_variable() {
-  return std::getenv("IRIS_WATCH_OP") != nullptr ? "IRIS_CLIENT_KEY" : "IRIS_KEY";
 }
 
 std::optional<std::string> run_hook(const std::vector<std::string>& command,

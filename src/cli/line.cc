@@ -4,8 +4,8 @@
 
 #include "src/address.h"
 #include "src/cli/command.h"
-#include "src/cli/hook.h"
 #include "src/client/credentials.h"
+#include "src/client/key_variable.h"
 #include "src/stela.h"
 
 namespace iris::cli {
@@ -54,7 +54,7 @@ iris::Result<std::vector<StelaService>> discover(StelaOptions options) {
 Line::Line(const Command& command) : command_(command) {
   tls_.ca = from_environment("IRIS_CA", tls_.ca);
   tls_.certificate = from_environment("IRIS_CERT", tls_.certificate);
-  tls_.key = from_environment(client_key_variable(), tls_.key);
+  tls_.key = from_environment(client::key_variable(), tls_.key);
 }
 
 void Line::declare_common() {

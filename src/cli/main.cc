@@ -38,11 +38,10 @@ constexpr Command all_commands[] = {
      "duplicate. A COMMAND gets the value on stdin, and in its environment IRIS_WATCH_SOURCE,\n"
      "IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP (PUT, REMOVE); when it fails, watch\n"
      "ends with 1. Where the cluster does not know any more what was missed, IRIS_WATCH_OP is\n"
-     "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone. The "
-     "short\n"
-     "names IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was "
-     "before,\n"
-     "the client's key file, is IRIS_CLIENT_KEY there, which iris-cli in the COMMAND knows.",
+     "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone. A key\n"
+     "with a NUL byte is in no variable: -o json without a COMMAND prints it. The short names\n"
+     "IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was before, the\n"
+     "client's key file, is IRIS_CLIENT_KEY there, which iris-cli and iris-bench in it know.",
      {"iris-cli watch colors -initial",
       "iris-cli watch colors -resume colors.pos -- sh -c 'cat > \"mirror/$IRIS_WATCH_KEY\"'"},
      run_watch},

@@ -126,6 +126,17 @@ TEST_CASE("the flags of iris-bench mean what they say") {
   CHECK(contains(parse_options(Words{"-h"})->help, "-inflight"));
 }
 
+TEST_CASE("iris-bench in a command of watch does not take the changed key for its key file") {
+  const auto key_file = [] { return parse_options(Words{"-addr", ""})->options.tls->key; };
+  ::setenv("IRIS_KEY", "mine.key", 1);
+  CHECK(key_file() == "mine.key");
+  ::setenv("IRIS_WATCH_OP", "PUT", 1);
+  CHECK(key_file() == "client.key");
+  ::setenv("IRIS_CLIENT_KEY", "other.key", 1);
+  CHECK(key_file() == "other.key");
+  for (const char* name : {"IRIS_KEY", "IRIS_WATCH_OP", "IRIS_CLIENT_KEY"}) ::unsetenv(name);
+}
+
 TEST_CASE("a proxy for the web is not one for nodes") {
   FakeIris node(std::make_shared<FakeCluster>());
   const Ended ended = run({IRIS_BENCH, "set", "-insecure", "-addr", node.address(), "-conns", "1",

@@ -271,3 +271,15 @@ TEST_CASE("a position that cannot be saved is no success of watch, whatever ends
     CHECK(watch.wait().code == 74);
   }
 }
+
+TEST_CASE("a key that no variable can hold is in none") {
+  const Fixture at;
+  at.cluster->set("s", std::string("a\0b", 3), "1");
+  at.cluster->set("s", "b", "2");
+  const Ended ended =
+      at.cli({"watch", "s", "-from", "10", "--", "sh", "-c",
+              "echo ${IRIS_WATCH_KEY-none} ${IRIS_KEY-none} $IRIS_WATCH_OP; cat; echo; "
+              "test \"$IRIS_WATCH_KEY\" != b"},
+             {.environment = {{"IRIS_KEY", "client.key"}}});
+  CHECK(ended.out == "none none PUT\n1\nb b PUT\n2\n");
+}
