@@ -62,6 +62,7 @@ void Node::tick() {
   state_->receiver.tick();
   state_->trimmer.tick();
   state_->peers.tick();
+  state_->hand_over_if_stuck();
   if (const auto moved = state_->peers.moved()) state_->admin.moved(*moved);
   host.touch();
 }

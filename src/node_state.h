@@ -3,6 +3,7 @@
 // its parts; only node.cc and node_turn.cc include it.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -56,6 +57,7 @@ struct Node::State {
   void apply_piece(std::vector<raft::EntryPtr> entries);
   void applied(const ApplyJob& job);
   void tell_whether_it_lags();
+  void hand_over_if_stuck();
   void install_if_ready();
   void installed();
   void halt_if_over();
@@ -64,6 +66,7 @@ struct Node::State {
   raft::Ticket durable_ticket;
   std::deque<Held> held;
   std::size_t applies_under_way = 0;
+  std::uint64_t got_on_at = 0;  // tick: the data lane finished something, or had nothing to do
   std::optional<raft::Ticket> install_ticket;
   raft::Index install_index;
   std::optional<Error> leaving;  // dismissed: this is told once all that was committed is applied

@@ -149,6 +149,7 @@ void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
 
 void Node::State::applied(const ApplyJob& job) {
   --applies_under_way;
+  got_on_at = host.now;
   if (halted) return;
   for (std::size_t i = 0; i < job.entries.size(); ++i) {
     const raft::EntryPtr& entry = job.entries[i];
@@ -169,6 +170,20 @@ void Node::State::applied(const ApplyJob& job) {
 
 void Node::State::tell_whether_it_lags() {
   host.core->lags(host.unapplied_bytes > host.options.unapplied_bytes_max);
+}
+
+// A leader whose data lane hangs answers nobody, and those who hear it elect no other. The core
+// sees to the same of the log lane (hazard 104).
+void Node::State::hand_over_if_stuck() {
+  if (applies_under_way == 0 || !host.leads()) got_on_at = host.now;
+  const std::uint32_t stall_ticks = host.options.raft.disk_stall_ticks;
+  if (stall_ticks == 0 || host.now - got_on_at < stall_ticks) return;
+  got_on_at = host.now;  // one attempt in that time
+  const Result<raft::NodeId> successor = host.core->transfer({});
+  if (!successor) return;
+  host.transferring = true;
+  log(LogLevel::warn, "the disk takes no more data: leadership is handed over",
+      {{"to", hex_id(successor->value)}});
 }
 
 // --- Installing. The data is replaced as a whole, so nothing may be on its way into it: the core

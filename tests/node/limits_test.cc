@@ -94,6 +94,74 @@ TEST_CASE("a leader whose data lane lags proposes no more past unapplied_bytes_m
   CHECK(again->ok());
 }
 
+NodeOptions impatient() {
+  NodeOptions options = Cluster::small();
+  options.raft.disk_stall_ticks = 30;
+  return options;
+}
+
+TEST_CASE("a leader whose data lane hangs hands leadership over (104)") {
+  Cluster cluster(impatient());
+  cluster.form(3);
+  cluster.tick(100);  // nothing to apply is no stall
+  REQUIRE(cluster.leader() == 1);
+  cluster.at(1).hold_data = true;
+  const WriteAnswer stuck = cluster.set(1, "k", "1");
+  cluster.tick(29);
+  CHECK(cluster.leader() == 1);
+  CHECK(stuck->pending());
+  REQUIRE(cluster.until([&] { return cluster.leader() > 1; }, 5));
+  for (std::uint64_t id : {1, 2, 3}) {
+    const WriteAnswer wrote = cluster.set(id, "k", std::to_string(id));
+    CHECK(cluster.until([&] { return wrote->ok(); }, 20));
+  }
+  const ReadAnswer read = cluster.read(2);
+  CHECK(cluster.until([&] { return read->ok(); }, 20));
+  cluster.at(1).hold_data = false;
+  cluster.settle();
+  CHECK(stuck->ok());
+}
+
+TEST_CASE("a leader whose data lane is slow but gets on goes on leading (104)") {
+  Cluster cluster(impatient());
+  cluster.form(3);
+  cluster.at(1).hold_data = true;
+  cluster.set(1, "k", "first");
+  cluster.settle();
+  const raft::Index before = cluster.node(1).applied();
+  for (int i = 0; i < 20; ++i) {
+    cluster.set(1, "k", std::to_string(i));
+    cluster.settle();
+    for (int step = 0; step < 2; ++step) cluster.at(1).store->run(sim::Lane::data);
+    cluster.tick(20);
+    REQUIRE(cluster.leader() == 1);
+    REQUIRE(cluster.node(1).core().status().commit > cluster.node(1).applied());
+  }
+  CHECK(cluster.node(1).applied() > before);
+}
+
+TEST_CASE("where every data lane hangs, leadership moves no oftener than that takes to see (104)") {
+  Cluster cluster(impatient());
+  cluster.form(3);
+  for (std::uint64_t id : {1, 2, 3}) cluster.at(id).hold_data = true;
+  const WriteAnswer stuck = cluster.set(1, "k", "v");
+  const raft::Term before = cluster.node(1).core().term();
+  cluster.tick(300);
+  CHECK(cluster.node(1).core().term().value > before.value);
+  CHECK(cluster.node(1).core().term().value <= before.value + 10);
+  for (std::uint64_t id : {1, 2, 3}) cluster.at(id).hold_data = false;
+  CHECK(cluster.until([&] { return stuck->ok(); }));
+
+  Cluster alone(impatient());
+  alone.form(1);
+  alone.at(1).hold_data = true;
+  const WriteAnswer waits = alone.set(1, "k", "v");
+  alone.tick(100);
+  CHECK(alone.leader() == 1);
+  alone.at(1).hold_data = false;
+  CHECK(alone.until([&] { return waits->ok(); }));
+}
+
 TEST_CASE("a follower whose data lane lags takes little more past unapplied_bytes_max (66, 112)") {
   NodeOptions options = Cluster::small();
   options.unapplied_bytes_max = 1000;
