@@ -30,14 +30,28 @@ def includes(path):
             yield number, match.group(1), match.group(2)
 
 
+SRC_README = "src/README.md"
+
+
+def src_rooms():
+    """Who lives in src/: by row of its README's table, patterns of the paths named there (`node*`, `cli/`)."""
+    for line in lines_of(SRC_README):
+        cells = line.split("|")
+        names = re.findall(r"`([^`]+)`", cells[2]) if len(cells) == 5 else []
+        if names:
+            stems = [name.replace("*", r"[\w/]*") + (r"[\w/]+" if name.endswith("/") else "") for name in names]
+            yield cells[1].strip(), [rf"src/{stem}\.(h|cc)$" for stem in stems]
+
+
 # Who may include whom: (files, what they may not include, in words). Own headers are written "from/the/root.h".
 OUTSIDE = r"asio|grpc|google/|rocksdb|openssl|nlohmann|systemd|proto/"
-HOST = r"src/(node\w*|machine|layout|limits|listeners\w*|sessions|waiters|transport|history)\.(h|cc)$"
+ROOMS = dict(src_rooms())
+HOST = "|".join(ROOMS["the host of the core"])
 DIRECTIONS = [
     (r"raft/", rf"(?!raft/).*/|{OUTSIDE}", "raft/ sees the standard library and itself only"),
     (r"store/.*\.h$", rf"{OUTSIDE}|src/|tests/", "a header of store/ sees raft/ and store/ only"),
     (r"store/.*\.cc$", r"asio|grpc|google/|nlohmann|systemd|proto/|src/|tests/", "store/ sees raft/, RocksDB and OpenSSL only"),
-    (HOST, rf"{OUTSIDE}|src/(api|peers|wire|tls|stela|options|main|client|link|framing)", "the host of the core sees raft/ and store/store.h only"),
+    (HOST, rf"{OUTSIDE}|(?!{HOST}|src/log\.h$)src/", "the host of the core sees itself, raft/, store/store.h and log.h only"),
     (HOST, r"store/(?!store\.h)", "the host of the core sees the abstract store only"),
     (r"(src|store|raft)/", r"tests/", "production code does not see tests/"),
     (r"(src/(?!api|completion|call|client|cli/|bench/|stela|formation|grpc_tls)).*", r"grpc|proto/iris|proto/stela", "gRPC is seen by api, client, stela, formation and grpc_tls only"),
@@ -56,6 +70,18 @@ def rule_includes():
                 for number, _, name in includes(path):
                     if re.match(banned, name):
                         yield f"{path}:{number}: includes {name}: {words}"
+
+
+def rule_src_rooms():
+    """Each file of src/ stands in the table of its README, which says what it may include; the table names no other."""
+    paths = tracked("src/*.h", "src/*.cc")
+    rooms = [(who, pattern) for who, patterns in ROOMS.items() for pattern in patterns]
+    for path in paths:
+        if not any(re.match(pattern, path) for _, pattern in rooms):
+            yield f"{path}: is not in the table of {SRC_README}"
+    for who, pattern in rooms:
+        if not any(re.match(pattern, path) for path in paths):
+            yield f"{SRC_README}: {who}: no file is {pattern}"
 
 
 def rule_raft_purity():
