@@ -39,11 +39,17 @@ constexpr Command all_commands[] = {
      "IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP (PUT, REMOVE); when it fails, watch\n"
      "ends with 1. Where the cluster does not know any more what was missed, IRIS_WATCH_OP is\n"
      "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone. A key\n"
-     "with a NUL byte is in no variable: -o json without a COMMAND prints it. The short names\n"
-     "IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was before, the\n"
-     "client's key file, is IRIS_CLIENT_KEY there, which iris-cli and iris-bench in it know.",
+     "may be any text, ../x too: check it before it names a file. One with a NUL byte is in no\n"
+     "variable: -o json without a COMMAND prints it. The short names IRIS_SOURCE, IRIS_KEY,\n"
+     "IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was before, the client's key file, is\n"
+     "IRIS_CLIENT_KEY there, which iris-cli and iris-bench in it know.",
      {"iris-cli watch colors -initial",
-      "iris-cli watch colors -resume colors.pos -- sh -c 'cat > \"mirror/$IRIS_WATCH_KEY\"'"},
+      // Of one key, so that none names a file. RESYNC and SYNCED come without a key.
+      "iris-cli watch colors sky -initial -resume sky.pos -- sh -c '\n"
+      "    case $IRIS_WATCH_OP in\n"
+      "    PUT) cat > sky.new && mv sky.new sky ;;\n"
+      "    REMOVE | RESYNC) rm -f sky ;;\n"
+      "    esac'"},
      run_watch},
     {"status",
      "[flags]",

@@ -6,6 +6,7 @@
 #include "tests/client/cli_fixture.h"
 
 using iris::test::await;
+using iris::test::cli;
 using iris::test::contains;
 using iris::test::Ended;
 using iris::test::FakeCluster;
@@ -24,6 +25,17 @@ namespace {
 std::uint64_t revision_in(const std::string& file) {
   const json object = json::parse(read_file(file), nullptr, false);
   return object.is_object() ? object["revision"].get<std::uint64_t>() : 0;
+}
+
+// The example with a COMMAND that the help of watch gives, behind "iris-cli watch".
+std::string example_with_command() {
+  const std::string help = cli({"watch", "-h"}).out;
+  const std::string begin = "  iris-cli watch ";
+  const auto first = help.find(begin);
+  const auto second = help.find(begin, first + 1);
+  REQUIRE(second != std::string::npos);
+  const auto from = second + begin.size();
+  return help.substr(from, help.find("\n\n", from) - from);
 }
 
 }  // namespace
@@ -233,6 +245,36 @@ TEST_CASE("watch survives the death of its node") {
   REQUIRE(watch.await_out(3));
   CHECK(watch.out() == "11 PUT s k 1\n12 PUT s k 2\n13 PUT s k 3\n");
   REQUIRE(watch.await_err("goes on at " + second.address()));
+}
+
+TEST_CASE("the command in the help of watch keeps its file like the key, also over a resync") {
+  const Fixture at;
+  const Folder folder;
+  const std::string file = folder.file("sky");
+  Words shell = {"/bin/sh", "-c", "cd " + folder.path.string() + "\nexec "};
+  for (const auto& word : at.line({"watch"})) shell[2] += word + " ";
+  shell[2] += example_with_command();
+  INFO(shell[2]);
+  at.cluster->set("colors", "sky", "blue");
+  at.cluster->set("colors", "sea", "green");
+  {
+    Program watch(shell);
+    REQUIRE(await([&] { return read_file(file) == "blue"; }));
+    at.cluster->set("colors", "sky", "grey");
+    REQUIRE(await([&] { return read_file(file) == "grey"; }));
+    at.cluster->remove_source("colors");
+    REQUIRE(await([&] { return !std::filesystem::exists(file); }));
+    at.cluster->set("colors", "sky", "red");
+    REQUIRE(await([&] { return read_file(file) == "red"; }));
+    watch.signal(SIGTERM);
+    CHECK(watch.wait().code == 143);
+  }
+  at.cluster->remove_source("colors");
+  at.cluster->trim();
+  Program watch(shell);
+  REQUIRE(await([&] { return !std::filesystem::exists(file); }));
+  at.cluster->set("colors", "sky", "black");
+  REQUIRE(await([&] { return read_file(file) == "black"; }));
 }
 
 TEST_CASE("what watch printed last is in its resume file soon, though nothing follows") {
