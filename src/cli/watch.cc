@@ -297,6 +297,9 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments) 
   if (names == 2) topic.key = plain[1];
   const std::vector<std::string> command(plain.begin() + static_cast<std::ptrdiff_t>(names),
                                          plain.end());
+  if (line.json() && !command.empty()) {
+    return line.usage("-o json is for what watch prints; a COMMAND prints what it likes");
+  }
   if (flags.initial && flags.from) return line.usage("-initial and -from exclude each other");
   std::optional<ResumeFile> file;
   if (!flags.resume.empty()) file.emplace(flags.resume, topic);

@@ -177,6 +177,7 @@ TEST_CASE("exit code 2: usage, with one sentence on stderr") {
       {{"watch", "a", "b", "c"}, "SOURCE"},
       {{"watch", "a", "-initial", "-from", "3"}, "-initial"},
       {{"watch", "a", "-heartbeat", "99ms"}, "100ms"},
+      {{"watch", "a", "-insecure", "-o", "json", "--", "true"}, "-o json is for what watch prints"},
       {{"member", "rm"}, "ID"},
       {{"member"}, "member ls"},
       {{"set", "-insecure", "\xff", "k", "v"}, "source is not valid UTF-8"},
