@@ -330,5 +330,19 @@ TEST_CASE("a join target that is down is tried until it is up") {
   REQUIRE(set(second, "k").ok());
 }
 
+// As after a reboot, when the number that scripts/cluster wrote down is another's.
+TEST_CASE("scripts/cluster stops nobody whose pid a node had once") {
+  const Folder folder;
+  Process stranger = Process::start({"/bin/sleep", "100"}, folder / "log", folder / "");
+  std::filesystem::create_directory(folder / "node1");
+  write_file(folder / "node1/pid", std::to_string(stranger.pid()) + "\n");
+  Process script =
+      Process::start({std::string(std::getenv("IRIS_ROOT")) + "/scripts/cluster", "stop", "1",
+                      "--insecure", "--dir", folder / "", "--bin", std::getenv("IRIS_BINARIES")},
+                     folder / "log", folder / "");
+  REQUIRE(script.wait(30s) == 0);
+  REQUIRE(stranger.running());
+}
+
 }  // namespace
 }  // namespace iris::test
