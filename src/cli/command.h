@@ -52,8 +52,9 @@ class Line {
 
   // Says what is wrong with the line, and where help is.
   ExitCode usage(std::string_view text) const;
-  // Says what went wrong, and where the address came from if that may be the reason.
-  ExitCode failed(const client::Error& error) const;
+  // Says what went wrong, and where the address came from if that may be the reason. `then`: what
+  // is done about it.
+  ExitCode failed(const client::Error& error, std::string_view then = "") const;
 
  private:
   void declare_common();

@@ -183,10 +183,10 @@ ExitCode Line::usage(std::string_view text) const {
   return exit_usage;
 }
 
-ExitCode Line::failed(const client::Error& error) const {
+ExitCode Line::failed(const client::Error& error, std::string_view then) const {
   const ExitCode code = exit_code(error.code);
   const bool address_matters = code == exit_unreachable || code == exit_refused;
-  say(error.text);
+  say(error.text + std::string(then));
   if (address_matters && !origin_.empty()) say(origin_);
   return code;
 }

@@ -35,7 +35,8 @@ constexpr Command all_commands[] = {
      "SOURCE [KEY] [flags] [-- COMMAND...]",
      "Prints each change as it comes, or runs a command for it, until interrupted.",
      "The stream goes on at another node when its node dies, without a gap and without a\n"
-     "duplicate. A COMMAND gets the value on stdin, and in its environment IRIS_WATCH_SOURCE,\n"
+     "duplicate. While no node answers, watch says why, once, and goes on trying: no -timeout\n"
+     "ends that. A COMMAND gets the value on stdin, and in its environment IRIS_WATCH_SOURCE,\n"
      "IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP (PUT, REMOVE); when it fails, watch\n"
      "ends with 1. Where the cluster does not know any more what was missed, IRIS_WATCH_OP is\n"
      "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone. A key\n"

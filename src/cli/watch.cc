@@ -11,6 +11,7 @@
 #include <limits>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "raft/check.h"
 #include "src/cli/command.h"
@@ -26,6 +27,9 @@ using namespace std::chrono_literals;
 // How long a position may be ahead of what the resume file says, where changes are only printed. A
 // crash repeats what was printed in this time, and while the file was being written.
 constexpr milliseconds save_every{200};
+
+// Different reasons why no node serves the watch that are said; then there is silence.
+constexpr std::size_t reasons_max = 20;
 
 const char* op_text(client::Update::Op op) {
   switch (op) {
@@ -259,19 +263,25 @@ client::Result<Beginning> begin_at(const WatchFlags& flags, const client::Topic&
   return beginning;
 }
 
-// Until the end; nothing is called back any more when this returns.
+// Until the end; nothing is called back any more when this returns. It goes on trying for ever:
+// each reason why it must is said once, until a node serves it.
 ExitCode listen(Client& client, client::ListenOptions options, const Line& line, Watcher& watcher,
                 EndOfWatch& end) {
   bool connected = false;
+  std::set<std::string> said;
   client::ListenHandlers handlers;
   handlers.on_update = [&](const client::Update& update) { watcher.take(update); };
   handlers.on_connected = [&](const std::string& address) {
+    said.clear();
     if (std::exchange(connected, true)) say("goes on at " + address);
   };
   handlers.on_lost = [&](const client::Error& error) {
     const bool refused = error.code == client::Code::refused && !connected;
     if (refused) return watcher.finish(line.failed(error), "");
-    say(error.text + "; trying again");
+    if (said.size() == reasons_max || !said.insert(error.text).second) return;
+    constexpr std::string_view then = "; trying again";
+    if (connected || said.size() > 1) return say(error.text + std::string(then));
+    line.failed(error, then);
   };
   handlers.on_end = [&](const client::Error& error) { watcher.finish(line.failed(error), ""); };
   auto listener = client.listen(std::move(options), std::move(handlers));

@@ -208,6 +208,8 @@ Result<Done> Listener::State::serve() {
   do {
     if (subscribed_ && may_have_expired()) forget_session();
     if (!subscribed_) {
+      // prepare() would find one too, but say of its calls that they were not taken.
+      if (const auto found = find_node(); !found) return found.error();
       if (auto ready = prepare(); !ready) return ready;
       subscribed_ = true;
       alive_ = Clock::now();
@@ -228,8 +230,10 @@ Result<Done> Listener::State::serve() {
 
 Result<Node*> Listener::State::find_node() {
   Node* node = pool_->pick(Clock::now() + prepare_timeout, &abort_.flag());
-  if (node == nullptr && !stopped()) return pool_->why();
-  return stopped() ? nullptr : node;
+  if (node != nullptr || stopped()) return stopped() ? nullptr : node;
+  Error error = pool_->why();
+  if (error.code == Code::not_done) error.text = "no node answers: " + error.text;
+  return error;
 }
 
 // 0: nowhere yet.

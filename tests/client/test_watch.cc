@@ -1,5 +1,6 @@
 // iris-cli watch as a user sees it: what it prints, the commands it runs, how it ends, and where
 // the next one goes on.
+#include <atomic>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 using iris::test::await;
 using iris::test::cli;
 using iris::test::contains;
+using iris::test::dead_address;
 using iris::test::Ended;
 using iris::test::FakeCluster;
 using iris::test::FakeIris;
@@ -20,6 +22,12 @@ using iris::test::Words;
 using nlohmann::json;
 
 namespace {
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
 
 // How far the file of watch -resume got; 0 where it is not there.
 std::uint64_t revision_in(const std::string& file) {
@@ -324,4 +332,36 @@ TEST_CASE("a key that no variable can hold is in none") {
               "test \"$IRIS_WATCH_KEY\" != b"},
              {.environment = {{"IRIS_KEY", "client.key"}}});
   CHECK(ended.out == "none none PUT\n1\nb b PUT\n2\n");
+}
+
+TEST_CASE("watch says once why it waits, and goes on trying") {
+  Fixture at;
+  std::atomic<bool> refuses = true;
+  at.node.before = [&](std::string_view method, grpc::ServerContext& context) {
+    return method == "Listen" && refuses
+               ? std::optional(FakeIris::not_done(context, "no leader is known"))
+               : std::nullopt;
+  };
+  Program watch(at.line({"watch", "s", "-initial", "-timeout", "100ms"}));
+  REQUIRE(at.node.await_calls("Listen", 4));
+  refuses = false;
+  at.cluster->set("s", "k", "v");
+  REQUIRE(watch.await_out(1));
+  watch.signal(SIGTERM);
+  const Ended ended = watch.wait();
+  CHECK(ended.code == 143);
+  CHECK(count(ended.err, "no leader is known") == 1);
+  CHECK(count(ended.err, "trying again") == 1);
+}
+
+TEST_CASE("watch says that no node answers, and where the address came from") {
+  const std::string dead = dead_address();
+  Program watch({IRIS_CLI, "watch", "s", "-insecure", "-timeout", "100ms"},
+                {.environment = {{"IRIS_ADDR", dead}}});
+  REQUIRE(watch.await_err("trying again"));
+  CHECK(contains(watch.err(), "no node answers: " + dead + ": Connection refused; trying again"));
+  REQUIRE(watch.await_err("the addresses are from IRIS_ADDR"));
+  watch.signal(SIGINT);
+  CHECK(watch.wait().code == 130);
+  CHECK(contains(cli({"watch", "-h"}).out, "goes on trying"));
 }
