@@ -143,7 +143,7 @@ struct KeyRow {
 struct NodeStatus {
   std::string id;  // 16 hex digits, as all ids
   std::string cluster_id;
-  std::string role;  // leader, follower, candidate, learner, removed
+  std::string role;  // leader, follower, candidate, learner, removed, none (not of a cluster yet)
   std::uint64_t term = 0;
   std::string leader_id;       // empty: none is known
   std::string leader_address;  // raft address

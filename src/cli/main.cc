@@ -149,7 +149,8 @@ std::string overview() {
       "Environment: IRIS_ADDR, IRIS_CA, IRIS_CERT, IRIS_KEY\n"
       "Exit codes: 0 ok; 1 not found, or a condition is false; 2 usage; 3 no node or no leader;\n"
       "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 74 output\n"
-      "  cannot be written; 130 interrupted\n";
+      "  cannot be written; 130 interrupted (SIGINT); 141 nobody reads the output any more;\n"
+      "  143 terminated (SIGTERM)\n";
   return text;
 }
 
