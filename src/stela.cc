@@ -231,7 +231,7 @@ struct Stela::State {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + timeout);
     if (!abort.begin(context)) return {grpc::StatusCode::CANCELLED, "stopped"};
-    const auto status = (stub.*method)(&context, request, &response);
+    auto status = (stub.*method)(&context, request, &response);
     abort.end();
     return status;
   }
@@ -388,7 +388,7 @@ grpc::Status Stela::State::register_once(const StelaService& service,
     status = watch(*stub, stream, service);
     streaming.end();
   }
-  const auto end = stream.finish();
+  auto end = stream.finish();
   if (!status.ok()) return status;
   if (end.ok()) return {grpc::StatusCode::UNAVAILABLE, "it ended the stream"};
   return end;
@@ -400,7 +400,7 @@ grpc::Status Stela::State::watch(Stub& stub, HeldStream& stream, const StelaServ
   request.set_service_name(service.name);
   while (!stream.ended_within(look_every)) {
     stela::pb::DiscoverResponse response;
-    const auto status = call(holding, call_timeout, stub, &Stub::Discover, request, response);
+    auto status = call(holding, call_timeout, stub, &Stub::Discover, request, response);
     if (is_silence(status) || holding.flag().load()) return status;
     if (!is_answer(status)) continue;
     const auto listed = from_wire(response);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "src/stela.h"
 #include "tests/api/iris_process.h"
 #include "tests/client/fake_stela.h"
 
@@ -67,6 +68,22 @@ TEST_CASE("a Stela that is not there is waited for, and said to be away once") {
   iris.signal(SIGTERM);
   REQUIRE(iris.exit_code() == 0);
   REQUIRE(stela.await_registered(0));
+}
+
+// The same node under a name of its machine, as an entry of a former life may be.
+TEST_CASE("that nodes are missing of those that Stela lists is not said of a flag") {
+  FakeStela stela;
+  const std::uint16_t port = free_port();
+  stela::pb::ServiceMessage other;
+  other.set_name(Stela::service_name);
+  other.set_hostname("localhost");
+  other.set_port(port);
+  stela.found = {other};
+  Iris iris(at(stela, port));
+  iris.await_log("1 of 2 nodes are there");
+  REQUIRE(iris.said("\"target\":\"Stela\""));
+  REQUIRE_FALSE(iris.said("-bootstrap-expect"));
+  REQUIRE(status(port).role() == "none");
 }
 
 TEST_CASE("a member whose name is advertised tells Stela the name, and its address") {

@@ -231,7 +231,7 @@ TEST_CASE("a Stela that is down for long is tried often enough to be told in tim
   fake.reset();
   fake = std::make_unique<FakeStela>(port);
   fake->refuse(true);
-  REQUIRE(fake->await_refusals(10));  // as late as it gets
+  REQUIRE(fake->await_refusals(7));  // as late as it gets
   fake->refuse(false);
   const auto start = std::chrono::steady_clock::now();
   REQUIRE(loop.run_until([&] { return good == 2; }));
