@@ -143,6 +143,7 @@ Status DataDb::read(const raft::NodeId& self,
   Result<raft::SnapshotMark> mark = read_mark(*family_, rocksdb::ReadOptions());
   if (!mark) return corrupt(path_, mark.error().text);
   found = std::move(*mark);
+  reckon_compactions(*db_);
   return Unit{};
 }
 
@@ -187,6 +188,13 @@ Status DataDb::sync() {
   return Unit{};
 }
 
+void DataDb::hurry(bool hurry) {
+  hurry_ = hurry;
+  hurry_compactions(*db_, family_->handle(), hurry);
+}
+
+void DataDb::flush_soon() { store::flush_soon(*db_, family_->handle()); }
+
 Status DataDb::install(const Staged& staged) {
   const auto step = [this](std::string_view name) {
     if (options_.on_step) options_.on_step(name);
@@ -218,6 +226,8 @@ Status DataDb::install(const Staged& staged) {
   const rocksdb::Status dropped = db_->DropColumnFamily(family_->handle());
   if (!dropped.ok()) return unexpected(engine_error(what, dropped));
   family_ = std::move(fresh);
+  if (hurry_) hurry(true);
+  reckon_compactions(*db_);
   step("old data dropped");
   return Unit{};
 }

@@ -56,6 +56,9 @@ class DataDb {
   Status write(RowBatch& batch, const std::optional<Store::Applied>& applied);
   // All that was written is durable.
   Status sync();
+  // What was removed is to leave the disk soon, or when it suits RocksDB (room.h).
+  void hurry(bool hurry);
+  void flush_soon();
   // Puts a staged snapshot in the place of the whole data, durably, all or nothing. The files are
   // moved.
   Status install(const Staged& staged);
@@ -84,6 +87,7 @@ class DataDb {
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   std::shared_ptr<Family> family_;
+  bool hurry_ = false;
   std::unique_ptr<rocksdb::WriteBatch> rows_;  // of the batch that is being written
   std::mutex retired_mutex_;
   std::vector<rocksdb::ColumnFamilyHandle*> retired_;

@@ -1,5 +1,7 @@
 #include "store/data_work.h"
 
+#include <utility>
+
 #include "raft/check.h"
 
 namespace iris::store {
@@ -51,6 +53,14 @@ void DataWork::take(FlipJob& job, Answers& answers) {
   applied_ = job.staged->mark.last;
   batch_.begin(data_->family());
   job.flipped.set_value(data_->family());
+}
+
+void DataWork::take(Room::Pressure pressure, Answers& answers) {
+  write(answers);
+  if (alarm_.raised()) return;
+  const bool hurry = pressure != Room::Pressure::none;
+  if (std::exchange(hurried_, hurry) != hurry) data_->hurry(hurry);
+  if (pressure == Room::Pressure::flush) data_->flush_soon();
 }
 
 // A job that could not read what it asked for has raised the alarm: its batch is never written.

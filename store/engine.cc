@@ -9,6 +9,7 @@
 #include <rocksdb/table.h>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -21,15 +22,38 @@ namespace {
 
 constexpr std::uint64_t smoothing_bytes = 1u << 20;
 constexpr double bloom_bits_per_key = 10;
+// A compaction below the upper levels takes a file and what it overlaps, ten times as much or a
+// little more: small files, so that it finds room on a disk that is nearly full.
+constexpr std::uint64_t file_bytes = 32u << 20;
+constexpr std::uint64_t files_per_compaction = 12;
+// Files on level 0 that begin a compaction, and (never) that hold up writers: where compactions are
+// put off for want of room they would wait without a word, for ever (hazard 96). What gathers there
+// counts as taken (room.h), and so growth is refused before that.
+constexpr int level0_compacted = 4;
+constexpr int level0_never = 1 << 20;
+
+// All of level 0 goes into the whole level below it, at worst; a deeper one is smaller but where
+// the upper levels are nearly empty.
+std::uint64_t largest_compaction_bytes(const rocksdb::ColumnFamilyMetaData& family) {
+  std::uint64_t upper = 0;
+  for (const rocksdb::LevelMetaData& level : family.levels) {
+    upper += level.size;
+    if (level.level > 0 && level.size > 0) break;
+  }
+  return std::max(upper, std::min(family.size, files_per_compaction * file_bytes));
+}
 
 // RocksDB would heal some background errors by itself and go on; a node must not (hazard 95).
+//
+// Keeps the room informed of what compactions want.
 //
 // And keeps the write-ahead files of the data in their order. They are not synced, and a new one is
 // begun with each memtable: a power cut could take the end of one and leave the next, which
 // RocksDB would replay over the gap. So one file is synced before the next is written to.
 class Listener final : public rocksdb::EventListener {
  public:
-  Listener(std::string path, Alarm& alarm) : path_(std::move(path)), alarm_(alarm) {}
+  Listener(const RocksOptions& options, Alarm& alarm, Room::Part part)
+      : path_(options.path), alarm_(alarm), room_(options.room), part_(part) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
                          rocksdb::Status* status) override {
     alarm_.raise(engine_error("the disk refuses what is written in raft folder " + path_, *status));
@@ -44,22 +68,60 @@ class Listener final : public rocksdb::EventListener {
     const rocksdb::Status synced = ordered_->SyncWAL();
     if (!synced.ok()) alarm_.raise(engine_error("cannot sync raft folder " + path_, synced));
   }
+  void OnFlushCompleted(rocksdb::DB* db, const rocksdb::FlushJobInfo& /*info*/) override {
+    reckon(*db);
+  }
+  void OnCompactionBegin(rocksdb::DB* /*db*/, const rocksdb::CompactionJobInfo& /*info*/) override {
+    compaction_wrote(0);
+  }
+  void OnTableFileCreated(const rocksdb::TableFileCreationInfo& info) override {
+    if (info.reason == rocksdb::TableFileCreationReason::kCompaction) {
+      compaction_wrote(written_ + info.file_size);
+    }
+  }
+  void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo& /*info*/) override {
+    compaction_wrote(0);
+    reckon(*db);
+  }
+  void OnExternalFileIngested(rocksdb::DB* db,
+                              const rocksdb::ExternalFileIngestionInfo& /*info*/) override {
+    reckon(*db);
+  }
   void keep_in_order(rocksdb::DB& db) { ordered_ = &db; }
 
+  void reckon(rocksdb::DB& db) {
+    if (room_ == nullptr) return;
+    const std::lock_guard lock(reckoning_);  // the newest state is told last
+    std::vector<rocksdb::ColumnFamilyMetaData> families;
+    db.GetAllColumnFamilyMetaData(&families);
+    std::uint64_t bytes = 0;
+    for (const auto& family : families) bytes += largest_compaction_bytes(family);
+    room_->compaction_takes(part_, bytes);
+  }
+
  private:
+  void compaction_wrote(std::uint64_t bytes) {
+    written_ = bytes;
+    if (room_ != nullptr) room_->compaction_wrote(part_, bytes);
+  }
+
   const std::string path_;
   Alarm& alarm_;
+  const std::shared_ptr<Room> room_;
+  const Room::Part part_;
+  std::uint64_t written_ = 0;  // on the one thread that compacts
+  std::mutex reckoning_;
   rocksdb::DB* ordered_ = nullptr;  // once it is open
 };
 
-rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm) {
+rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm, Room::Part part) {
   rocksdb::DBOptions common;
   common.env = options.env != nullptr ? options.env : rocksdb::Env::Default();
   if (options.room != nullptr) {
     common.sst_file_manager = options.room->files();
     common.write_buffer_manager = options.room->memtables();
   }
-  common.listeners.push_back(std::make_shared<Listener>(options.path, alarm));
+  common.listeners.push_back(std::make_shared<Listener>(options, alarm, part));
   common.paranoid_checks = true;
   common.max_bgerror_resume_count = 0;
   common.max_background_jobs = 2;
@@ -73,6 +135,13 @@ rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm) {
   common.keep_log_file_num = 2;
   common.skip_stats_update_on_db_open = true;
   return common;
+}
+
+void set_levels(rocksdb::ColumnFamilyOptions& family) {
+  family.target_file_size_base = file_bytes;
+  family.level0_file_num_compaction_trigger = level0_compacted;
+  family.level0_slowdown_writes_trigger = level0_never;
+  family.level0_stop_writes_trigger = level0_never;
 }
 
 rocksdb::CompressionType best_compression() {
@@ -93,8 +162,15 @@ void check_common_settings(const rocksdb::DBOptions& now) {
 
 }  // namespace
 
+std::shared_ptr<Room> make_room(const RocksOptions& options) {
+  const std::uint64_t file =
+      options.log_memtable_bytes +
+      options.data_memtable_bytes * static_cast<std::uint64_t>(options.data_memtables_merged);
+  return std::make_shared<Room>(options.env, options.disk_kept_free_bytes, level0_compacted * file);
+}
+
 rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
-  rocksdb::DBOptions shared = common_options(options, alarm);
+  rocksdb::DBOptions shared = common_options(options, alarm, Room::Part::log);
   // Point-in-time recovery, the default, silently drops synced records behind a damaged one.
   shared.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   shared.track_and_verify_wals_in_manifest = true;
@@ -105,6 +181,7 @@ rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
   records.write_buffer_size = options.log_memtable_bytes;
   records.max_write_buffer_number = options.memtables_max;
   records.compression = rocksdb::kNoCompression;
+  set_levels(records);
   records.disable_auto_compactions = options.run_lane != nullptr;
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;
@@ -115,7 +192,7 @@ rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
 }
 
 rocksdb::DBOptions data_options(const RocksOptions& options, Alarm& alarm) {
-  rocksdb::DBOptions shared = common_options(options, alarm);
+  rocksdb::DBOptions shared = common_options(options, alarm, Room::Part::data);
   // Not synced: after a power cut the data falls back to a consistent earlier state, and the log
   // has the rest. That it has it is checked at start (recovery.h).
   shared.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
@@ -135,6 +212,7 @@ rocksdb::ColumnFamilyOptions rows_options(const RocksOptions& options,
   rows.memtable_prefix_bloom_size_ratio = 0.02;
   rows.memtable_whole_key_filtering = true;
   rows.level_compaction_dynamic_level_bytes = true;
+  set_levels(rows);
   rows.compression = best_compression();
   rows.disable_auto_compactions = options.run_lane != nullptr;
   rocksdb::BlockBasedTableOptions table;
@@ -150,6 +228,7 @@ rocksdb::ColumnFamilyOptions rows_options(const RocksOptions& options,
 rocksdb::ColumnFamilyOptions small_options() {
   rocksdb::ColumnFamilyOptions small;
   small.write_buffer_size = smoothing_bytes;
+  set_levels(small);
   small.compression = rocksdb::kNoCompression;
   return small;
 }
@@ -170,6 +249,31 @@ rocksdb::WriteOptions unsynced_write() {
 
 void keep_write_ahead_files_in_order(rocksdb::DB& data) {
   dynamic_cast<Listener&>(*data.GetDBOptions().listeners.at(0)).keep_in_order(data);
+}
+
+void reckon_compactions(rocksdb::DB& db) {
+  dynamic_cast<Listener&>(*db.GetDBOptions().listeners.at(0)).reckon(db);
+}
+
+// Where these two fail, the disk refuses: the listener hears of it.
+void hurry_compactions(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, bool hurry) {
+  const std::string files = std::to_string(hurry ? 1 : level0_compacted);
+  db.SetOptions(family, {{"level0_file_num_compaction_trigger", files}}).PermitUncheckedError();
+}
+
+void flush_soon(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family) {
+  using Properties = rocksdb::DB::Properties;
+  std::string files;
+  std::uint64_t rows = 0;
+  std::uint64_t full_rows = 0;
+  const bool known = db.GetProperty(family, Properties::kNumFilesAtLevelPrefix + "0", &files) &&
+                     db.GetIntProperty(family, Properties::kNumEntriesActiveMemTable, &rows) &&
+                     db.GetIntProperty(family, Properties::kNumEntriesImmMemTables, &full_rows);
+  if (!known || files != "0" || rows + full_rows == 0) return;
+  rocksdb::FlushOptions flush;
+  flush.wait = false;
+  flush.allow_write_stall = true;
+  db.Flush(flush, family).PermitUncheckedError();
 }
 
 void check_log_settings(const rocksdb::DB& log) {

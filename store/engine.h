@@ -12,6 +12,7 @@
 
 namespace rocksdb {
 class Cache;
+class ColumnFamilyHandle;
 class DB;
 class Slice;
 class Status;
@@ -23,6 +24,7 @@ struct WriteOptions;
 
 namespace iris::store {
 
+[[nodiscard]] std::shared_ptr<Room> make_room(const RocksOptions& options);
 // `alarm` hears of every background error and outlives the database.
 [[nodiscard]] rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm);
 [[nodiscard]] rocksdb::DBOptions data_options(const RocksOptions& options, Alarm& alarm);
@@ -38,6 +40,16 @@ namespace iris::store {
 // Of the data, once it is open and before anything is written: a later file never outlives an
 // earlier one, whatever a power cut leaves.
 void keep_write_ahead_files_in_order(rocksdb::DB& data);
+
+// Tells the room what compactions may want of it now. Done by itself whenever files come and go,
+// but for a database that was just opened and a family that was dropped.
+void reckon_compactions(rocksdb::DB& db);
+// Compacts at once what reaches level 0, or waits for company, as at first. To be told of each
+// family.
+void hurry_compactions(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, bool hurry);
+// What is in memory becomes a file soon; not while the last one waits to be merged, so that
+// compactions which do not fit are not fed more. Does not wait for it.
+void flush_soon(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family);
 
 // CHECKs what durability rests on, as RocksDB has it after it changed what it wanted to.
 void check_log_settings(const rocksdb::DB& log);

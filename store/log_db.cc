@@ -90,6 +90,7 @@ Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Fo
     return unexpected(engine_error("the log in " + path + " cannot be opened", opened));
   }
   check_log_settings(*db);
+  reckon_compactions(*db);
   std::unique_ptr<LogDb> log(new LogDb(path, std::move(db), std::move(*mark)));
   if (Status read = log->read(found); !read) return fail(read.error().code, read.error().text);
   if (found.identity.node != folder.self()) {
@@ -265,8 +266,13 @@ Status LogDb::commit() {
   return Unit{};
 }
 
-// Whole files below the floor go at once; what shares a file with newer records goes when RocksDB
-// compacts it. Saves space only, so a failure here loses nothing (a real one raises the alarm).
+void LogDb::hurry(bool hurry) { hurry_compactions(*db_, db_->DefaultColumnFamily(), hurry); }
+
+void LogDb::flush_soon() { store::flush_soon(*db_, db_->DefaultColumnFamily()); }
+
+// Whole files below the floor go at once, but for those on level 0; those, and what shares a file
+// with newer records, go when RocksDB compacts it. Saves space only, so a failure here loses
+// nothing (a real one raises the alarm).
 void LogDb::reclaim() {
   const std::string begin = entry_key(raft::Index{});
   const std::string end = entry_key(floor_.mark.last.index.next());

@@ -67,6 +67,10 @@ class LogDb {
   // All that is staged, in one write and one sync. REQUIRES: anything_staged().
   Status commit();
 
+  // What was trimmed is to leave the disk soon, or when it suits RocksDB (room.h).
+  void hurry(bool hurry);
+  void flush_soon();
+
   [[nodiscard]] raft::EntryId last() const { return head_.last; }
   [[nodiscard]] raft::HardState state() const { return head_.state; }
 

@@ -1,5 +1,7 @@
 #include "store/log_work.h"
 
+#include <utility>
+
 #include "raft/check.h"
 
 namespace iris::store {
@@ -35,6 +37,12 @@ void LogWork::take(TrimJob& job, Answers& answers) {
   log_->stage_trim(job.floor);
   answer_durable(answers);
   answers.push_back(std::move(job.done));
+}
+
+void LogWork::take(Room::Pressure pressure, Answers& /*answers*/) {
+  const bool hurry = pressure != Room::Pressure::none;
+  if (std::exchange(hurried_, hurry) != hurry) log_->hurry(hurry);
+  if (pressure == Room::Pressure::flush) log_->flush_soon();
 }
 
 // Three synced steps; recovery.h says what a crash between them means. The term goes first, as the

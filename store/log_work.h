@@ -17,6 +17,7 @@
 #include "store/data_db.h"
 #include "store/lane.h"
 #include "store/log_db.h"
+#include "store/room.h"
 
 namespace iris::store {
 
@@ -32,7 +33,8 @@ struct TrimJob {
   raft::SnapshotMark floor;  // the data is synced up to here
   std::function<void()> done;
 };
-using LogJob = std::variant<WriteJob, AdoptJob, TrimJob>;
+// A job as well: what is to be done under this pressure.
+using LogJob = std::variant<WriteJob, AdoptJob, TrimJob, Room::Pressure>;
 
 class LogWork {
  public:
@@ -59,6 +61,7 @@ class LogWork {
   void take(WriteJob& job, Answers& answers);
   void take(AdoptJob& job, Answers& answers);
   void take(TrimJob& job, Answers& answers);
+  void take(Room::Pressure pressure, Answers& answers);
   Status install(WriteJob& job, Answers& answers);
   void commit();
   void step(std::string_view name);
@@ -70,6 +73,7 @@ class LogWork {
   const Flip flip_;
   const Step on_step_;
   std::optional<raft::Ticket> unanswered_;  // the highest ticket taken since the last answer
+  bool hurried_ = false;
 };
 
 }  // namespace iris::store

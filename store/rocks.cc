@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "raft/check.h"
@@ -11,6 +12,7 @@
 #include "store/data_db.h"
 #include "store/data_work.h"
 #include "store/disk_gauge.h"
+#include "store/engine.h"
 #include "store/export.h"
 #include "store/folder.h"
 #include "store/import.h"
@@ -35,6 +37,8 @@ constexpr int bulk_niceness = 5;
 // A snapshot that is being received leaves this part of disk_kept_free_bytes: what the log cannot
 // write ends the node, and a node that ended so would be sent the same snapshot again.
 constexpr std::uint64_t staging_share = 4;
+// While room is short. Each time costs a compaction of the upper levels, at most.
+constexpr std::chrono::seconds flush_interval{2};
 
 struct ReadJob {
   std::shared_ptr<Family> family;          // read the newest state of this ..
@@ -111,6 +115,7 @@ class RocksStore final : public Store {
   void run_reads(std::vector<ReadJob>& jobs, Answers& answers);
   void bulk(BulkJob job);
   Status stage(Import& import, const std::string& bytes) const;
+  void relieve() const;
 
   const RocksOptions options_;
   Folder folder_;
@@ -119,6 +124,8 @@ class RocksStore final : public Store {
   Recovery recovery_;
   Events events_;
   bool adopted_ = false;
+  mutable Room::Pressure relieved_ = Room::Pressure::none;     // what the lanes were told last ..
+  mutable std::chrono::steady_clock::time_point relieved_at_;  // .. and when
   Mailbox mailbox_;
   std::unique_ptr<LogWork> log_;
   std::unique_ptr<DataWork> data_;
@@ -134,6 +141,7 @@ class RocksStore final : public Store {
 // --- Open, start, stop.
 
 Status RocksStore::open() {
+  options_.room->free_is(gauge_.use().free_bytes);  // RocksDB begins compactions while it opens
   if (folder_.is_new()) {
     if (Status made = LogDb::create(options_, folder_, {folder_.self(), {}}, {}, {}); !made) {
       return made;
@@ -216,11 +224,25 @@ RocksStore::~RocksStore() {
   mailbox_.close();  // before the data goes: an answer may hold a view of it
 }
 
-// What is in memory only will be on the disk: it is not free any more.
+// Asked all the time, also while nothing is written: so what waits for room hears of it from here.
 DiskUse RocksStore::disk_use() const {
   DiskUse use = gauge_.use();
-  use.free_bytes -= std::min(use.free_bytes, options_.room->unwritten_bytes());
+  options_.room->free_is(use.free_bytes);
+  relieve();
+  use.free_bytes = options_.room->left_bytes(use.free_bytes);
   return use;
+}
+
+void RocksStore::relieve() const {
+  if (log_lane_ == nullptr || options_.run_lane) return;  // not started; no compactions
+  const Room::Pressure pressure = options_.room->pressure();
+  const auto now = std::chrono::steady_clock::now();
+  const bool again = pressure == Room::Pressure::flush && now - relieved_at_ >= flush_interval;
+  if (pressure == relieved_ && !again) return;
+  relieved_ = pressure;
+  relieved_at_ = now;
+  static_cast<void>(log_lane_->push(pressure));
+  static_cast<void>(data_lane_->push(pressure));
 }
 
 // --- Writes.
@@ -344,11 +366,13 @@ void RocksStore::import_chunk(std::string bytes, std::function<void(Status)> don
   });
 }
 
-// On the bulk lane.
+// On the bulk lane. What compactions may want is not set aside: the snapshot replaces it all.
 Status RocksStore::stage(Import& import, const std::string& bytes) const {
-  const std::uint64_t kept_bytes = options_.disk_kept_free_bytes / staging_share;
-  if (disk_use().free_bytes >= kept_bytes + bytes.size()) return import.chunk(bytes);
-  return import.refuse("fewer than " + std::to_string(kept_bytes) +
+  const std::uint64_t wanted_bytes = options_.disk_kept_free_bytes / staging_share + bytes.size() +
+                                     options_.room->unwritten_bytes();
+  if (gauge_.use().free_bytes >= wanted_bytes) return import.chunk(bytes);
+  return import.refuse("fewer than " +
+                       std::to_string(options_.disk_kept_free_bytes / staging_share) +
                        " bytes of the disk would stay free");
 }
 
@@ -373,7 +397,7 @@ Result<std::unique_ptr<Store>> open_rocks(RocksOptions options) {
   CHECK(options.post != nullptr);
   CHECK(!options.path.empty());
   CHECK(options.data_files_open_max >= data_files_open_min);
-  options.room = std::make_shared<Room>(options.env, options.disk_kept_free_bytes);
+  options.room = make_room(options);
   Result<Folder> folder = Folder::open(options.path, options.first_self);
   if (!folder) return fail(folder.error().code, folder.error().text);
   auto store = std::make_unique<RocksStore>(std::move(options), std::move(*folder));

@@ -45,7 +45,8 @@ struct RocksOptions {
   std::size_t import_file_bytes = 64u << 20;  // a received snapshot becomes files of this size
 
   // RocksDB begins no work behind the scenes that would leave less than this of the disk free; a
-  // snapshot is staged as long as a quarter of this stays free.
+  // snapshot is staged as long as a quarter of this stays free. The node refuses growth below twice
+  // this.
   std::uint64_t disk_kept_free_bytes = 64u << 20;
 
   // For tests only. Another file system beneath both instances; nullptr: the real one.

@@ -100,7 +100,8 @@ struct Events {
 
 struct DiskUse {
   std::uint64_t used_bytes = 0;
-  // Of the file system, less what the store holds in memory and will write there.
+  // Of the file system, less what the store holds in memory and will write there, and what its
+  // compactions may need.
   std::uint64_t free_bytes = 0;
 };
 
