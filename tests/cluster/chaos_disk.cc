@@ -1,9 +1,12 @@
 // Disks that are full, that lie, and that have changed what was written, under real nodes.
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
+#include <thread>
 
 #include "tests/cluster/chaos.h"
 #include "tests/cluster/content.h"
@@ -66,7 +69,8 @@ bool comes_back_empty(Nodes& nodes, std::size_t who, std::size_t through) {
 
 void print_skipped() { std::printf("skipped: this round mounts file systems, which needs root\n"); }
 
-// --- A full disk: growth is refused before the end, and taken again once there is room.
+// --- A full disk: growth is refused before the end, and taken again once there is room, be it that
+// something was removed or that the disk has grown.
 
 class FullDisk {
  public:
@@ -89,8 +93,10 @@ class FullDisk {
     nodes_->start_all();
     leader_ = nodes_->await_leader();
     load_.emplace(nodes_->api(leader_), growth);
-    bool good = store_victims();
+    bool good = fill_and_remove_half();
+    good = store_victims() && good;
     load_->start();
+    good = removals_made_room() && good;
     good = refuses_growth() && good;
     good = still_serves() && good;
     good = takes_growth_again() && good;
@@ -105,6 +111,50 @@ class FullDisk {
   static constexpr std::size_t victims = 200;
 
   [[nodiscard]] const Api& api() const { return nodes_->api(leader_); }
+
+  bool fill_and_remove_half() {
+    LoadOptions options = growth;
+    options.source = "ballast";
+    Load load(api(), options);
+    load.start();
+    // While a compaction is under way growth may be refused for a moment.
+    const bool full = await(patience, [&] { return !load.await_progress(1, Milliseconds(1000)); });
+    load.stop();
+    const std::map<std::string, std::string> rows = load.at(load.last_revision());
+    std::printf("  full with %zu rows\n", rows.size());
+    removed_ = rows.size() / 2;
+    const bool good = expect(full && removed_ > 100, "the disk does not become full");
+    return remove_half(rows) && good;
+  }
+
+  // Nobody frees space but by removals.
+  bool removals_made_room() {
+    const auto begin = Clock::now();
+    const bool good = expect(load_->await_progress(removed_ / 2, patience),
+                             "growth stays refused though half of the rows were removed");
+    std::printf("  half of them removed, and half as many new ones taken in %.1f s\n",
+                std::chrono::duration<double>(Clock::now() - begin).count());
+    return good;
+  }
+
+  bool remove_half(const std::map<std::string, std::string>& rows) {
+    constexpr std::size_t threads_count = 8;
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : rows) keys.push_back(key);
+    keys.resize(removed_);
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> good{true};
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < threads_count; ++i) {
+      threads.emplace_back([&] {
+        for (std::size_t key = next++; key < keys.size() && good; key = next++) {
+          if (api().remove("ballast", keys[key], patience).answer != Answer::ok) good = false;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return expect(good, "a removal was refused");
+  }
 
   bool store_victims() {
     bool good = true;
@@ -180,6 +230,7 @@ class FullDisk {
   std::optional<Nodes> nodes_;
   std::optional<Load> load_;
   std::size_t leader_ = 0;
+  std::size_t removed_ = 0;
 };
 
 // --- A sync that fails, for real.
