@@ -75,7 +75,7 @@ class Iris {
   [[nodiscard]] bool said(const std::string& text) const {
     return log_text().find(text) != std::string::npos;
   }
-  void await_log(const std::string& text) {
+  void await_log(const std::string& text) const {
     if (test::await(20s, [&] { return said(text); })) return;
     FAIL("never said " << text << ":\n" << log_text());
   }

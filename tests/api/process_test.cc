@@ -216,6 +216,7 @@ TEST_CASE("a node may be stopped at any moment (exit 0)") {
   constexpr int nodes_max = 4;
   for (int round = 0; round < rounds; ++round) {
     std::vector<std::unique_ptr<Iris>> nodes;
+    nodes.reserve(nodes_max);
     for (int i = 0; i < nodes_max; ++i) {
       nodes.push_back(std::make_unique<Iris>(
           plain(free_port()) +
@@ -304,6 +305,7 @@ TEST_CASE("three empty nodes that expect each other form one cluster (hazard 56)
     all += (all.empty() ? "127.0.0.1:" : ",127.0.0.1:") + std::to_string(ports.back());
   }
   std::vector<std::unique_ptr<Iris>> nodes;
+  nodes.reserve(ports.size());
   for (const std::uint16_t port : ports) {
     nodes.push_back(std::make_unique<Iris>(
         plain(port) + std::vector<std::string>{"-bootstrap-expect", "3", "-join", all}));

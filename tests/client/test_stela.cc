@@ -276,7 +276,7 @@ TEST_CASE("the end of the process is not held up by a Stela that is gone") {
   {
     Stela stela({.address = "127.0.0.1:" + std::to_string(port)}, loop.post());
     int bad = 0;
-    stela.keep_registered(own, [&](iris::Status status) { bad += status ? 0 : 1; });
+    stela.keep_registered(own, [&](const iris::Status& status) { bad += status ? 0 : 1; });
     stela.discover(Stela::service_name, 0ms, [&](auto result) { answered = result.has_value(); });
     REQUIRE(loop.run_until([&] { return bad > 0; }));
     stela.stop(500ms, [&] { stopped = true; });

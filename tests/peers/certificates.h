@@ -106,9 +106,9 @@ inline Issued issue(const CertificatePlan& plan, const Issued* issuer) {
 // Files of one node (or client), and how Tls is told of them.
 inline TlsPaths write_files(const Folder& folder, const std::string& prefix, const Issued& own,
                             const Issued& authority) {
-  const TlsPaths paths{.certificate = folder / (prefix + ".crt"),
-                       .key = folder / (prefix + ".key"),
-                       .ca = folder / (prefix + ".ca.crt")};
+  TlsPaths paths{.certificate = folder / (prefix + ".crt"),
+                 .key = folder / (prefix + ".key"),
+                 .ca = folder / (prefix + ".ca.crt")};
   write_file(paths.certificate, own.certificate_pem());
   write_file(paths.key, own.key_pem());
   write_file(paths.ca, authority.certificate_pem());

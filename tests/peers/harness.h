@@ -71,7 +71,7 @@ inline PeersOptions quick_options(std::uint64_t id, std::uint16_t port = 0) {
 
 class TestNode {
  public:
-  TestNode(Loop& loop, PeersOptions options, const Tls* tls = nullptr,
+  TestNode(Loop& loop, const PeersOptions& options, const Tls* tls = nullptr,
            raft::ClusterId in_cluster = {0xc1})
       : cluster(in_cluster),
         id(options.self),
