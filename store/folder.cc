@@ -127,7 +127,12 @@ Status Folder::begin(raft::NodeId first_self) {
     self_ = raft::NodeId{*id};
   }
   is_new_ = true;
-  return replace_file(unfinished_path(), identity_text(self_));
+  if (Status begun = replace_file(unfinished_path(), identity_text(self_)); !begun) return begun;
+  // RocksDB would let everybody read, and whoever made the folder above may let everybody in.
+  for (const std::string& part : {log_path(), data_path()}) {
+    if (Status made = make_folder(part); !made) return made;
+  }
+  return Unit{};
 }
 
 Status Folder::complete() {

@@ -27,6 +27,12 @@ void write_file_at(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
+unsigned mode_of(const std::string& path) {
+  struct stat found = {};
+  REQUIRE(::stat(path.c_str(), &found) == 0);
+  return found.st_mode & 0777;
+}
+
 bool says(const Error& error, const std::string& part) {
   return error.text.find(part) != std::string::npos;
 }
@@ -37,9 +43,19 @@ TEST_CASE("a folder is made for its owner alone, with what is above it") {
   const TempFolder folder;
   const std::string path = folder.path() + "/a/b/raft";
   const Opened node(path);
-  struct stat found = {};
-  REQUIRE(::stat(path.c_str(), &found) == 0);
-  REQUIRE((found.st_mode & 0777) == 0700);
+  REQUIRE(mode_of(path) == 0700);
+}
+
+TEST_CASE("what is kept in a folder that others may enter is its owner's alone all the same") {
+  const TempFolder folder;
+  REQUIRE(::mkdir(folder.raft().c_str(), 0755) == 0);
+  REQUIRE(::chmod(folder.raft().c_str(), 0755) == 0);
+  const Opened node(folder.raft());
+  REQUIRE(mode_of(folder.raft()) == 0755);
+  for (const fs::directory_entry& part : fs::directory_iterator(folder.raft())) {
+    INFO(part.path());
+    REQUIRE((mode_of(part.path().string()) & 077) == 0);
+  }
 }
 
 TEST_CASE("child: holds a folder", "[.child]") {
