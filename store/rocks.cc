@@ -378,10 +378,11 @@ Status RocksStore::stage(Import& import, const std::string& bytes) const {
 
 void RocksStore::import_finish(std::function<void(Status)> done) {
   CHECK(import_ != nullptr);
-  bulk([slot = import_, done = std::move(done)](Answers& answers) {
-    answers.emplace_back([slot, done, finished = slot->work->finish()] {
+  bulk([this, slot = import_, done = std::move(done)](Answers& answers) {
+    answers.emplace_back([this, slot, done, finished = slot->work->finish()]() mutable {
       if (finished) slot->staged = *finished;
       done(finished ? Status(Unit{}) : fail(finished.error().code, finished.error().text));
+      bulk([slot = std::move(slot)](Answers&) {});  // dropped meanwhile: this is the last of it
     });
   });
 }

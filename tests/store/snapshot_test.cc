@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <deque>
 #include <filesystem>
 #include <string>
 
@@ -381,6 +382,35 @@ TEST_CASE("a crash at any step of an installation leaves the old state or the ne
     REQUIRE(node.raft().floor == source.of);
     REQUIRE(node.raft().entries.size() == tail);
   }
+}
+
+TEST_CASE("what was staged is never deleted on the loop, not even when it is dropped unanswered") {
+  const Source source;
+  const TempFolder folder;
+  std::deque<std::function<void()>> bulk;
+  Opened node(folder.raft(), [&](RocksOptions& options) {
+    options.run_lane = [&bulk](LaneName lane, std::function<void()> work) {
+      if (lane == LaneName::bulk) bulk.push_back(std::move(work));
+    };
+  });
+  const auto run_bulk = [&bulk] {
+    for (; !bulk.empty(); bulk.pop_front()) bulk.front()();
+  };
+  const auto staged = [&] {
+    return std::filesystem::exists(folder.raft() + "/staging") &&
+           !std::filesystem::is_empty(folder.raft() + "/staging");
+  };
+  bool answered = false;
+  node->import_begin(source.of);
+  node->import_chunk(source.stream, [](const Status&) {});
+  node->import_finish([&](const Status&) { answered = true; });
+  run_bulk();  // the answer is on its way
+  node->import_drop();
+  run_bulk();
+  REQUIRE(node.loop().run_until([&] { return answered; }));
+  REQUIRE(staged());
+  run_bulk();
+  REQUIRE_FALSE(staged());
 }
 
 }  // namespace iris::store::test
