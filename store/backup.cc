@@ -1,6 +1,8 @@
 #include "store/backup.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,14 +50,65 @@ Status read_pieces(const std::string& path, const std::function<Status(std::stri
   }
 }
 
-Status require_absent_or_empty(const std::string& folder) {
+// False as well where the system does not tell.
+bool mount_point(const std::string& path) {
+  struct statx found = {};
+  return ::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, 0, &found) == 0 &&
+         (found.stx_attributes_mask & found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+// Else only the rename would find out, after all the data.
+Status require_replaceable(const std::string& folder) {
   if (!exists(folder)) return Unit{};
+  if (std::filesystem::is_symlink(folder)) {
+    return fail(Errc::refused,
+                folder + " is a symbolic link: name the folder itself, or one that is to be made");
+  }
   std::error_code error;
   const bool empty = std::filesystem::is_empty(folder, error);
   if (error) return fail(Errc::io, "cannot look into " + folder + ": " + error.message());
-  if (empty && std::filesystem::is_directory(folder)) return Unit{};
-  return fail(Errc::refused,
-              folder + " is there already and not empty: a restore only makes a new folder");
+  if (!empty || !std::filesystem::is_directory(folder)) {
+    return fail(Errc::refused,
+                folder + " is there already and not empty: a restore only makes a new folder");
+  }
+  if (mount_point(folder)) {
+    return fail(Errc::refused,
+                folder + " is a mount point, which a restore cannot replace: name a folder in it");
+  }
+  return Unit{};
+}
+
+// Without "." and ".." at its end: what is built beside it is named after it.
+std::string named_folder(const std::string& folder) {
+  const std::filesystem::path path = without_trailing_slash(folder);
+  if (path.filename() != "." && path.filename() != "..") return path.string();
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::canonical(path, error);
+  return error ? path.string() : whole.string();
+}
+
+// The folder where a restore to `target` builds: empty, and nobody else's while this is open.
+Result<Descriptor> claim(const std::string& building, const std::string& target) {
+  if (Status made = make_folder(building); !made) {
+    return fail(made.error().code, made.error().text);
+  }
+  Descriptor folder(::open(building.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.open()) return errno_failure("open folder", building);
+  struct stat opened = {};
+  struct stat there = {};
+  // Another has it; or had it until now, and what was opened is gone or bears another name.
+  if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 || ::fstat(folder.number(), &opened) != 0 ||
+      ::lstat(building.c_str(), &there) != 0 || opened.st_ino != there.st_ino) {
+    return fail(Errc::busy, "another restore to " + target + " is under way");
+  }
+  std::error_code error;
+  for (const auto& rest : std::filesystem::directory_iterator(building, error)) {
+    if (Status removed = remove_tree(rest.path()); !removed) {  // of a restore that was cut off
+      return fail(removed.error().code, removed.error().text);
+    }
+  }
+  if (error) return fail(Errc::io, "cannot look into " + building + ": " + error.message());
+  return folder;
 }
 
 raft::Members alone(raft::NodeId self, const std::string& address) {
@@ -122,13 +175,15 @@ Result<BackupInfo> verify_backup(const std::string& file) {
 
 Result<NewCluster> restore_backup(const std::string& file, const std::string& folder,
                                   const std::string& address) {
+  const std::string target = named_folder(folder);
+  const std::string building = target + ".restoring";
+  if (Status ready = require_replaceable(target); !ready) {
+    return fail(ready.error().code, ready.error().text);
+  }
   const Result<BackupInfo> backup = verify_backup(file);
   if (!backup) return fail(backup.error().code, backup.error().text);
-  const std::string target = without_trailing_slash(folder);
-  const std::string building = target + ".restoring";
-  Status ready = require_absent_or_empty(target);
-  if (ready) ready = remove_tree(building);  // of a restore that was cut off
-  if (!ready) return fail(ready.error().code, ready.error().text);
+  const Result<Descriptor> claimed = claim(building, target);  // until the end
+  if (!claimed) return fail(claimed.error().code, claimed.error().text);
   Result<NewCluster> made = build(building, file, address, backup->mark);
   Status placed = made ? rename_file(building, target) : Status(Unit{});
   if (made && placed) return made;

@@ -33,7 +33,9 @@ struct NewCluster {
 // Revisions go on from the backup's; sessions and subscriptions are part of it. Others join it as
 // they would any cluster.
 // All or nothing: it is built beside `folder` and renamed at the end, so a crash leaves no folder
-// that would start as something else. Errc::refused where `folder` is there and not empty.
+// that would start as something else. Errc::refused where `folder` is there and not empty, or
+// cannot be replaced (a mount point, a symbolic link); Errc::busy where another restore builds
+// there.
 Result<NewCluster> restore_backup(const std::string& file, const std::string& folder,
                                   const std::string& address);
 

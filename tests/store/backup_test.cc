@@ -2,6 +2,12 @@
 // cluster.
 #include "store/backup.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -169,6 +175,66 @@ TEST_CASE("a restore that cannot be made leaves what was there as it was") {
     REQUIRE(restore_backup(original.file(), path, address).has_value());
   }
   REQUIRE_FALSE(fs::exists(path + ".restoring"));
+}
+
+TEST_CASE("a restore to what cannot be replaced is refused before anything is built") {
+  const Original original;
+  const std::string path = original.folder.path() + "/new";
+  const std::string building = path + ".restoring";
+  fs::create_directory(path);
+  SECTION("a symbolic link") {
+    const std::string link = original.folder.path() + "/link";
+    fs::create_directory_symlink(path, link);
+    const Result<NewCluster> made = restore_backup(original.file(), link, address);
+    REQUIRE(made.error().code == Errc::refused);
+    REQUIRE(made.error().text.find(link + " is a symbolic link") != std::string::npos);
+    REQUIRE(fs::is_symlink(link));
+    REQUIRE_FALSE(fs::exists(link + ".restoring"));
+  }
+  SECTION("a mount point") {
+    // Of the same file system, so that its number tells nothing.
+    if (::mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+      std::printf("skipped: this mounts a file system, which needs root\n");
+      return;
+    }
+    const Result<NewCluster> made = restore_backup(original.file(), path, address);
+    REQUIRE(::umount2(path.c_str(), 0) == 0);
+    REQUIRE(made.error().code == Errc::refused);
+    REQUIRE(made.error().text.find(path + " is a mount point") != std::string::npos);
+  }
+  REQUIRE(fs::is_empty(path));
+  REQUIRE_FALSE(fs::exists(building));
+}
+
+TEST_CASE("a restore leaves alone what another one is building in the same place") {
+  const Original original;
+  const std::string path = original.folder.path() + "/new";
+  const std::string building = path + ".restoring";
+  fs::create_directory(building);
+  std::ofstream(building + "/half") << "done";
+  const int other = ::open(building.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  REQUIRE(other >= 0);
+  REQUIRE(::flock(other, LOCK_EX | LOCK_NB) == 0);
+  const Result<NewCluster> made = restore_backup(original.file(), path, address);
+  REQUIRE(fs::exists(building + "/half"));
+  REQUIRE(made.error().code == Errc::busy);
+  REQUIRE(made.error().text.find("another restore") != std::string::npos);
+  ::close(other);
+  REQUIRE(restore_backup(original.file(), path, address).has_value());
+  REQUIRE_FALSE(fs::exists(building));
+  REQUIRE_FALSE(fs::exists(path + "/half"));
+}
+
+TEST_CASE("a restore to the folder one is in makes that folder") {
+  const Original original;
+  const fs::path path = original.folder.path() + "/new";
+  const fs::path before = fs::current_path();
+  fs::create_directory(path);
+  fs::current_path(path);
+  const Result<NewCluster> made = restore_backup(original.file(), ".", address);
+  fs::current_path(before);
+  REQUIRE(made.has_value());
+  REQUIRE(Opened(path).raft().self == made->node);
 }
 
 TEST_CASE("a node that lost its cluster becomes one of its own, with all of its log") {
