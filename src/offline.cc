@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <optional>
 
 #include "src/address.h"
 #include "src/flags.h"
@@ -22,6 +23,7 @@ struct Offline {
   std::string raft_dir;
   std::string host = "127.0.0.1";
   std::uint32_t port = 32000;
+  std::optional<std::uint64_t> other_port;  // of a node that has one; as is its host, if not empty
   bool force_new_cluster = false;
   bool yes = false;
 
@@ -73,7 +75,13 @@ void declare_new_cluster(Flags& flags, Offline& asked) {
 }
 
 void declare_recover(Flags& flags, Offline& asked) {
-  declare_new_cluster(flags, asked);
+  asked.host.clear();
+  flags.section("Flags");
+  flags.text("raftdir", &asked.raft_dir, "FOLDER", "folder of the node");
+  declare_advertise(flags, &asked.host,
+                    "host by which other nodes will reach it; without it, the one they knew");
+  flags.number("port", &asked.other_port, 1, 65534, "PORT",
+               "its gRPC port; without it, the one they knew");
   flags.boolean("force-new-cluster", &asked.force_new_cluster, "yes, that");
   flags.boolean("yes", &asked.yes, "do not ask");
 }
@@ -112,13 +120,24 @@ bool confirmed(const Offline& asked) {
   return answer == "yes";
 }
 
+// What was not asked for stays as it was.
+std::string address_after(const Offline& asked, const std::string& recorded) {
+  const auto known = parse_address(recorded);
+  const Address before = known ? *known : Address{"127.0.0.1", 32001};
+  return address_text(
+      asked.host.empty() ? before.host : asked.host,
+      asked.other_port ? static_cast<std::uint32_t>(*asked.other_port) + 1 : before.port);
+}
+
 int run_recover(const Offline& asked, const std::string&) {
   if (asked.raft_dir.empty()) return usage("recover needs -raftdir FOLDER");
   if (!asked.force_new_cluster) {
     return usage("recover needs -force-new-cluster: it is all that it can do");
   }
   if (!confirmed(asked)) return 1;
-  const auto made = store::force_new_cluster(asked.raft_dir, asked.raft_address());
+  const auto made = store::force_new_cluster(asked.raft_dir, [&asked](const std::string& recorded) {
+    return address_after(asked, recorded);
+  });
   if (!made) return failed(made.error());
   print_new_cluster("recovered", asked, *made);
   return 0;

@@ -154,6 +154,24 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   return made;
 }
 
+const raft::Members& latest_members(const LogFound& found) {
+  const auto last =
+      std::find_if(found.entries.rbegin(), found.entries.rend(), [](const raft::EntryPtr& entry) {
+        return std::holds_alternative<raft::Members>(entry->payload);
+      });
+  return last == found.entries.rend() ? found.floor.members
+                                      : std::get<raft::Members>((*last)->payload);
+}
+
+std::string address_in(const raft::Members& members, raft::NodeId self) {
+  for (const auto* list : {&members.voters, &members.learners, &members.outgoing}) {
+    for (const raft::Member& member : *list) {
+      if (member.id == self) return member.address;
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 Result<BackupInfo> verify_backup(const std::string& file) {
@@ -191,7 +209,7 @@ Result<NewCluster> restore_backup(const std::string& file, const std::string& fo
   return made ? named(target, placed.error()) : fail(made.error().code, made.error().text);
 }
 
-Result<NewCluster> force_new_cluster(const std::string& folder_path, const std::string& address) {
+Result<NewCluster> force_new_cluster(const std::string& folder_path, const AddressOf& address_of) {
   const std::string path = without_trailing_slash(folder_path);
   if (!exists(path + "/identity")) {
     return fail(Errc::not_found, path + " is not the folder of a node");
@@ -210,15 +228,13 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const std::
     if (!data) return fail(data.error().code, data.error().text);
   }
   if (Status settled = settle(**log, found, mark); !settled) return named(path, settled.error());
-  const bool member = found.floor.members != raft::Members{} ||
-                      std::any_of(found.entries.begin(), found.entries.end(), [](const auto& one) {
-                        return std::holds_alternative<raft::Members>(one->payload);
-                      });
-  if (!member) {
+  const raft::Members members = latest_members(found);
+  if (members == raft::Members{}) {
     return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
   }
   const Result<std::uint64_t> cluster = random_id();
   if (!cluster) return fail(cluster.error().code, cluster.error().text);
+  const std::string address = address_of(address_in(members, folder->self()));
   // A new term, so that nothing of the old one can be taken for this entry's equal.
   const raft::Term term = (*log)->state().term.next();
   const raft::EntryId last{term, (*log)->last().index.next()};

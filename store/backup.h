@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "raft/result.h"
@@ -39,11 +40,14 @@ struct NewCluster {
 Result<NewCluster> restore_backup(const std::string& file, const std::string& folder,
                                   const std::string& address);
 
+using AddressOf = std::function<std::string(const std::string& recorded)>;
+
 // For lost quorum: `folder`'s node forgets the other members and is a cluster of its own, with a
 // new cluster id. Everything in its log counts as committed from then on; what only the lost
 // members had is lost. One synced write: it happens or it does not.
+// It is a member under what `address_of` makes of the address it is recorded under (empty: none).
 // REQUIRES (not checked here): the old members never run again, or two clusters go on apart.
 // Errc::refused where the node was never a member of anything; Errc::not_found where nothing is.
-Result<NewCluster> force_new_cluster(const std::string& folder, const std::string& address);
+Result<NewCluster> force_new_cluster(const std::string& folder, const AddressOf& address_of);
 
 }  // namespace iris::store

@@ -239,7 +239,13 @@ TEST_CASE("a restore to the folder one is in makes that folder") {
 
 TEST_CASE("a node that lost its cluster becomes one of its own, with all of its log") {
   const Original original;
-  const Result<NewCluster> made = force_new_cluster(original.folder.raft(), address);
+  std::string recorded = "none";
+  const AddressOf address_of = [&recorded](const std::string& found) {
+    recorded = found;
+    return address;
+  };
+  const Result<NewCluster> made = force_new_cluster(original.folder.raft(), address_of);
+  REQUIRE(recorded.empty());  // the members are others
   REQUIRE(made.has_value());
   REQUIRE(made->node == original.self);
   REQUIRE(made->last == raft::EntryId{{5}, {71}});
@@ -254,20 +260,22 @@ TEST_CASE("a node that lost its cluster becomes one of its own, with all of its 
     REQUIRE(node.scan(Table::values) == original.rows);
     require_leads_alone(node);
   }
-  const Result<NewCluster> again = force_new_cluster(original.folder.raft(), address);
+  const Result<NewCluster> again = force_new_cluster(original.folder.raft(), address_of);
+  REQUIRE(recorded == address);
   REQUIRE(again.has_value());  // nothing is special about the second time
   REQUIRE(again->cluster != made->cluster);
 }
 
 TEST_CASE("what is no member's folder is not made a cluster of") {
   const TempFolder folder;
-  REQUIRE(force_new_cluster(folder.raft(), address).error().code == Errc::not_found);
+  const AddressOf as_it_was = [](const std::string& recorded) { return recorded; };
+  REQUIRE(force_new_cluster(folder.raft(), as_it_was).error().code == Errc::not_found);
   REQUIRE_FALSE(fs::exists(folder.raft()));
   {
     const Opened node(folder.raft());
-    REQUIRE(force_new_cluster(folder.raft(), address).error().code == Errc::busy);
+    REQUIRE(force_new_cluster(folder.raft(), as_it_was).error().code == Errc::busy);
   }
-  const Result<NewCluster> refused = force_new_cluster(folder.raft(), address);
+  const Result<NewCluster> refused = force_new_cluster(folder.raft(), as_it_was);
   REQUIRE(refused.error().code == Errc::refused);
   REQUIRE(refused.error().text.find("never a member") != std::string::npos);
 }
