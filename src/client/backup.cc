@@ -46,15 +46,16 @@ bool BackupFile::fail(const std::string& what) {
 
 bool BackupFile::begin() {
   if (file_ >= 0) ::close(file_);
-  // Else only the rename would find out, after all the data.
+  // The rename would take the place of a device or a link, and find out of a folder after all data.
   struct stat there {};
-  if (::stat(path_.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) {
+  if (::lstat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
     file_ = -1;
-    error_ = "cannot write " + path_ + ": it is a folder";
+    error_ = "cannot write " + path_ + ": it is " +
+             (S_ISDIR(there.st_mode) ? "a folder" : "there and not a regular file");
     return false;
   }
   // What it holds is as secret as the cluster.
-  file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file_ < 0) return fail("cannot write");
   // Two that write it at once would both call the mixture whole.
   if (!lock()) {

@@ -1,6 +1,8 @@
 // A backup's file while it is being written (src/client/backup.h).
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <optional>
 
 #include "src/client/backup.h"
@@ -23,6 +25,31 @@ TEST_CASE("two backups at once do not write one file") {
   first.reset();
   CHECK(::access((path + ".part").c_str(), F_OK) != 0);
   CHECK(second.begin());
+}
+
+TEST_CASE("a backup takes the place of nothing but a file") {
+  const iris::Folder folder;
+  const std::string path = folder / "path";
+  const std::string other = folder / "other";
+  SECTION("a symbolic link") { std::filesystem::create_symlink(other, path); }
+  SECTION("a pipe, or a device") { REQUIRE(::mkfifo(path.c_str(), 0600) == 0); }
+  const auto before = std::filesystem::symlink_status(path).type();
+  BackupFile file(path);
+  CHECK_FALSE(file.begin());
+  CHECK(file.error() == "cannot write " + path + ": it is there and not a regular file");
+  CHECK(std::filesystem::symlink_status(path).type() == before);
+  CHECK_FALSE(std::filesystem::exists(other));
+  CHECK_FALSE(std::filesystem::exists(path + ".part"));
+}
+
+TEST_CASE("an unfinished backup is not written through a link") {
+  const iris::Folder folder;
+  const std::string path = folder / "path";
+  const std::string other = folder / "other";
+  std::filesystem::create_symlink(other, path + ".part");
+  BackupFile file(path);
+  CHECK_FALSE(file.begin());
+  CHECK_FALSE(std::filesystem::exists(other));
 }
 
 TEST_CASE("a backup that arrives damaged is not given its name") {
