@@ -229,25 +229,34 @@ TEST_CASE("many listeners of single keys of a removed source are looked up in a 
   CHECK(streams[8].take().empty());
 }
 
-TEST_CASE("the log is kept for who is told a state, until it has caught up or stalls (hazard 87)") {
-  Fixture test;
-  test.node.options.page_rows = 2;
-  test.node.options.buffer_bytes = 600;
-  test.node.restart();
-  for (int i = 0; i < 9; ++i) test.cluster.set("s", std::to_string(i), "old");
-  test.cluster.subscribe("one", "s");  // 10
+// Session "one" asked for the state of "s", nine rows in small pages at revision 10, and has read
+// two of them.
+struct SlowState : Fixture {
   RecordedStream stream;
-  stream.limited = true;
-  stream.credit = 2;
-  const auto id = test.listen(stream, {"one", 0, true});
+  ListenerId id;
+
+  SlowState() {
+    node.options.page_rows = 2;
+    node.options.buffer_bytes = 600;
+    node.restart();
+    for (int i = 0; i < 9; ++i) cluster.set("s", std::to_string(i), "old");
+    cluster.subscribe("one", "s");  // 10
+    stream.limited = true;
+    stream.credit = 2;
+    id = listen(stream, {"one", 0, true});
+  }
+};
+
+TEST_CASE("the log is kept for who is told a state, until it has caught up or stalls (hazard 87)") {
+  SlowState test;
   CHECK(test.node.listeners->keeps_log_after() == raft::Index{10});
-  stream.limited = false;
-  test.read(stream, id, 1);
+  test.stream.limited = false;
+  test.read(test.stream, test.id, 1);
   test.node.settle();
   CHECK_FALSE(test.node.listeners->keeps_log_after());
 
-  stream.limited = true;
-  const auto again = test.listen(stream, {"one", 1, false});
+  test.stream.limited = true;
+  const auto again = test.listen(test.stream, {"one", 1, false});
   CHECK_FALSE(test.node.listeners->keeps_log_after());  // a mere resume waits for nothing
   test.node.listeners->cancelled(again);
   RecordedStream stalls;
@@ -398,26 +407,17 @@ TEST_CASE("a grave stays while a listener reads it, and goes when that one stall
 }
 
 TEST_CASE("who stalls while a state is sent gets another one when it reads again") {
-  Fixture test;
-  test.node.options.page_rows = 2;
-  test.node.options.buffer_bytes = 600;
-  test.node.restart();
-  for (int i = 0; i < 9; ++i) test.cluster.set("s", std::to_string(i), "old");
-  test.cluster.subscribe("one", "s");  // 10
-  RecordedStream stream;
-  stream.limited = true;
-  stream.credit = 2;
-  const auto id = test.listen(stream, {"one", 0, true});
-  CHECK(stream.take() == Texts{"s/0=old@1", "s/1=old@2"});
+  SlowState test;
+  CHECK(test.stream.take() == Texts{"s/0=old@1", "s/1=old@2"});
   test.node.tick(31'000);
   test.cluster.remove("s", "0");      // 11
   test.cluster.set("s", "8", "new");  // 12
   test.node.settle();
   test.node.trim(12);
-  stream.limited = false;
-  test.read(stream, id, 1);
+  test.stream.limited = false;
+  test.read(test.stream, test.id, 1);
   test.node.settle();
-  const Texts rest = stream.take();
+  const Texts rest = test.stream.take();
   const auto resync = std::find(rest.begin(), rest.end(), "resync@12");
   REQUIRE(resync != rest.end());
   CHECK(Texts(resync, rest.end()) == Texts{"resync@12", "s/1=old@2", "s/2=old@3", "s/3=old@4",
