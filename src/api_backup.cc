@@ -36,7 +36,9 @@ class Backup final : public StreamHandler<pb::SnapshotRequest, pb::SnapshotChunk
   Backup(ApiContext& api, Call& call) : api_(api), call_(call) {
     api_.stallable.insert(this);
     waiting_ = true;
-    api_.node.read(Consistency::linearizable, 0, call_.remaining_ms(), [this](const Status& ready) {
+    // The call's own time is for the data, an hour maybe: without a quorum that is known sooner.
+    const std::uint64_t limit_ms = std::min(call_.remaining_ms(), default_deadline_ms);
+    api_.node.read(Consistency::linearizable, 0, limit_ms, [this](const Status& ready) {
       waiting_ = false;
       if (gone_) return give_up();
       if (!ready) return refuse(api_, call_, ready.error());

@@ -12,10 +12,11 @@ ExitCode run_backup(const Command& self, std::span<const std::string> arguments)
   if (!client) return line.code();
   const auto timeout =
       line.flags().given("timeout") ? line.timeout() : std::chrono::milliseconds(3'600'000);
-  // The hour is for the data: that nobody is there is known sooner.
-  if (const auto there = client->members({line.timeout()}); !there) {
-    return line.failed(there.error());
-  }
+  // The hour is for the data: that nobody is there, or no majority, is known sooner.
+  client::ListOptions least;
+  least.limit = 1;
+  least.timeout = line.timeout();
+  if (const auto there = client->sources(least); !there) return line.failed(there.error());
   const auto taken = client->backup(line.plain()[0], {timeout});
   if (!taken) return line.failed(taken.error());
   if (line.json()) {
