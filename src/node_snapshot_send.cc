@@ -7,13 +7,31 @@
 
 namespace iris {
 
+namespace {
+
+constexpr std::uint32_t doublings_max = 16;  // more than it takes to lose patience
+
+}  // namespace
+
 void SnapshotSender::wanted(raft::NodeId to) {
   if (host_.stopped || transfers_.contains(to)) return;
   if (std::find(waiting_.begin(), waiting_.end(), to) != waiting_.end()) return;
-  if (transfers_.size() < transfers_max) {
-    start(to);
-  } else {
-    waiting_.push_back(to);
+  waiting_.push_back(to);
+  start_waiting();
+}
+
+// Those that failed wait without a transfer.
+bool SnapshotSender::full() const {
+  const auto failed = std::count_if(transfers_.begin(), transfers_.end(),
+                                    [](const auto& transfer) { return transfer.second.failed; });
+  return transfers_.size() - static_cast<std::size_t>(failed) >= transfers_max;
+}
+
+void SnapshotSender::start_waiting() {
+  while (!waiting_.empty() && !full()) {
+    const raft::NodeId next = waiting_.front();
+    waiting_.erase(waiting_.begin());
+    start(next);
   }
 }
 
@@ -86,7 +104,7 @@ void SnapshotSender::acknowledged(raft::NodeId from, const SnapshotAck& ack) {
     return;
   }
   if (ack.refused) {
-    fail_transfer(from, transfer, ack.text);
+    refused(from, transfer, ack.text);
     return;
   }
   if (transfer.at_end && ack.offset == transfer.read) {
@@ -109,6 +127,9 @@ void SnapshotSender::tick() {
   std::vector<raft::NodeId> over;
   for (auto& [to, transfer] : transfers_) {
     if (transfer.failed) {
+      if (!host_.transport.connected(to)) {  // who comes back may have room
+        transfer.over_at = std::min(transfer.over_at, host_.now + host_.retry_ticks());
+      }
       if (host_.now >= transfer.over_at) over.push_back(to);
     } else if (host_.now - transfer.progress_at >= host_.patience_ticks()) {
       fail_transfer(to, transfer, "no progress");
@@ -123,12 +144,23 @@ void SnapshotSender::tick() {
     }
   }
   for (const raft::NodeId to : over) end(to, false);
+  std::erase_if(refusals_, [this](const auto& by) { return !host_.transport.connected(by.first); });
+  start_waiting();
+}
+
+// A new transfer may end as this one did, be it a full disk: so the next ones come ever later.
+void SnapshotSender::refused(raft::NodeId by, Transfer& transfer, const std::string& reason) {
+  const std::uint32_t before = refusals_[by]++;
+  fail_transfer(by, transfer, reason);
+  const std::uint64_t wait = host_.retry_ticks() << std::min(before, doublings_max);
+  transfer.over_at = host_.now + std::min(wait, host_.patience_ticks());
 }
 
 void SnapshotSender::fail_transfer(raft::NodeId to, Transfer& transfer, const std::string& reason) {
   log(LogLevel::warn, "a snapshot transfer failed and will begin again",
       {{"to", hex_id(to.value)}, {"reason", reason}});
   transfer.failed = true;
+  transfer.source.reset();
   transfer.over_at = host_.now + host_.retry_ticks();
   transfer.unacknowledged.clear();
   transfer.unacknowledged_bytes = 0;
@@ -137,14 +169,15 @@ void SnapshotSender::fail_transfer(raft::NodeId to, Transfer& transfer, const st
 void SnapshotSender::end(raft::NodeId to, bool ok) {
   const auto found = transfers_.find(to);
   const raft::EntryId last = found->second.mark.last;
+  const bool look_there = ok || found->second.all_acknowledged();
   transfers_.erase(found);
-  if (ok) log(LogLevel::info, "a snapshot was installed", {{"at", hex_id(to.value)}});
-  host_.core->snapshot_sent(to, ok, last);
+  if (ok) {
+    refusals_.erase(to);
+    log(LogLevel::info, "a snapshot was installed", {{"at", hex_id(to.value)}});
+  }
+  host_.core->snapshot_sent(to, look_there, last);
   host_.touch();
-  if (waiting_.empty()) return;
-  const raft::NodeId next = waiting_.front();
-  waiting_.erase(waiting_.begin());
-  start(next);
+  start_waiting();
 }
 
 void SnapshotSender::role_changed() {
@@ -154,6 +187,7 @@ void SnapshotSender::role_changed() {
 void SnapshotSender::stop() {
   transfers_.clear();
   waiting_.clear();
+  refusals_.clear();
 }
 
 std::optional<raft::Index> SnapshotSender::oldest() const {
