@@ -35,7 +35,8 @@ struct NodeOptions {
   // a follower acknowledges nothing but what it has applied.
   std::size_t unapplied_bytes_max = 128u << 20;
   // Free bytes of the file system below which growth (SetValue, Subscribe) is refused with
-  // Errc::limit. Removals and reads go on. Taken again once an eighth more is free. 0: never.
+  // Errc::limit. Removals and reads go on. Taken again once an eighth more is free, for a second.
+  // 0: never.
   std::uint64_t disk_reserve_bytes = 256u << 20;
   std::uint64_t cluster_seed = 0;  // where bootstrap() takes a cluster id from
   // Random, new at every start: ids of requests to peers begin there, so that an answer meant for a

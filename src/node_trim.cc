@@ -13,6 +13,8 @@ constexpr std::size_t keep_quarters = 3;
 constexpr std::size_t checks_per_limit = 16;
 // A fast disk takes some ten megabytes in this time.
 constexpr std::uint64_t disk_check_ms = 100;
+// Files that are being written take their room before what they replace gives it back.
+constexpr std::uint64_t disk_room_ms = 1000;
 // How many times its limit the log may have while somebody who gets on still needs it.
 constexpr std::size_t held_for_laggards = 2;
 // More for one that is being sent a snapshot, or has just got one: if the log were trimmed past it
@@ -39,12 +41,14 @@ void Trimmer::check_if_due() {
 void Trimmer::tick() {
   const std::uint64_t disk_ticks =
       std::max<std::uint64_t>(1, disk_check_ms / host_.options.tick_ms);
+  const std::uint64_t room_ticks = std::max<std::uint64_t>(1, disk_room_ms / host_.options.tick_ms);
   if (host_.now % disk_ticks == 1 % disk_ticks) {
-    // What waits in memory is reckoned to take more than it does in the end: without a margin
-    // growth would be refused and taken by turns.
+    // What waits in memory is reckoned to take more than it does in the end: without a margin, in
+    // bytes and in time, growth would be refused and taken by turns.
     const std::uint64_t reserve = host_.options.disk_reserve_bytes;
     const std::uint64_t wanted = host_.disk_low ? reserve + reserve / 8 : reserve;
-    const bool low = host_.store.disk_use().free_bytes < wanted;
+    if (host_.store.disk_use().free_bytes < wanted) room_from_ = host_.now + room_ticks;
+    const bool low = host_.now < room_from_;
     if (low != host_.disk_low) {
       log(low ? LogLevel::warn : LogLevel::info,
           low ? "the disk is nearly full: growth is refused" : "the disk has room again",

@@ -40,7 +40,8 @@ class Trimmer {
   const SnapshotSender& sender_;
   std::size_t written_bytes_ = 0;  // since the last check
   std::uint64_t written_entries_ = 0;
-  std::set<raft::NodeId> fed_;  // sent a snapshot, and not caught up yet
+  std::uint64_t room_from_ = 0;  // growth is taken from this tick on, if there is room until then
+  std::set<raft::NodeId> fed_;   // sent a snapshot, and not caught up yet
   bool trimming_ = false;
   bool held_ = false;
 };

@@ -117,8 +117,8 @@ class FullDisk {
     options.source = "ballast";
     Load load(api(), options);
     load.start();
-    // While a compaction is under way growth may be refused for a moment.
-    const bool full = await(patience, [&] { return !load.await_progress(1, Milliseconds(1000)); });
+    // While a compaction is under way growth may be refused for a second or two.
+    const bool full = await(patience, [&] { return !load.await_progress(1, Milliseconds(3000)); });
     load.stop();
     const std::map<std::string, std::string> rows = load.at(load.last_revision());
     std::printf("  full with %zu rows\n", rows.size());
