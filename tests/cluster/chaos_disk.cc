@@ -93,8 +93,8 @@ class FullDisk {
     nodes_->start_all();
     leader_ = nodes_->await_leader();
     load_.emplace(nodes_->api(leader_), growth);
-    bool good = fill_and_remove_half();
-    good = store_victims() && good;
+    bool good = store_victims();
+    good = fill_and_remove_half() && good;
     load_->start();
     good = removals_made_room() && good;
     good = refuses_growth() && good;
