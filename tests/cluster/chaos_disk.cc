@@ -106,7 +106,7 @@ class FullDisk {
   }
 
  private:
-  static constexpr std::size_t small_megabytes = 512;
+  static constexpr std::size_t small_megabytes = 416;
   static constexpr std::size_t large_megabytes = 1024;
   static constexpr std::size_t victims = 200;
 
@@ -118,7 +118,7 @@ class FullDisk {
     Load load(api(), options);
     load.start();
     // While a compaction is under way growth may be refused for a second or two.
-    const bool full = await(patience, [&] { return !load.await_progress(1, Milliseconds(3000)); });
+    const bool full = await(patience, [&] { return !load.await_progress(1, Milliseconds(2000)); });
     load.stop();
     const std::map<std::string, std::string> rows = load.at(load.last_revision());
     std::printf("  full with %zu rows\n", rows.size());
