@@ -392,6 +392,13 @@ void RocksStore::import_drop() {
   if (import_ != nullptr) bulk([slot = std::move(import_)](Answers&) {});
 }
 
+// Without -join, an emptied folder may become a cluster of its own.
+unexpected<Error> refuse_to_open(const std::string& path, const Error& error) {
+  if (error.code != Errc::corrupt) return fail(error.code, error.text);
+  return fail(error.code, error.text + "; where other members have the data, empty " + path +
+                              " and start this node with -join");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_rocks(RocksOptions options) {
@@ -400,11 +407,10 @@ Result<std::unique_ptr<Store>> open_rocks(RocksOptions options) {
   CHECK(options.data_files_open_max >= data_files_open_min);
   options.room = make_room(options);
   Result<Folder> folder = Folder::open(options.path, options.first_self);
-  if (!folder) return fail(folder.error().code, folder.error().text);
+  if (!folder) return refuse_to_open(options.path, folder.error());
+  const std::string path = options.path;
   auto store = std::make_unique<RocksStore>(std::move(options), std::move(*folder));
-  if (Status opened = store->open(); !opened) {
-    return fail(opened.error().code, opened.error().text);
-  }
+  if (Status opened = store->open(); !opened) return refuse_to_open(path, opened.error());
   return std::unique_ptr<Store>(std::move(store));
 }
 

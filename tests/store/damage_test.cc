@@ -106,6 +106,8 @@ TEST_CASE("a log that lost synced records at its end is noticed, cut anywhere (h
   const Error error = open_error(patient.path());
   REQUIRE(error.text.find("lost synced records") != std::string::npos);
   REQUIRE(error.text.find("batch " + std::to_string(batches + 1)) != std::string::npos);
+  REQUIRE(error.text.find("empty " + patient.path() + " and start this node with -join") !=
+          std::string::npos);
   patient.heal();
   fs::remove(file);
   REQUIRE(noticed(patient.path()));
