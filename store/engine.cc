@@ -9,6 +9,7 @@
 #include <rocksdb/table.h>
 
 #include <algorithm>
+#include <charconv>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -263,13 +264,19 @@ void hurry_compactions(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, boo
 
 void flush_soon(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family) {
   using Properties = rocksdb::DB::Properties;
-  std::string files;
+  std::string files_text;
   std::uint64_t rows = 0;
   std::uint64_t full_rows = 0;
-  const bool known = db.GetProperty(family, Properties::kNumFilesAtLevelPrefix + "0", &files) &&
-                     db.GetIntProperty(family, Properties::kNumEntriesActiveMemTable, &rows) &&
-                     db.GetIntProperty(family, Properties::kNumEntriesImmMemTables, &full_rows);
-  if (!known || files != "0" || rows + full_rows == 0) return;
+  const bool known =
+      db.GetProperty(family, Properties::kNumFilesAtLevelPrefix + "0", &files_text) &&
+      db.GetIntProperty(family, Properties::kNumEntriesActiveMemTable, &rows) &&
+      db.GetIntProperty(family, Properties::kNumEntriesImmMemTables, &full_rows);
+  if (!known || rows + full_rows == 0) return;
+  // Enough of them that level 0 is in greater need than a deeper level whose compaction does not
+  // fit.
+  int files = 0;
+  std::from_chars(files_text.data(), files_text.data() + files_text.size(), files);
+  if (files >= level0_compacted) return;
   rocksdb::FlushOptions flush;
   flush.wait = false;
   flush.allow_write_stall = true;

@@ -47,8 +47,8 @@ void reckon_compactions(rocksdb::DB& db);
 // Compacts at once what reaches level 0, or waits for company, as at first. To be told of each
 // family.
 void hurry_compactions(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, bool hurry);
-// What is in memory becomes a file soon; not while the last one waits to be merged, so that
-// compactions which do not fit are not fed more. Does not wait for it.
+// What is in memory becomes a file soon; not while several wait to be merged, so that compactions
+// which do not fit are not fed more. Does not wait for it.
 void flush_soon(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family);
 
 // CHECKs what durability rests on, as RocksDB has it after it changed what it wanted to.

@@ -38,7 +38,7 @@ constexpr int bulk_niceness = 5;
 // write ends the node, and a node that ended so would be sent the same snapshot again.
 constexpr std::uint64_t staging_share = 4;
 // While room is short. Each time costs a compaction of the upper levels, at most.
-constexpr std::chrono::seconds flush_interval{2};
+constexpr std::chrono::seconds flush_interval{5};
 
 struct ReadJob {
   std::shared_ptr<Family> family;          // read the newest state of this ..

@@ -42,7 +42,7 @@ struct RocksOptions {
   int memtables_max = 3;  // of the log, of the data times data_memtables_merged: then writes wait
   int data_files_open_max = 512;  // file descriptors; REQUIRES: >= 32
   int log_files_open_max = 64;
-  std::size_t import_file_bytes = 64u << 20;  // a received snapshot becomes files of this size
+  std::size_t import_file_bytes = 32u << 20;  // a received snapshot becomes files of this size
 
   // RocksDB begins no work behind the scenes that would leave less than this of the disk free; a
   // snapshot is staged as long as a quarter of this stays free. The node refuses growth below twice
