@@ -140,6 +140,7 @@ class FullDisk {
   bool remove_half(const std::map<std::string, std::string>& rows) {
     constexpr std::size_t threads_count = 8;
     std::vector<std::string> keys;
+    keys.reserve(rows.size());
     for (const auto& [key, value] : rows) keys.push_back(key);
     keys.resize(removed_);
     std::atomic<std::size_t> next{0};

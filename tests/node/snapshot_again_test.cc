@@ -17,10 +17,12 @@ NodeOptions tiny() {
   return options;
 }
 
+const std::uint64_t election_ticks = tiny().raft.election_ticks;
+
 // Some of the nodes need a snapshot; those that refuse do so as soon as one begins.
 class Again {
  public:
-  Again(std::uint64_t nodes, std::set<std::uint64_t> behind) : cluster(tiny()) {
+  Again(std::uint64_t nodes, const std::set<std::uint64_t>& behind) : cluster(tiny()) {
     cluster.form(nodes);
     for (const std::uint64_t id : behind) cluster.isolate(id);
     for (int i = 0; i < 60; ++i) write();
@@ -70,7 +72,7 @@ TEST_CASE("who refuses a snapshot is sent it ever less often, until it takes it 
     gaps.push_back(again.begun[i] - again.begun[i - 1]);
   }
   for (std::size_t i = 1; i < gaps.size(); ++i) CHECK(gaps[i] >= gaps[i - 1] * 3 / 2);
-  CHECK(gaps[0] <= 2 * tiny().raft.election_ticks);
+  CHECK(gaps[0] <= 2 * election_ticks);
   // Not for ever: the time between them is bounded.
   for (int i = 0; i < 1000; ++i) again.tick();
   CHECK(again.begun.size() > 8);
@@ -89,7 +91,7 @@ TEST_CASE("who refused a snapshot and was away is sent it at once") {
   for (const std::uint64_t id : {1, 2}) again.cluster.at(id).transport->broken.clear();
   const std::uint64_t back = again.now;
   while (!again.caught_up(3)) again.tick();
-  CHECK(again.now - back < 4 * tiny().raft.election_ticks);
+  CHECK(again.now - back < 4 * election_ticks);
 }
 
 TEST_CASE("who refuses a snapshot keeps nobody else waiting for theirs") {
@@ -97,7 +99,7 @@ TEST_CASE("who refuses a snapshot keeps nobody else waiting for theirs") {
   again.refusing = {5, 6};
   while (!again.caught_up(7)) again.tick();
   for (const std::uint64_t id : {5, 6}) CHECK_FALSE(again.caught_up(id));
-  CHECK(again.now < 10 * tiny().raft.election_ticks);
+  CHECK(again.now < 10 * election_ticks);
   again.refusing.clear();
   for (const std::uint64_t id : {5, 6}) {
     REQUIRE(again.cluster.until([&] { return again.caught_up(id); }));
