@@ -61,6 +61,7 @@ std::vector<std::string> environment(const std::vector<HookVariable>& variables)
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> all;
+  all.reserve(texts.size() + 1);
   for (auto& text : texts) all.push_back(text.data());
   all.push_back(nullptr);
   return all;

@@ -101,7 +101,7 @@ Json named(const std::string& source, const std::string& key) {
   return object;
 }
 
-ExitCode list(Line& line, const std::string* source, client::ListOptions options) {
+ExitCode list(Line& line, const std::string* source, const client::ListOptions& options) {
   auto client = line.client();
   if (!client) return line.code();
   if (source == nullptr) {

@@ -336,7 +336,7 @@ bool Listener::State::keep_unproved(const pb::Update& wire) {
   return true;
 }
 
-void Listener::State::deliver(Update update) {
+void Listener::State::deliver(const Update& update) {
   if (stopped() || !cursor_.take(update)) return;
   handlers_.on_update(update);
   const std::lock_guard lock(mutex_);

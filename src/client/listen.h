@@ -55,7 +55,7 @@ struct Listener::State {
   void forget_session();
   // A mark of a doubtful stream: it waits until it is known whether the session lives.
   [[nodiscard]] bool keep_unproved(const pb::Update& wire);
-  void deliver(Update update);
+  void deliver(const Update& update);
   void pause();
   [[nodiscard]] bool stopped() const { return abort_.flag().load(std::memory_order_relaxed); }
 

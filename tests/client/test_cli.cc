@@ -21,7 +21,7 @@ using nlohmann::json;
 
 namespace {
 
-FakeIris::Hook always(grpc::StatusCode code, std::string text) {
+FakeIris::Hook always(grpc::StatusCode code, const std::string& text) {
   return [=](std::string_view, grpc::ServerContext&) { return grpc::Status(code, text); };
 }
 
@@ -317,7 +317,7 @@ TEST_CASE("status tells how a node is, in words and in json") {
   status.set_reachable(3);
   status.set_tolerates_failures(1);
   status.set_disk_used_bytes(1536);
-  status.set_certificate_expires_s(std::time(nullptr) + 10 * 86'400 + 60);
+  status.set_certificate_expires_s(std::time(nullptr) + 10L * 86'400 + 60);
   status.set_version("1.0.0");
   status.set_address("127.0.0.1:32001");
   const Ended text = at.cli({"status"});

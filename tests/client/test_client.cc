@@ -263,10 +263,11 @@ TEST_CASE("what is said of a subscription is never repeated where its outcome is
     CHECK(first.calls(method) + second.calls(method) == 1);
     // What was not done is tried again.
     first.after = second.after = nullptr;
-    first.before = second.before =
-        [&, refusals = 1](std::string_view called,
-                          grpc::ServerContext& context) mutable -> std::optional<grpc::Status> {
-      if (called != method || refusals-- <= 0) return std::nullopt;
+    first.before =
+        second.before = [&name = method, refusals = 1](
+                            std::string_view called,
+                            grpc::ServerContext& context) mutable -> std::optional<grpc::Status> {
+      if (called != name || refusals-- <= 0) return std::nullopt;
       return FakeIris::not_done(context, "no leader is known");
     };
     CHECK(call());

@@ -113,11 +113,9 @@ TEST_CASE("watch -from begins behind a revision") {
 
 TEST_CASE("watch runs a command for each change, and ends when that fails") {
   const Fixture at;
-  const Folder folder;
-  Program watch(at.line({"watch", "s", "--", "sh", "-c",
-                         "printf '%s %s ' $IRIS_WATCH_OP $IRIS_WATCH_SOURCE; "
-                         "printf '%s %s ' $IRIS_WATCH_KEY $IRIS_WATCH_REVISION; cat; echo; "
-                         "test $IRIS_WATCH_KEY != bad"}));
+  const std::string print =
+      "echo $IRIS_WATCH_OP $IRIS_WATCH_SOURCE $IRIS_WATCH_KEY $IRIS_WATCH_REVISION \"$(cat)\"";
+  Program watch(at.line({"watch", "s", "--", "sh", "-c", print + "; test $IRIS_WATCH_KEY != bad"}));
   REQUIRE(at.node.await_calls("Listen", 1));
   at.cluster->set("s", "k", "value\n with spaces");
   at.cluster->set("s", "unread", std::string(1'000'000, 'x'));
@@ -326,12 +324,11 @@ TEST_CASE("a key that no variable can hold is in none") {
   const Fixture at;
   at.cluster->set("s", std::string("a\0b", 3), "1");
   at.cluster->set("s", "b", "2");
-  const Ended ended =
-      at.cli({"watch", "s", "-from", "10", "--", "sh", "-c",
-              "echo ${IRIS_WATCH_KEY-none} ${IRIS_KEY-none} $IRIS_WATCH_OP; cat; echo; "
-              "test \"$IRIS_WATCH_KEY\" != b"},
-             {.environment = {{"IRIS_KEY", "client.key"}}});
-  CHECK(ended.out == "none none PUT\n1\nb b PUT\n2\n");
+  const std::string print = "echo ${IRIS_WATCH_KEY-none} ${IRIS_KEY-none} $IRIS_WATCH_OP $(cat)";
+  const Ended ended = at.cli(
+      {"watch", "s", "-from", "10", "--", "sh", "-c", print + "; test \"$IRIS_WATCH_KEY\" != b"},
+      {.environment = {{"IRIS_KEY", "client.key"}}});
+  CHECK(ended.out == "none none PUT 1\nb b PUT 2\n");
 }
 
 TEST_CASE("watch says once why it waits, and goes on trying") {

@@ -14,7 +14,6 @@ namespace iris {
 namespace {
 
 using test::Ended;
-using test::Program;
 
 constexpr const char* full = "/dev/full";
 
