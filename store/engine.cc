@@ -27,6 +27,9 @@ constexpr double bloom_bits_per_key = 10;
 // little more: small files, so that it finds room on a disk that is nearly full.
 constexpr std::uint64_t file_bytes = 32u << 20;
 constexpr std::uint64_t files_per_compaction = 12;
+// RocksDB allocates so much of the size that a file may have, before it writes it; the last file of
+// a compaction gives most of it back.
+constexpr std::uint64_t allocated_tenths = 11;
 // Files on level 0 that begin a compaction, and (never) that hold up writers: where compactions are
 // put off for want of room they would wait without a word, for ever (hazard 96). What gathers there
 // counts as taken (room.h), and so growth is refused before that.
@@ -41,7 +44,9 @@ std::uint64_t largest_compaction_bytes(const rocksdb::ColumnFamilyMetaData& fami
     upper += level.size;
     if (level.level > 0 && level.size > 0) break;
   }
-  return std::max(upper, std::min(family.size, files_per_compaction * file_bytes));
+  const std::uint64_t bytes =
+      std::max(upper, std::min(family.size, files_per_compaction * file_bytes));
+  return bytes + std::min(bytes, file_bytes) / 10 * allocated_tenths;
 }
 
 // RocksDB would heal some background errors by itself and go on; a node must not (hazard 95).

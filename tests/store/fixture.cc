@@ -125,18 +125,25 @@ void Opened::apply(std::uint64_t term, std::uint64_t index, std::function<void(B
                 [this, index] { applied = index; });
 }
 
+// Where it does not happen, the disk has refused, as a rule.
+void Opened::require_done(const std::function<bool()>& done) {
+  const bool in_time = loop_.run_until(done);
+  INFO((failures.empty() ? std::string("no failure was told") : failures.front().text));
+  REQUIRE(in_time);
+}
+
 void Opened::await_durable(raft::Ticket ticket) {
-  REQUIRE(loop_.run_until([&] { return durable >= ticket; }));
+  require_done([&] { return durable >= ticket; });
 }
 
 void Opened::await_applied(std::uint64_t index) {
-  REQUIRE(loop_.run_until([&] { return applied >= index; }));
+  require_done([&] { return applied >= index; });
 }
 
 void Opened::await_trim(raft::SnapshotMark floor) {
   bool done = false;
   store_->trim(std::move(floor), [&done] { done = true; });
-  REQUIRE(loop_.run_until([&] { return done; }));
+  require_done([&] { return done; });
 }
 
 void Opened::await_failure() {

@@ -98,6 +98,7 @@ class Opened {
   std::vector<Error> failures;
 
  private:
+  void require_done(const std::function<bool()>& done);
   Loop loop_;
   std::uint64_t ticket_ = 0;
   std::unique_ptr<Store> store_;
