@@ -74,7 +74,8 @@ std::string probe(Node& node) {
 }  // namespace
 
 Pool::Pool(const std::vector<std::string>& addresses,
-           std::shared_ptr<grpc::ChannelCredentials> credentials, const std::string& server_name)
+           const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+           const std::string& server_name)
     : jitter_(std::random_device{}()) {
   CHECK(!addresses.empty() && addresses.size() <= Options::addresses_max);
   const auto arguments = channel_arguments(server_name);

@@ -41,7 +41,8 @@ class Pool {
  public:
   // REQUIRES: 1 to Options::addresses_max addresses. `server_name` empty: the host's.
   Pool(const std::vector<std::string>& addresses,
-       std::shared_ptr<grpc::ChannelCredentials> credentials, const std::string& server_name);
+       const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+       const std::string& server_name);
 
   // The node to ask next, connected; nullptr at `deadline`, or when `stop` is set, or as soon as
   // every node is known to refuse this client's TLS. Whoever gets nullptr asks why().

@@ -516,8 +516,10 @@ TEST_CASE("many threads share a client") {
   FakeIris node(std::make_shared<FakeCluster>());
   Client client = make_client({node.address()});
   std::atomic<int> good = 0;
+  constexpr int callers = 8;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 8; ++t) {
+  threads.reserve(callers);
+  for (int t = 0; t < callers; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 25; ++i) {
         good += client.set("s" + std::to_string(t), std::to_string(i), "v") ? 1 : 0;
