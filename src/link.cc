@@ -109,8 +109,10 @@ void Link::on_dialled(Result<Dialled> result) {
   if (!result) {
     say(LogLevel::warn, "cannot reach a peer", result.error().text);
     drop_queue();
+    unreached_ = true;
     return wait();
   }
+  unreached_ = false;
   state_ = State::connected;
   connected_at_ = Stream::Clock::now();
   stream_ = std::move(result->stream);
@@ -127,13 +129,23 @@ void Link::on_dialled(Result<Dialled> result) {
   flush();
 }
 
+// A leader that waited on here, up to back_off_ms_max, would be without the quorum that is there.
+// Once for each failed dial, so two nodes that end each other's connections do not spin.
+void Link::on_peer_heard() {
+  if (state_ != State::waiting || !std::exchange(unreached_, false)) return;
+  back_off_ms_ = shared_.options.back_off_ms_min;
+  timer_.cancel();
+  dial();
+}
+
 void Link::on_lost(const std::string& why) {
+  const std::chrono::milliseconds longest(shared_.options.back_off_ms_max);
   const auto lived = Stream::Clock::now() - connected_at_;
   // One that ends as soon as it stands is no success: else two nodes that disagree would spin.
-  if (lived >= std::chrono::milliseconds(shared_.options.back_off_ms_max)) {
+  if (lived >= std::chrono::milliseconds(back_off_ms_)) {
     back_off_ms_ = shared_.options.back_off_ms_min;
-    shared_.limiter.forget(name_);
   }
+  if (lived >= longest) shared_.limiter.forget(name_);
   say(LogLevel::warn, "lost the connection to a peer", why);
   stream_->close();
   stream_ = nullptr;

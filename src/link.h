@@ -48,6 +48,9 @@ class Link : public std::enable_shared_from_this<Link> {
   // Kept: dialled at once and for ever. Not kept: dialled when there is something to send, and hung
   // up when there was nothing for linger_ms.
   void keep(bool kept);
+  // The peer has just dialled this node, so it is up: where the last dial failed, the next one need
+  // not wait.
+  void on_peer_heard();
   void send(const PeerBody& body);
   void close();
 
@@ -81,6 +84,7 @@ class Link : public std::enable_shared_from_this<Link> {
   std::shared_ptr<Stream> stream_;
   asio::steady_timer timer_;
   std::uint32_t back_off_ms_;
+  bool unreached_ = false;  // the last dial failed
   Stream::Clock::time_point connected_at_;
   Stream::Clock::time_point used_at_;  // a message was queued
   bool quiet_ = true;                  // nothing was written since the last look

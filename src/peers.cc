@@ -366,6 +366,11 @@ void Peers::State::on_admitted(Inbound& inbound) {
     }
   }
   for (const auto& other : former) other->end("its node dialled again");
+  const auto way = ways.find(hello.sender.node);
+  if (way == ways.end()) return;
+  for (const auto& link : {way->second.control, way->second.bulk}) {
+    if (link != nullptr) link->on_peer_heard();
+  }
 }
 
 void Peers::State::on_ended(Inbound& inbound) {

@@ -111,6 +111,31 @@ TEST_CASE("dials to a host that refuses become rarer (hazard 114)") {
   CHECK(log.count("Connection refused") == 1);
 }
 
+TEST_CASE("a peer that dials is dialled at once, however long it was away (hazard 114)") {
+  const Security security(GENERATE(false, true));
+  Loop loop;
+  PeersOptions patient = quick_options(1);
+  patient.back_off_ms_min = patient.back_off_ms_max = 60'000;
+  TestNode a(loop, patient, security.get());
+  auto b = std::make_unique<TestNode>(loop, quick_options(2), security.get());
+  const auto port = b->peers.port();
+  b.reset();
+  a.peers.set_peers({{{2}, local(port)}});
+  const LogCapture log;
+  REQUIRE(loop.until([&] { return log.count("cannot reach a peer") == 1; }));
+  b = std::make_unique<TestNode>(loop, quick_options(2, port), security.get());
+  b->peers.set_peers({a.member()});
+  REQUIRE(loop.until([&] { return a.peers.connected({2}) && b->peers.connected({1}); }));
+  CHECK(a.peers.stats().dials == 2);
+  // One that stood and ended is not dialled again for that: it would go on without end.
+  b.reset();
+  REQUIRE(loop.until([&] { return !a.peers.connected({2}); }));
+  b = std::make_unique<TestNode>(loop, quick_options(2, port), security.get());
+  b->peers.set_peers({a.member()});
+  REQUIRE(loop.until([&] { return b->peers.connected({1}); }));
+  CHECK(loop.never([&] { return a.peers.stats().dials > 2; }, milliseconds(100)));
+}
+
 TEST_CASE("what is queued while a peer is down does not outlive the next failed dial") {
   Loop loop;
   TestNode a(loop, quick_options(1));
