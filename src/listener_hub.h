@@ -87,8 +87,9 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
     bool writable = true;
     bool ready = false;  // in ready_
     std::uint64_t written_tick = 0;
-    bool told = false;      // something was written
-    bool promised = false;  // the stream was told that another update follows
+    bool prune_due = false;  // something in the queue may not be wanted any more
+    bool told = false;       // something was written
+    bool promised = false;   // the stream was told that another update follows
 
     std::uint64_t grave = 0;  // stage grave: revision of the RemoveSource,
     std::string grave_source;
@@ -104,12 +105,17 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
     std::optional<std::uint64_t> keeps_log_after;
   };
 
+  // An update of so much is written in its turn only, and made once for all who replay it.
+  static constexpr std::size_t great_bytes_min = 16u << 10;
+
   // What one pump() may spend; so that the loop is back in a few milliseconds.
   struct Work {
     static constexpr std::size_t pump = 200'000;
     static constexpr std::size_t turn = 20'000;  // of one listener
     static constexpr std::size_t write = 500;
+    static constexpr std::size_t bytes = 64;   // so many put into their wire form cost 1
     static constexpr std::size_t update = 50;  // made from a log entry
+    static constexpr std::size_t prune = 8;    // looked at in a queue
     static constexpr std::size_t look = 1;     // at a digest
   };
 
@@ -143,7 +149,8 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void serve(Listener& listener, std::size_t& work);
   void drain(Listener& listener, std::size_t& work);
   void push(Listener& listener, UpdatePtr update);
-  void prune(Listener& listener);
+  void prune(Listener& listener, std::size_t& work);
+  [[nodiscard]] UpdatePtr update_of(const raft::EntryPtr& entry, const CommandView& command);
   void refill(Listener& listener, std::size_t& work);
   void replay(Listener& listener, std::size_t& work);
   // False: the listener left the stage replay.
@@ -166,9 +173,14 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void take_state_page(Listener& listener, const std::vector<StateItem>& items, StatePage& page);
   void end_state(Listener& listener);
   void leave_stage(Listener& listener);
-  // `work` on the read lane, then `done` here; at most reads_max at a time, in order.
-  void read(std::shared_ptr<const store::View> view, std::function<void(const store::View&)> work,
-            std::function<void()> done);
+  // `work` on the read lane, then `done` here; at most reads_max at a time, in order. Neither where
+  // it is for a listener's job that is let go before its turn.
+  struct ReadFor {
+    ListenerId id;
+    std::uint64_t job = 0;
+  };
+  void read(std::optional<ReadFor> reader, std::shared_ptr<const store::View> view,
+            std::function<void(const store::View&)> work, std::function<void()> done);
   void start_reads();
 
   const ListenersOptions options_;
@@ -193,12 +205,18 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   std::multiset<std::uint64_t> kept_log_;  // Listener::keeps_log_after of all
 
   struct Read {
+    std::optional<ReadFor> reader;            // none: it is wanted in any case
     std::shared_ptr<const store::View> view;  // nullptr: the state of the moment
     std::function<void(const store::View&)> work;
     std::function<void()> done;
   };
   std::deque<Read> reads_;
   std::size_t reading_ = 0;
+
+  // Great updates that somebody still holds, by revision: listeners that replay the same entry
+  // share one, and its wire form.
+  std::map<std::uint64_t, std::weak_ptr<const Update>> great_;
+  std::size_t great_looked_ = 0;  // since those that nobody holds were taken out
 
   // Listeners that wait for the same page of a grave share one read.
   using GraveKey = std::pair<std::uint64_t, std::string>;

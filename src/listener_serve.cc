@@ -80,6 +80,7 @@ void Listeners::Hub::serve(Listener& listener, std::size_t& work) {
 }
 
 void Listeners::Hub::drain(Listener& listener, std::size_t& work) {
+  if (listener.writable && work > 0) prune(listener, work);
   while (listener.writable && !listener.queue.empty() && work > 0) {
     const UpdatePtr update = std::move(listener.queue.front());
     listener.queue.pop_front();
@@ -89,8 +90,8 @@ void Listeners::Hub::drain(Listener& listener, std::size_t& work) {
     listener.written_tick = tick_;
     listener.told = true;
     listener.promised = !listener.queue.empty();
+    spend(work, Work::write + (update->encoded ? 0 : update->cost_bytes() / Work::bytes));
     listener.writable = listener.stream->write(update, listener.promised);
-    spend(work, Work::write);
   }
 }
 
@@ -101,10 +102,13 @@ void Listeners::Hub::push(Listener& listener, UpdatePtr update) {
 }
 
 // Unsubscribed: what was not written yet is not written any more. But for one, where the stream
-// holds others back to share a packet with it.
-void Listeners::Hub::prune(Listener& listener) {
+// holds others back to share a packet with it. However much was unsubscribed meanwhile, the queue
+// is gone through once.
+void Listeners::Hub::prune(Listener& listener, std::size_t& work) {
+  if (!std::exchange(listener.prune_due, false)) return;
   const Filter& filter = listener.filter;
   bool spare = listener.promised;
+  spend(work, listener.queue.size() * Work::prune);
   std::erase_if(listener.queue, [&](const UpdatePtr& update) {
     if (std::exchange(spare, false)) return false;
     if (update->source.empty()) return false;  // a mark
@@ -114,7 +118,6 @@ void Listeners::Hub::prune(Listener& listener) {
     status_.queued_bytes -= update->cost_bytes();
     return true;
   });
-  make_ready(listener);
 }
 
 void Listeners::Hub::refill(Listener& listener, std::size_t& work) {
@@ -170,11 +173,27 @@ bool Listeners::Hub::replay_entry(Listener& listener, std::uint64_t index) {
       return false;
     }
   } else if (listener.filter.wants(command->source, *command->key, index)) {
-    const auto op = command->kind == Kind::set_value ? Update::Op::put : Update::Op::remove;
-    push(listener, entry_update(op, entry, command->source, *command->key, command->value));
+    push(listener, update_of(entry, *command));
   }
   listener.position = index;
   return true;
+}
+
+// Of a command that had an effect on one key.
+UpdatePtr Listeners::Hub::update_of(const raft::EntryPtr& entry, const CommandView& command) {
+  const auto op = command.kind == Kind::set_value ? Update::Op::put : Update::Op::remove;
+  const auto make = [&] {
+    return entry_update(op, entry, command.source, *command.key, command.value);
+  };
+  if (command.value.size() < great_bytes_min) return make();
+  if (++great_looked_ > great_.size()) {
+    great_looked_ = 0;
+    std::erase_if(great_, [](const auto& one) { return one.second.expired(); });
+  }
+  std::weak_ptr<const Update>& shared = great_[entry->id.index.value];
+  UpdatePtr update = shared.lock();
+  if (!update) shared = update = make();
+  return update;
 }
 
 // --- Graves. `position` stays before the RemoveSource until all its keys are queued.
@@ -236,7 +255,7 @@ void Listeners::Hub::read_grave_page(Listener& listener) {
   waiting->second.emplace_back(listener.id, listener.job);
   if (!first) return;
   read(
-      nullptr,
+      std::nullopt, nullptr,
       [request = std::move(request), limits, page](const store::View& view) {
         *page = read_grave(view, request, limits);
       },
@@ -249,12 +268,18 @@ void Listeners::Hub::check_graves() {
   auto checks = std::make_shared<std::vector<GraveCheck>>();
   std::size_t keys = 0;
   while (!grave_checks_.empty() && checks->size() < grave_checks_max && keys < options_.page_rows) {
-    keys += grave_checks_.front().request.keys->size();
-    checks->push_back(std::move(grave_checks_.front()));
+    GraveCheck check = std::move(grave_checks_.front());
     grave_checks_.pop_front();
+    if (find(check.id, check.job) == nullptr) continue;
+    keys += check.request.keys->size();
+    checks->push_back(std::move(check));
+  }
+  if (checks->empty()) {
+    checking_graves_ = false;
+    return;
   }
   read(
-      nullptr,
+      std::nullopt, nullptr,
       [checks,
        limits = PageLimits{options_.page_bytes, options_.page_rows}](const store::View& view) {
         for (GraveCheck& check : *checks) check.page = read_grave(view, check.request, limits);
@@ -293,6 +318,8 @@ void Listeners::Hub::take_grave_page(Listener& listener, const GravePage& page) 
 // --- States.
 
 void Listeners::Hub::begin_state(Listener& listener, bool resync) {
+  std::size_t any = 0;
+  prune(listener, any);  // rows of a former state are as of its revision, which is known until here
   leave_stage(listener);
   listener.stage = Stage::state_begins;
   listener.resync = resync;
@@ -392,7 +419,7 @@ void Listeners::Hub::read_state_page(Listener& listener) {
   auto items = request.items;
   auto page = std::make_shared<StatePage>();
   read(
-      listener.view,
+      ReadFor{listener.id, listener.job}, listener.view,
       [request = std::move(request), page,
        limits = PageLimits{options_.page_bytes, options_.page_rows}](const store::View& view) {
         *page = read_state(view, request, limits);
@@ -433,10 +460,10 @@ void Listeners::Hub::end_state(Listener& listener) {
 
 // --- Reads.
 
-void Listeners::Hub::read(std::shared_ptr<const store::View> view,
+void Listeners::Hub::read(std::optional<ReadFor> reader, std::shared_ptr<const store::View> view,
                           std::function<void(const store::View&)> work,
                           std::function<void()> done) {
-  reads_.push_back({std::move(view), std::move(work), std::move(done)});
+  reads_.push_back({reader, std::move(view), std::move(work), std::move(done)});
   start_reads();
 }
 
@@ -444,6 +471,7 @@ void Listeners::Hub::start_reads() {
   while (reading_ < options_.reads_max && !reads_.empty()) {
     Read next = std::move(reads_.front());
     reads_.pop_front();
+    if (next.reader && find(next.reader->id, next.reader->job) == nullptr) continue;
     ++reading_;
     auto done = [weak = weak_from_this(), answer = std::move(next.done)] {
       const auto hub = weak.lock();

@@ -77,7 +77,7 @@ void Listeners::Hub::start() {
   };
   auto learned = std::make_shared<Learned>();
   read(
-      nullptr,
+      std::nullopt, nullptr,
       [learned](const store::View& view) {
         learned->purged = purged(view);
         list_voids(view, learned->purged, [&](std::uint64_t revision) {
@@ -185,7 +185,10 @@ void Listeners::Hub::writable(ListenerId id) {
   Listener* listener = find(id);
   if (listener == nullptr) return;
   listener->writable = true;
-  std::size_t work = 1;  // one write at once, the rest in its turn
+  // One small write at once, the rest in its turn.
+  const bool at_once = !listener->prune_due && !listener->queue.empty() &&
+                       listener->queue.front()->cost_bytes() < great_bytes_min;
+  std::size_t work = at_once ? 1 : 0;
   drain(*listener, work);
   make_ready(*listener);
 }
@@ -245,7 +248,7 @@ void Listeners::Hub::load(Listener& listener) {
   listener.changes.clear();
   auto result = std::make_shared<Loaded>();
   read(
-      nullptr,
+      ReadFor{listener.id, listener.job}, nullptr,
       [result, session = listener.spec.session](const store::View& view) {
         result->revision = view.applied().value;
         result->info = find_session(view, session);
@@ -347,7 +350,7 @@ bool Listeners::Hub::apply_change(Listener& listener, std::uint64_t revision,
   } else if (command.kind == Kind::unsubscribe) {
     if (listener.filter.remove(command.source, command.key)) {
       matcher_.remove(listener.id.value, command.source, command.key);
-      prune(listener);
+      listener.prune_due = true;  // before anything else is written: see drain()
     }
   } else if (listener.known && listener.subscribed <= command.up_to) {
     close(listener, StreamEnd::not_found, expired_text);
@@ -384,10 +387,7 @@ void Listeners::Hub::publish(const raft::EntryPtr& entry, const CommandView& com
   }
   UpdatePtr update;
   matcher_.match(command.source, *command.key, revision, [&](std::uint64_t id) {
-    if (!update) {
-      const auto op = command.kind == Kind::set_value ? Update::Op::put : Update::Op::remove;
-      update = entry_update(op, entry, command.source, *command.key, command.value);
-    }
+    if (!update) update = update_of(entry, command);
     deliver(*find(ListenerId{id}), update);
   });
 }

@@ -205,30 +205,6 @@ TEST_CASE("an Unsubscribe spares the update that another is held back for") {
   CHECK_FALSE(stream.more_followed);
 }
 
-TEST_CASE("many listeners of single keys of a removed source are looked up in a few reads") {
-  Fixture test;
-  std::vector<RecordedStream> streams(50);
-  for (std::size_t i = 0; i < streams.size(); ++i) {
-    const std::string session = std::to_string(i);
-    test.cluster.subscribe(session, "s", session);
-    test.listen(streams[i], {session});
-  }
-  test.cluster.set("s", "7", "v");
-  test.node.settle();
-  test.cluster.remove_source("s");
-  test.node.give(test.cluster.last());
-  int reads = 0;
-  do {
-    while (test.node.store->run(sim::Lane::data)) continue;
-    while (test.node.pump()) continue;
-    while (test.node.store->run(sim::Lane::read)) ++reads;
-  } while (test.node.pumps > 0);
-  CHECK(reads <= 8);  // the first alone, then all others; and the news of each
-  test.node.settle();
-  CHECK(streams[7].take() == Texts{"s/7=v@51", "s/7-@52"});
-  CHECK(streams[8].take().empty());
-}
-
 // Session "one" asked for the state of "s", nine rows in small pages at revision 10, and has read
 // two of them.
 struct SlowState : Fixture {
