@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -12,6 +13,7 @@
 #include "src/address.h"
 #include "src/flags.h"
 #include "src/log.h"
+#include "src/machine.h"
 #include "src/options.h"
 #include "src/server.h"
 #include "store/backup.h"
@@ -57,12 +59,20 @@ bool finish(const std::string& otherwise) {
   return false;
 }
 
+std::uint64_t now_us() {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count());
+}
+
 void print_new_cluster(const char* what, const Offline& asked, const store::NewCluster& made) {
   std::printf("%s: %s is node %s of the new cluster %s, at revision %lu\n", what,
               asked.raft_dir.c_str(), hex_id(made.node.value).c_str(),
               hex_id(made.cluster.value).c_str(), made.last.index.value);
-  std::printf("start it with -raftdir %s; others join it with emptied folders\n",
-              asked.raft_dir.c_str());
+  std::printf(
+      "start it with -raftdir %s; others join it with emptied folders\n"
+      "listeners that come back are sent RESYNC and the state\n",
+      asked.raft_dir.c_str());
 }
 
 void declare_nothing(Flags&, Offline&) {}
@@ -96,7 +106,7 @@ int run_verify(const Offline&, const std::string& file) {
 
 int run_restore(const Offline& asked, const std::string& file) {
   if (asked.raft_dir.empty()) return usage("restore needs -raftdir FOLDER, which it makes");
-  const auto made = store::restore_backup(file, asked.raft_dir, asked.raft_address());
+  const auto made = store::restore_backup(file, asked.raft_dir, asked.raft_address(), now_us());
   if (!made) return failed(made.error());
   print_new_cluster("restored", asked, *made);
   return 0;
@@ -135,9 +145,13 @@ int run_recover(const Offline& asked, const std::string&) {
     return usage("recover needs -force-new-cluster: it is all that it can do");
   }
   if (!confirmed(asked)) return 1;
-  const auto made = store::force_new_cluster(asked.raft_dir, [&asked](const std::string& recorded) {
-    return address_after(asked, recorded);
-  });
+  store::Recover how;
+  how.address_of = [&asked](const std::string& recorded) { return address_after(asked, recorded); };
+  how.apply = [](const raft::Entry& entry, store::Batch& batch) {
+    static_cast<void>(Machine::apply(entry, batch));
+  };
+  how.now_us = now_us();
+  const auto made = store::force_new_cluster(asked.raft_dir, how);
   if (!made) return failed(made.error());
   print_new_cluster("recovered", asked, *made);
   return 0;

@@ -23,6 +23,7 @@
 #include "store/log_db.h"
 #include "store/recovery.h"
 #include "store/rocks.h"
+#include "store/row_batch.h"
 #include "store/snapshot.h"
 
 namespace iris::store {
@@ -136,22 +137,78 @@ Status restore_data(const RocksOptions& options, const Folder& folder, const std
 }
 
 Result<NewCluster> build(const std::string& path, const std::string& file,
-                         const std::string& address, const raft::SnapshotMark& mark) {
+                         const std::string& address, const raft::SnapshotMark& mark,
+                         std::uint64_t now_us) {
   RocksOptions options;
   options.path = path;
   Result<Folder> folder = Folder::open(path);
   if (!folder) return fail(folder.error().code, folder.error().text);
   const Result<std::uint64_t> cluster = random_id();
   if (!cluster) return fail(cluster.error().code, cluster.error().text);
-  const NewCluster made{folder->self(), raft::ClusterId{*cluster}, mark.last};
-  const raft::SnapshotMark as{mark.last, alone(made.node, address), mark.last.index};
-  Status done =
-      LogDb::create(options, *folder, {made.node, made.cluster}, {mark.last.term, {}}, as);
+  const raft::EntryId last{mark.last.term, new_history(mark.last.index, now_us)};
+  const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
+  const raft::SnapshotMark as{last, alone(made.node, address), last.index};
+  Status done = LogDb::create(options, *folder, {made.node, made.cluster}, {last.term, {}}, as);
   if (done) done = restore_data(options, *folder, file, mark, as);
   if (done) done = remove_tree(folder->staging_path());
   if (done) done = folder->complete();
   if (!done) return fail(done.error().code, done.error().text);
   return made;
+}
+
+// The inside of a folder, open and settled.
+struct Inside {
+  Alarm alarm;
+  LogFound found;
+  raft::SnapshotMark mark;  // of the data
+  std::unique_ptr<LogDb> log;
+  std::unique_ptr<DataDb> data;
+};
+
+Status open_inside(const RocksOptions& options, const Folder& folder, Inside& inside) {
+  Result<std::unique_ptr<LogDb>> log = LogDb::open(options, folder, inside.alarm, inside.found);
+  if (!log) return unexpected(log.error());
+  inside.log = std::move(*log);
+  Result<std::unique_ptr<DataDb>> data = DataDb::open(options, folder, inside.alarm, inside.mark);
+  if (!data) return unexpected(data.error());
+  inside.data = std::move(*data);
+  Status settled = settle(*inside.log, inside.found, inside.mark);
+  return settled ? settled : named(folder.path(), settled.error());
+}
+
+// What the log holds beyond the data, and that with it the data is at `as`: one synced write.
+Status apply_rest(Inside& inside, const raft::SnapshotMark& as, const Recover& how,
+                  std::size_t row_memory_bytes) {
+  Status read = Unit{};
+  inside.alarm.listen([&read](const Error& error) { read = unexpected(error); });
+  RowBatch batch(inside.alarm, row_memory_bytes);
+  batch.begin(inside.data->family());
+  raft::Index applied = inside.mark.last.index;
+  for (const raft::EntryPtr& entry : inside.found.entries) {
+    if (entry->id.index <= applied) continue;
+    batch.set_applied(applied);
+    how.apply(*entry, batch);
+    applied = entry->id.index;
+  }
+  inside.alarm.listen(nullptr);
+  return read ? inside.data->become(batch, as) : read;
+}
+
+// The steps of an installation (recovery.h): whatever ends them between two, the next start knows.
+Status become(Inside& inside, const Install& install, const Recover& how,
+              std::size_t row_memory_bytes) {
+  const auto step = [&how](std::string_view name) {
+    if (how.on_step) how.on_step(name);
+  };
+  inside.log->stage_install(install);
+  if (Status noted = inside.log->commit(); !noted) return noted;
+  step("noted");
+  if (Status applied = apply_rest(inside, install.mark, how, row_memory_bytes); !applied) {
+    return applied;
+  }
+  step("data applied");
+  inside.found.install = install;
+  return settle(*inside.log, inside.found, install.mark);
 }
 
 const raft::Members& latest_members(const LogFound& found) {
@@ -174,6 +231,12 @@ std::string address_in(const raft::Members& members, raft::NodeId self) {
 
 }  // namespace
 
+raft::Index new_history(raft::Index known, std::uint64_t now_us) {
+  const bool clock_is_right =
+      now_us >= clock_from_us && now_us < clock_until_us && now_us > known.value;
+  return {clock_is_right ? now_us : known.value + history_gap};
+}
+
 Result<BackupInfo> verify_backup(const std::string& file) {
   BackupInfo info;
   SnapshotReader reader({[&info](const raft::SnapshotMark& mark) {
@@ -192,7 +255,7 @@ Result<BackupInfo> verify_backup(const std::string& file) {
 }
 
 Result<NewCluster> restore_backup(const std::string& file, const std::string& folder,
-                                  const std::string& address) {
+                                  const std::string& address, std::uint64_t now_us) {
   const std::string target = named_folder(folder);
   const std::string building = target + ".restoring";
   if (Status ready = require_replaceable(target); !ready) {
@@ -202,14 +265,14 @@ Result<NewCluster> restore_backup(const std::string& file, const std::string& fo
   if (!backup) return fail(backup.error().code, backup.error().text);
   const Result<Descriptor> claimed = claim(building, target);  // until the end
   if (!claimed) return fail(claimed.error().code, claimed.error().text);
-  Result<NewCluster> made = build(building, file, address, backup->mark);
+  Result<NewCluster> made = build(building, file, address, backup->mark, now_us);
   Status placed = made ? rename_file(building, target) : Status(Unit{});
   if (made && placed) return made;
   static_cast<void>(remove_tree(building));
   return made ? named(target, placed.error()) : fail(made.error().code, made.error().text);
 }
 
-Result<NewCluster> force_new_cluster(const std::string& folder_path, const AddressOf& address_of) {
+Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recover& how) {
   const std::string path = without_trailing_slash(folder_path);
   if (!exists(path + "/identity")) {
     return fail(Errc::not_found, path + " is not the folder of a node");
@@ -218,32 +281,25 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Addre
   options.path = path;
   Result<Folder> folder = Folder::open(path);
   if (!folder) return fail(folder.error().code, folder.error().text);
-  Alarm alarm;
-  LogFound found;
-  Result<std::unique_ptr<LogDb>> log = LogDb::open(options, *folder, alarm, found);
-  if (!log) return fail(log.error().code, log.error().text);
-  raft::SnapshotMark mark;
-  {
-    const Result<std::unique_ptr<DataDb>> data = DataDb::open(options, *folder, alarm, mark);
-    if (!data) return fail(data.error().code, data.error().text);
+  Inside inside;
+  if (Status opened = open_inside(options, *folder, inside); !opened) {
+    return unexpected(opened.error());
   }
-  if (Status settled = settle(**log, found, mark); !settled) return named(path, settled.error());
-  const raft::Members members = latest_members(found);
+  const raft::Members members = latest_members(inside.found);
   if (members == raft::Members{}) {
     return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
   }
   const Result<std::uint64_t> cluster = random_id();
   if (!cluster) return fail(cluster.error().code, cluster.error().text);
-  const std::string address = address_of(address_in(members, folder->self()));
-  // A new term, so that nothing of the old one can be taken for this entry's equal.
-  const raft::Term term = (*log)->state().term.next();
-  const raft::EntryId last{term, (*log)->last().index.next()};
-  (*log)->stage_state({term, {}});
-  (*log)->stage_entries(
-      {std::make_shared<const raft::Entry>(raft::Entry{last, alone(folder->self(), address)})});
-  (*log)->stage_cluster(raft::ClusterId{*cluster});
-  if (Status written = (*log)->commit(); !written) return named(path, written.error());
-  return NewCluster{folder->self(), raft::ClusterId{*cluster}, last};
+  const LogDb& log = *inside.log;
+  const raft::EntryId last{log.state().term, new_history(log.last().index, how.now_us)};
+  const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
+  const std::string address = how.address_of(address_in(members, made.node));
+  const Install install{{last, alone(made.node, address), last.index}, made.cluster};
+  if (Status done = become(inside, install, how, options.row_memory_bytes); !done) {
+    return named(path, done.error());
+  }
+  return made;
 }
 
 }  // namespace iris::store

@@ -167,6 +167,15 @@ Result<raft::SnapshotMark> DataDb::read_mark(const Family& family,
 }
 
 Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& applied) {
+  return write(batch, applied, unsynced_write());
+}
+
+Status DataDb::become(RowBatch& batch, const raft::SnapshotMark& mark) {
+  return write(batch, Store::Applied{mark.last, mark.members, mark.members_index}, synced_write());
+}
+
+Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& applied,
+                     const rocksdb::WriteOptions& how) {
   rocksdb::WriteBatch& rows = *rows_;
   rows.Clear();
   batch.write_to(rows);
@@ -176,7 +185,7 @@ Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& appli
              encode_data_members(*applied->members, applied->members_index));
   }
   if (rows.Count() == 0) return Unit{};
-  const rocksdb::Status written = db_->Write(unsynced_write(), &rows);
+  const rocksdb::Status written = db_->Write(how, &rows);
   if (!written.ok()) return unexpected(engine_error("cannot write the data in " + path_, written));
   batch.written();
   return Unit{};

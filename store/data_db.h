@@ -26,6 +26,7 @@ namespace rocksdb {
 class Cache;
 class WriteBatch;
 struct ReadOptions;
+struct WriteOptions;
 }  // namespace rocksdb
 
 namespace iris::store {
@@ -54,6 +55,8 @@ class DataDb {
   // The batch with what it says of itself, atomically; then it is empty. REQUIRES: begun on
   // family().
   Status write(RowBatch& batch, const std::optional<Store::Applied>& applied);
+  // The batch, and that with it the data is at `mark`, durably, all or nothing. REQUIRES: as above.
+  Status become(RowBatch& batch, const raft::SnapshotMark& mark);
   // All that was written is durable.
   Status sync();
   // What was removed is to leave the disk soon, or when it suits RocksDB (room.h).
@@ -80,6 +83,8 @@ class DataDb {
   [[nodiscard]] std::shared_ptr<Family> make_family(std::uint64_t number,
                                                     rocksdb::ColumnFamilyHandle* handle);
   void retire(rocksdb::ColumnFamilyHandle* handle);
+  Status write(RowBatch& batch, const std::optional<Store::Applied>& applied,
+               const rocksdb::WriteOptions& how);
 
   const std::string path_;
   const RocksOptions& options_;

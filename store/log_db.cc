@@ -211,8 +211,8 @@ void LogDb::stage_trim(const raft::SnapshotMark& floor) {
   trimmed_ = true;
 }
 
-void LogDb::stage_install(const raft::SnapshotMark& mark) {
-  batch_->Put(rocksdb::Slice(install_key), encode_install(mark));
+void LogDb::stage_install(const Install& install) {
+  batch_->Put(rocksdb::Slice(install_key), encode_install(install));
 }
 
 void LogDb::stage_no_install() { batch_->Delete(rocksdb::Slice(install_key)); }

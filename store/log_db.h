@@ -31,8 +31,8 @@ struct LogFound {
   Identity identity;
   raft::HardState state;
   raft::SnapshotMark floor;
-  std::vector<raft::EntryPtr> entries;        // contiguous, the first behind the floor
-  std::optional<raft::SnapshotMark> install;  // an installation that was under way
+  std::vector<raft::EntryPtr> entries;  // contiguous, the first behind the floor
+  std::optional<Install> install;       // an installation that was under way
 };
 
 class LogDb {
@@ -54,8 +54,8 @@ class LogDb {
   void stage_cluster(raft::ClusterId cluster);
   // Drops what is up to floor.last. REQUIRES: floor.last is in the log or below its floor.
   void stage_trim(const raft::SnapshotMark& floor);
-  // From here on the data may be at `mark` already (see recovery.h).
-  void stage_install(const raft::SnapshotMark& mark);
+  // From here on the data may be at install.mark already (see recovery.h).
+  void stage_install(const Install& install);
   void stage_no_install();
   // The log goes on behind `mark`, and no installation is under way any more. Where the log holds
   // that very entry, what follows it stays: it may have been acknowledged (paper figure 13, rule

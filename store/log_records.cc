@@ -103,9 +103,10 @@ std::string encode_floor(const Floor& floor) {
   return seal(floor_key, body);
 }
 
-std::string encode_install(const raft::SnapshotMark& mark) {
+std::string encode_install(const Install& install) {
   std::string body;
-  put_mark(body, mark);
+  put_mark(body, install.mark);
+  if (install.cluster != raft::ClusterId{}) put_u64(body, install.cluster.value);
   return seal(install_key, body);
 }
 
@@ -138,11 +139,12 @@ bool decode_floor(std::string_view bytes, Floor& floor) {
   return reader.complete();
 }
 
-bool decode_install(std::string_view bytes, raft::SnapshotMark& mark) {
+bool decode_install(std::string_view bytes, Install& install) {
   std::string_view body;
   if (!unseal(install_key, bytes, body)) return false;
   Reader reader(body);
-  mark = reader.mark();
+  install.mark = reader.mark();
+  install.cluster = raft::ClusterId{reader.complete() ? 0 : reader.u64()};
   return reader.complete();
 }
 

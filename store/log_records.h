@@ -10,7 +10,8 @@
 //                               u32 chain of the last entry | u64 led (not there in the oldest)
 //                               batch counts the synced batches; each one writes the head anew
 //   "m/floor"         sealed    u32 chain at the floor | Mark
-//   "m/install"       sealed    Mark       (a snapshot whose installation has begun)
+//   "m/install"       sealed    Mark | u64 cluster id (where that changes with it)
+//                               what the data is about to become: a snapshot, a recovered cluster
 //   "m/identity"      sealed    u64 node id | u64 cluster id (0: none yet)
 #pragma once
 
@@ -44,6 +45,12 @@ struct Floor {
   bool operator==(const Floor&) const = default;
 };
 
+struct Install {
+  raft::SnapshotMark mark;
+  raft::ClusterId cluster;  // that the node is of from then on; 0: the one it was of
+  bool operator==(const Install&) const = default;
+};
+
 struct Identity {
   raft::NodeId node;
   raft::ClusterId cluster;
@@ -64,13 +71,13 @@ Chain encode_entry(const raft::Entry& entry, Chain former, std::string& out);
 
 [[nodiscard]] std::string encode_head(const Head& head);
 [[nodiscard]] std::string encode_floor(const Floor& floor);
-[[nodiscard]] std::string encode_install(const raft::SnapshotMark& mark);
+[[nodiscard]] std::string encode_install(const Install& install);
 [[nodiscard]] std::string encode_identity(const Identity& identity);
 
 // False: damaged.
 [[nodiscard]] bool decode_head(std::string_view bytes, Head& head);
 [[nodiscard]] bool decode_floor(std::string_view bytes, Floor& floor);
-[[nodiscard]] bool decode_install(std::string_view bytes, raft::SnapshotMark& mark);
+[[nodiscard]] bool decode_install(std::string_view bytes, Install& install);
 [[nodiscard]] bool decode_identity(std::string_view bytes, Identity& identity);
 
 }  // namespace iris::store

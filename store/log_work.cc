@@ -51,7 +51,7 @@ Status LogWork::install(WriteJob& job, Answers& answers) {
   CHECK(job.staged != nullptr && job.staged->mark == *job.write.install);
   const raft::SnapshotMark& mark = *job.write.install;
   if (job.write.state) log_->stage_state(*job.write.state);
-  log_->stage_install(mark);
+  log_->stage_install({mark, {}});
   if (Status begun = log_->commit(); !begun) return begun;
   step("install noted");
   Result<std::function<void()>> flipped = flip_(std::move(job.staged));

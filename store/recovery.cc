@@ -19,7 +19,7 @@ unexpected<Error> disagree(const raft::SnapshotMark& data, const std::string& lo
 }  // namespace
 
 Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMark& data) {
-  if (log.install && log.install->last == data.last) return Verdict::finish_install;
+  if (log.install && log.install->mark.last == data.last) return Verdict::finish_install;
   const raft::EntryId floor = log.floor.last;
   const raft::EntryId last = log.entries.empty() ? floor : log.entries.back()->id;
   if (data.last.index > last.index) return disagree(data, "the log ends with " + name(last));
@@ -37,8 +37,12 @@ Status settle(LogDb& log, LogFound& found, const raft::SnapshotMark& data) {
   if (!verdict) return fail(verdict.error().code, verdict.error().text);
   if (*verdict == Verdict::agree) return Unit{};
   if (*verdict == Verdict::finish_install) {
-    const raft::SnapshotMark mark = *found.install;
+    const raft::SnapshotMark mark = found.install->mark;
     if (Status staged = log.stage_restart(mark); !staged) return staged;
+    if (const raft::ClusterId cluster = found.install->cluster; cluster != raft::ClusterId{}) {
+      log.stage_cluster(cluster);
+      found.identity.cluster = cluster;
+    }
     // What stage_restart() kept is what follows the mark.
     const bool kept = log.last() != mark.last;
     std::erase_if(found.entries, [kept, &mark](const raft::EntryPtr& entry) {

@@ -5,9 +5,11 @@
 // The log is synced, and an entry is applied only once it is durable in the own log. So whatever
 // crash: the data's applied entry is in the log, or is its floor. There is one exception, and it
 // announces itself: an installation is written down in the log (synced) before the data flips
-// (synced), and the log restarts behind its mark after that. Anything else is a disk that lost what
-// it had synced, or files of two nodes or times mixed; a node that guessed then could lose entries
-// it had acknowledged, so it refuses to start (hazards 60, 65, 70, 97, 100, 102).
+// (synced), and the log restarts behind its mark after that. A node that is made a new cluster
+// (backup.h) goes the same way, only that no snapshot comes: its data takes what the log holds, and
+// the note names the new cluster too. Anything else is a disk that lost what it had synced, or
+// files of two nodes or times mixed; a node that guessed then could lose entries it had
+// acknowledged, so it refuses to start (hazards 60, 65, 70, 97, 100, 102).
 #pragma once
 
 #include "raft/result.h"

@@ -1,6 +1,5 @@
 // recover of the built iris: under which address the node goes on alone.
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "tests/client/program.h"
@@ -22,7 +21,7 @@ std::string address_after(const std::string& folder, const std::vector<std::stri
   INFO(ended.err);
   REQUIRE(ended.code == 0);
   const Opened node(folder);
-  const auto& members = std::get<raft::Members>(node.raft().entries.back()->payload);
+  const raft::Members& members = node.raft().floor.members;
   REQUIRE(members.voters.size() == 1);
   REQUIRE(members.voters[0].id == node.raft().self);
   return members.voters[0].address;

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -23,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* address = "new-host:32001";
+constexpr std::uint64_t now_us = clock_from_us + 1'000'000;
 
 // Writes what `node` holds now to `file` and returns its mark.
 raft::SnapshotMark back_up(Opened& node, const std::string& file) {
@@ -91,6 +93,31 @@ void require_leads_alone(Opened& node) {
   REQUIRE(led.has_value());
 }
 
+// As Machine::apply would, for what Original applied up to its 60th entry.
+void apply_value(const raft::Entry& entry, Batch& batch) {
+  REQUIRE(batch.applied().value + 1 == entry.id.index.value);  // in order, each once
+  const std::string key = std::to_string(entry.id.index.value);
+  batch.put(Table::values, key, "value " + key);
+}
+
+Recover recover_at(std::uint64_t at_us) {
+  Recover how;
+  how.address_of = [](const std::string&) { return address; };
+  how.apply = apply_value;
+  how.now_us = at_us;
+  return how;
+}
+
+// The rows of Original and what its log has beyond them.
+std::vector<std::pair<std::string, std::string>> all_rows(const Original& original) {
+  auto rows = original.rows;
+  for (std::uint64_t i = 61; i <= 70; ++i) {
+    rows.emplace_back(std::to_string(i), "value " + std::to_string(i));
+  }
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
 }  // namespace
 
 TEST_CASE("a backup tells what it is of; any flipped bit and any cut is noticed (hazard 68)") {
@@ -124,9 +151,9 @@ TEST_CASE("a restored folder is a node of a new cluster that holds every row and
   const std::string path = original.folder.path() + "/new";
   const bool empty_there = GENERATE(true, false);
   if (empty_there) fs::create_directory(path);
-  const Result<NewCluster> made = restore_backup(original.file(), path + "/", address);
+  const Result<NewCluster> made = restore_backup(original.file(), path + "/", address, now_us);
   REQUIRE(made.has_value());
-  REQUIRE(made->last == original.of.last);
+  REQUIRE(made->last == raft::EntryId{original.of.last.term, {now_us}});
   {
     Opened node(path);
     REQUIRE(node.raft().self == made->node);
@@ -134,9 +161,9 @@ TEST_CASE("a restored folder is a node of a new cluster that holds every row and
     REQUIRE(node->recovered().cluster == made->cluster);
     REQUIRE(made->cluster != raft::ClusterId{99});
     REQUIRE(made->cluster != raft::ClusterId{});
-    REQUIRE(node.raft().floor.last == original.of.last);
+    REQUIRE(node.raft().floor.last == made->last);
     REQUIRE(node.raft().floor.members.voters == std::vector<raft::Member>{{made->node, address}});
-    REQUIRE(node.raft().applied == original.of.last.index);
+    REQUIRE(node.raft().applied == made->last.index);
     REQUIRE(node.scan(Table::values) == original.rows);
     require_leads_alone(node);
     const raft::SnapshotMark again = back_up(node, original.folder.path() + "/again");
@@ -145,7 +172,7 @@ TEST_CASE("a restored folder is a node of a new cluster that holds every row and
   const Opened node(path);
   REQUIRE(node.raft().entries.size() == 1);  // the new leader's first
   const Result<NewCluster> second =
-      restore_backup(original.file(), original.folder.path() + "/second", address);
+      restore_backup(original.file(), original.folder.path() + "/second", address, now_us);
   REQUIRE(second->cluster != made->cluster);
   REQUIRE(second->node != made->node);
 }
@@ -155,24 +182,24 @@ TEST_CASE("a restore that cannot be made leaves what was there as it was") {
   const std::string path = original.folder.path() + "/new";
   SECTION("over a folder in use") {
     const Result<NewCluster> made =
-        restore_backup(original.file(), original.folder.raft(), address);
+        restore_backup(original.file(), original.folder.raft(), address, now_us);
     REQUIRE(made.error().code == Errc::refused);
     REQUIRE(made.error().text.find("not empty") != std::string::npos);
     REQUIRE(Opened(original.folder.raft()).raft().self == original.self);
   }
   SECTION("over a file") {
     std::ofstream(path) << "x";
-    REQUIRE(restore_backup(original.file(), path, address).error().code == Errc::refused);
+    REQUIRE(restore_backup(original.file(), path, address, now_us).error().code == Errc::refused);
   }
   SECTION("from a damaged file") {
     flip_bit(original.file(), size_of(original.file()) / 2);
-    REQUIRE(restore_backup(original.file(), path, address).error().code == Errc::corrupt);
+    REQUIRE(restore_backup(original.file(), path, address, now_us).error().code == Errc::corrupt);
     REQUIRE_FALSE(fs::exists(path));
   }
   SECTION("after one that was cut off") {
     fs::create_directories(path + ".restoring/data");
     std::ofstream(path + ".restoring/data/CURRENT") << "rubbish";
-    REQUIRE(restore_backup(original.file(), path, address).has_value());
+    REQUIRE(restore_backup(original.file(), path, address, now_us).has_value());
   }
   REQUIRE_FALSE(fs::exists(path + ".restoring"));
 }
@@ -185,7 +212,7 @@ TEST_CASE("a restore to what cannot be replaced is refused before anything is bu
   SECTION("a symbolic link") {
     const std::string link = original.folder.path() + "/link";
     fs::create_directory_symlink(path, link);
-    const Result<NewCluster> made = restore_backup(original.file(), link, address);
+    const Result<NewCluster> made = restore_backup(original.file(), link, address, now_us);
     REQUIRE(made.error().code == Errc::refused);
     REQUIRE(made.error().text.find(link + " is a symbolic link") != std::string::npos);
     REQUIRE(fs::is_symlink(link));
@@ -197,7 +224,7 @@ TEST_CASE("a restore to what cannot be replaced is refused before anything is bu
       std::printf("skipped: this mounts a file system, which needs root\n");
       return;
     }
-    const Result<NewCluster> made = restore_backup(original.file(), path, address);
+    const Result<NewCluster> made = restore_backup(original.file(), path, address, now_us);
     REQUIRE(::umount2(path.c_str(), 0) == 0);
     REQUIRE(made.error().code == Errc::refused);
     REQUIRE(made.error().text.find(path + " is a mount point") != std::string::npos);
@@ -215,12 +242,12 @@ TEST_CASE("a restore leaves alone what another one is building in the same place
   const int other = ::open(building.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   REQUIRE(other >= 0);
   REQUIRE(::flock(other, LOCK_EX | LOCK_NB) == 0);
-  const Result<NewCluster> made = restore_backup(original.file(), path, address);
+  const Result<NewCluster> made = restore_backup(original.file(), path, address, now_us);
   REQUIRE(fs::exists(building + "/half"));
   REQUIRE(made.error().code == Errc::busy);
   REQUIRE(made.error().text.find("another restore") != std::string::npos);
   ::close(other);
-  REQUIRE(restore_backup(original.file(), path, address).has_value());
+  REQUIRE(restore_backup(original.file(), path, address, now_us).has_value());
   REQUIRE_FALSE(fs::exists(building));
   REQUIRE_FALSE(fs::exists(path + "/half"));
 }
@@ -231,51 +258,120 @@ TEST_CASE("a restore to the folder one is in makes that folder") {
   const fs::path before = fs::current_path();
   fs::create_directory(path);
   fs::current_path(path);
-  const Result<NewCluster> made = restore_backup(original.file(), ".", address);
+  const Result<NewCluster> made = restore_backup(original.file(), ".", address, now_us);
   fs::current_path(before);
   REQUIRE(made.has_value());
   REQUIRE(Opened(path).raft().self == made->node);
 }
 
-TEST_CASE("a node that lost its cluster becomes one of its own, with all of its log") {
+TEST_CASE("a new history begins at the time, or far ahead where the clock is wrong (hazard 102)") {
+  REQUIRE(new_history({60}, now_us) == raft::Index{now_us});
+  REQUIRE(new_history({now_us - 1}, now_us) == raft::Index{now_us});
+  REQUIRE(new_history({60}, clock_until_us - 1) == raft::Index{clock_until_us - 1});
+  REQUIRE(new_history({60}, clock_from_us) == raft::Index{clock_from_us});
+  for (const std::uint64_t wrong : {std::uint64_t{0}, clock_from_us - 1, clock_until_us}) {
+    REQUIRE(new_history({60}, wrong) == raft::Index{60 + history_gap});
+  }
+  REQUIRE(new_history({now_us}, now_us) == raft::Index{now_us + history_gap});  // it went back
+  REQUIRE(clock_until_us < 1ull << 53);
+
+  const Original original;
+  const auto restored = [&](const std::string& name, std::uint64_t at_us) {
+    const std::string path = original.folder.path() + "/" + name;
+    const raft::Index begin = restore_backup(original.file(), path, address, at_us)->last.index;
+    Opened node(path);
+    REQUIRE(node.raft().floor.last.index == begin);
+    static_cast<void>(back_up(node, original.folder.path() + "/backup of " + name));
+    return begin;
+  };
+  const raft::Index first = restored("first", now_us);
+  REQUIRE(restored("second", now_us + 1) > first);
+  REQUIRE(restored("third", 0).value == original.of.last.index.value + history_gap);
+  const std::string again = original.folder.path() + "/backup of first";
+  const std::string path = original.folder.path() + "/again";
+  const auto from_restored = restore_backup(again, path, address, now_us + 2);
+  REQUIRE(from_restored->last.index == first.next().next());
+}
+
+TEST_CASE("a node that lost its cluster becomes one of its own, with all that its log held") {
   const Original original;
   std::string recorded = "none";
-  const AddressOf address_of = [&recorded](const std::string& found) {
+  Recover how = recover_at(now_us);
+  how.address_of = [&recorded](const std::string& found) {
     recorded = found;
     return address;
   };
-  const Result<NewCluster> made = force_new_cluster(original.folder.raft(), address_of);
+  const Result<NewCluster> made = force_new_cluster(original.folder.raft(), how);
   REQUIRE(recorded.empty());  // the members are others
   REQUIRE(made.has_value());
   REQUIRE(made->node == original.self);
-  REQUIRE(made->last == raft::EntryId{{5}, {71}});
+  REQUIRE(made->last == raft::EntryId{{4}, {now_us}});
   {
     Opened node(original.folder.raft());
     REQUIRE(node.raft().self == original.self);
     REQUIRE(node->recovered().cluster == made->cluster);
     REQUIRE(made->cluster != raft::ClusterId{99});
-    REQUIRE(node.raft().state == raft::HardState{{5}, {}});
-    REQUIRE(node.raft().entries.size() == 71);
-    REQUIRE(node.raft().applied == raft::Index{60});
-    REQUIRE(node.scan(Table::values) == original.rows);
+    REQUIRE(node.raft().state == raft::HardState{{4}, {2}});
+    REQUIRE(node.raft().floor.last == made->last);
+    REQUIRE(node.raft().floor.members.voters == std::vector<raft::Member>{{made->node, address}});
+    REQUIRE(node.raft().entries.empty());
+    REQUIRE(node.raft().applied == made->last.index);
+    REQUIRE(node.scan(Table::values) == all_rows(original));
     require_leads_alone(node);
   }
-  const Result<NewCluster> again = force_new_cluster(original.folder.raft(), address_of);
+  const std::vector<raft::EntryPtr> led = Opened(original.folder.raft()).raft().entries;
+  REQUIRE(led.size() == 1);
+  how.apply = [](const raft::Entry&, Batch&) {};
+  how.now_us = 0;
+  const Result<NewCluster> again = force_new_cluster(original.folder.raft(), how);
   REQUIRE(recorded == address);
   REQUIRE(again.has_value());  // nothing is special about the second time
   REQUIRE(again->cluster != made->cluster);
+  REQUIRE(again->last.index.value == led[0]->id.index.value + history_gap);
+}
+
+TEST_CASE("a crash while a node is made a cluster leaves the old one or the new (hazard 60)") {
+  const Original original;
+  std::vector<std::string> steps;
+  Recover how = recover_at(now_us);
+  how.on_step = [&](std::string_view step) {  // what a kill would leave
+    steps.emplace_back(step);
+    fs::copy(original.folder.raft(), original.folder.path() + "/" + steps.back(),
+             fs::copy_options::recursive);
+  };
+  const Result<NewCluster> made = force_new_cluster(original.folder.raft(), how);
+  REQUIRE(made.has_value());
+  REQUIRE(steps == std::vector<std::string>{"noted", "data applied"});
+  const std::string before = original.folder.path() + "/noted";
+  {
+    Opened node(before);
+    REQUIRE(node->recovered().cluster == raft::ClusterId{99});
+    REQUIRE(node.raft().state == raft::HardState{{4}, {2}});
+    REQUIRE(node.raft().floor == raft::SnapshotMark{});
+    REQUIRE(node.raft().entries.size() == 70);
+    REQUIRE(node.raft().applied == raft::Index{60});
+    REQUIRE(node.scan(Table::values) == original.rows);
+  }
+  REQUIRE(force_new_cluster(before, recover_at(now_us)).has_value());
+  Opened node(original.folder.path() + "/data applied");
+  REQUIRE(node->recovered().cluster == made->cluster);
+  REQUIRE(node.raft().floor.last == made->last);
+  REQUIRE(node.raft().entries.empty());
+  REQUIRE(node.raft().applied == made->last.index);
+  REQUIRE(node.scan(Table::values) == all_rows(original));
+  require_leads_alone(node);
 }
 
 TEST_CASE("what is no member's folder is not made a cluster of") {
   const TempFolder folder;
-  const AddressOf as_it_was = [](const std::string& recorded) { return recorded; };
-  REQUIRE(force_new_cluster(folder.raft(), as_it_was).error().code == Errc::not_found);
+  const Recover how = recover_at(now_us);
+  REQUIRE(force_new_cluster(folder.raft(), how).error().code == Errc::not_found);
   REQUIRE_FALSE(fs::exists(folder.raft()));
   {
     const Opened node(folder.raft());
-    REQUIRE(force_new_cluster(folder.raft(), as_it_was).error().code == Errc::busy);
+    REQUIRE(force_new_cluster(folder.raft(), how).error().code == Errc::busy);
   }
-  const Result<NewCluster> refused = force_new_cluster(folder.raft(), as_it_was);
+  const Result<NewCluster> refused = force_new_cluster(folder.raft(), how);
   REQUIRE(refused.error().code == Errc::refused);
   REQUIRE(refused.error().text.find("never a member") != std::string::npos);
 }

@@ -121,9 +121,11 @@ TEST_CASE("sealed records do not pass for one another, nor damaged") {
   Identity identity_back;
   REQUIRE(decode_identity(encode_identity(identity), identity_back));
   REQUIRE(identity_back == identity);
-  raft::SnapshotMark install_back;
-  REQUIRE(decode_install(encode_install(mark(1, 2)), install_back));
-  REQUIRE(install_back == mark(1, 2));
+  Install install_back;
+  for (const Install& install : {Install{mark(1, 2), {13}}, Install{mark(1, 2), {}}}) {
+    REQUIRE(decode_install(encode_install(install), install_back));
+    REQUIRE(install_back == install);
+  }
   REQUIRE_FALSE(decode_head(encode_floor(floor), head_back));
   REQUIRE_FALSE(decode_install(encode_floor(floor), install_back));
   raft::EntryId applied;
@@ -158,7 +160,7 @@ TEST_CASE("log and data agree only where the log holds the data's very entry (60
     REQUIRE(refused.error().code == Errc::corrupt);
     REQUIRE(refused.error().text.find("entry " + std::to_string(index)) != std::string::npos);
   }
-  log.install = mark(3, 30);
+  log.install = {mark(3, 30), {}};
   REQUIRE(*verdict(3, 30) == Verdict::finish_install);
   REQUIRE(*verdict(1, 12) == Verdict::forget_install);
   REQUIRE_FALSE(verdict(3, 29).has_value());
