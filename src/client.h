@@ -214,7 +214,8 @@ struct ListenOptions {
   Position after;             // go on behind this; revision 0: from now on
   bool send_initial = false;  // the state first, then synced; `after` does not count
   // The node says "nothing new" this often (a bookmark); a stream silent for three of these is
-  // given up and opened on another node. 100 ms to 1 h.
+  // given up and opened on another node. 100 ms to 1 h. For as long as what is next does not arrive
+  // within that, it is given twice as long each time, up to 10 min: it may be a great value.
   std::chrono::milliseconds heartbeat{5'000};
   std::string session;  // of connect(); empty: a session of its own
 };

@@ -16,7 +16,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds heartbeat_min{100};
 constexpr milliseconds heartbeat_max{3'600'000};
-constexpr int silent_heartbeats_max = 3;
 // Of Connect and Subscribe; when it is over, the next node is asked.
 constexpr milliseconds prepare_timeout{5'000};
 // A session that nobody listens to expires, after no less than twice this (-session-ttl).
@@ -29,6 +28,10 @@ constexpr milliseconds pause_max{2'000};
 enum class Event : std::uintptr_t { started = 1, read, finished };
 // NOLINTNEXTLINE(performance-no-int-to-ptr): gRPC has pointers for tags; it is never followed
 void* tag_of(Event event) { return reinterpret_cast<void*>(event); }
+
+milliseconds milliseconds_since(Clock::time_point then) {
+  return std::chrono::duration_cast<milliseconds>(Clock::now() - then);
+}
 
 Error bad(std::string text) { return {Code::invalid_argument, std::move(text)}; }
 
@@ -155,6 +158,7 @@ Listener::State::State(std::shared_ptr<Pool> pool, ListenOptions options, Listen
       handlers_(std::move(handlers)),
       session_(options_.session),
       cursor_(options_.after, options_.send_initial),
+      patience_(options_.heartbeat),
       earlier_(options_.after.revision > 0),
       position_(cursor_.position()),
       thread_([this] { run(); }) {}
@@ -287,14 +291,16 @@ Result<Done> Listener::State::read_stream(Node& node) {
   request.set_heartbeat_ms(static_cast<std::uint32_t>(options_.heartbeat.count()));
   Stream stream(node, request);
   if (!abort_.begin(stream.context)) return Done{};
-  const auto silent_max = options_.heartbeat * silent_heartbeats_max;
+  const auto began = Clock::now();
+  auto silent_max = prepare_timeout;
   bool connected = false;
   bool kept = false;
   doubtful_ = false;
   pb::Update wire;
-  auto going = stream.await(prepare_timeout);
+  auto going = stream.await(silent_max);
   while (going.value_or(false) && !stopped()) {
     stream.read(wire);
+    silent_max = patience_.silent_max();
     going = stream.await(silent_max);
     if (!going.value_or(false) || stopped()) break;
     if (!connected) doubtful_ = may_have_expired();
@@ -309,11 +315,15 @@ Result<Done> Listener::State::read_stream(Node& node) {
       if (unproved_) deliver(*std::exchange(unproved_, std::nullopt));
     }
     deliver(from_wire(wire));
+    const bool quiet =
+        wire.op() == pb::Update::BOOKMARK && cursor_.position() == Position{wire.revision(), {}};
+    patience_.heard(cursor_.position(), quiet, milliseconds_since(began));
   }
   abort_.end();
   if (stopped() || kept) return Done{};
   pool_->failed(node);
   if (!going) {
+    patience_.fell_silent(cursor_.position());
     return Error{Code::not_done,
                  node.address + " said nothing for " + std::to_string(silent_max.count()) + " ms"};
   }

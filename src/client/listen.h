@@ -16,6 +16,7 @@
 #include "src/client.h"
 #include "src/client/call.h"
 #include "src/client/cursor.h"
+#include "src/client/patience.h"
 #include "src/client/pool.h"
 
 namespace iris::client {
@@ -67,6 +68,7 @@ struct Listener::State {
   // Of the thread.
   std::string session_;
   Cursor cursor_;
+  Patience patience_;
   bool earlier_;                    // the position was reached in another session
   bool subscribed_ = false;         // as far as is known
   Clock::time_point alive_ = {};    // when the session last surely was

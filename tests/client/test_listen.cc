@@ -1,8 +1,6 @@
 // Listeners against fake nodes: a stream that goes on, on whatever node, without gap or duplicate.
-// Long file: one test a way in which a stream may break, all against the same fakes.
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -11,11 +9,10 @@
 #include "src/client.h"
 #include "tests/catch.h"
 #include "tests/client/fake_iris.h"
-#include "tests/client/update_text.h"
+#include "tests/client/told.h"
 
 using iris::Client;
 using iris::client::Code;
-using iris::client::Error;
 using iris::client::Listener;
 using iris::client::ListenHandlers;
 using iris::client::ListenOptions;
@@ -23,95 +20,14 @@ using iris::client::Position;
 using iris::client::Update;
 using iris::test::FakeCluster;
 using iris::test::FakeIris;
-using iris::test::text_of;
+using iris::test::listen;
+using iris::test::make_client;
 using iris::test::Texts;
+using iris::test::Told;
 using namespace std::chrono_literals;
 using Op = Update::Op;
 
 namespace {
-
-// What a listener was told, but for bookmarks; a test waits for it.
-class Told {
- public:
-  ListenHandlers handlers() {
-    return {.on_update =
-                [this](const Update& update) {
-                  if (update.op == Op::bookmark) return note(bookmarks_, update.revision);
-                  note(updates_, text_of(update));
-                },
-            .on_connected = [this](const std::string& address) { note(connected_, address); },
-            .on_lost = [this](const Error& error) { note(lost_, error); },
-            .on_end = [this](const Error& error) { note(ended_, error); }};
-  }
-  [[nodiscard]] bool await(std::size_t count) {
-    return wait([&] { return updates_.size() >= count; });
-  }
-  [[nodiscard]] bool await_connected(std::size_t count) {
-    return wait([&] { return connected_.size() >= count; });
-  }
-  [[nodiscard]] bool await_lost(std::size_t count) {
-    return wait([&] { return lost_.size() >= count; });
-  }
-  [[nodiscard]] bool await_end() {
-    return wait([&] { return !ended_.empty(); });
-  }
-  [[nodiscard]] bool await_bookmark(std::uint64_t revision) {
-    return wait([&] { return !bookmarks_.empty() && bookmarks_.back() >= revision; });
-  }
-  Texts updates() {
-    const std::lock_guard lock(mutex_);
-    return updates_;
-  }
-  std::vector<std::string> connected() {
-    const std::lock_guard lock(mutex_);
-    return connected_;
-  }
-  std::vector<Error> lost() {
-    const std::lock_guard lock(mutex_);
-    return lost_;
-  }
-  Error end() {
-    const std::lock_guard lock(mutex_);
-    return ended_.at(0);
-  }
-
- private:
-  template <class T>
-  void note(std::vector<T>& list, const T& what) {
-    const std::lock_guard lock(mutex_);
-    list.push_back(what);
-    changed_.notify_all();
-  }
-  template <class Done>
-  bool wait(Done done) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, 10s, done);
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  Texts updates_;
-  std::vector<std::uint64_t> bookmarks_;
-  std::vector<std::string> connected_;
-  std::vector<Error> lost_;
-  std::vector<Error> ended_;
-};
-
-Client make_client(std::vector<std::string> addresses) {
-  iris::client::Options options;
-  options.addresses = std::move(addresses);
-  options.tls = std::nullopt;
-  auto client = Client::create(std::move(options));
-  REQUIRE(client);
-  return std::move(*client);
-}
-
-Listener listen(Client& client, Told& told, ListenOptions options) {
-  if (options.topics.empty()) options.topics = {{"s", std::nullopt}};
-  auto listener = client.listen(std::move(options), told.handlers());
-  REQUIRE(listener);
-  return std::move(*listener);
-}
 
 // It moves when the handler has returned, so a moment after the handler was told.
 bool await_position(const Listener& listener, std::uint64_t revision) {
@@ -317,6 +233,7 @@ TEST_CASE("a session that may have expired while no node could be asked is not r
     if (method != "Listen" || listens++ > 0) return std::nullopt;
     while (!made) std::this_thread::yield();
     std::vector<std::thread> threads;
+    threads.reserve(readers);
     for (int i = 0; i < readers; ++i) {
       threads.emplace_back([&] { static_cast<void>(client.get("s", "k", {.timeout = 300ms})); });
     }

@@ -1,0 +1,56 @@
+// Patience: how long a stream may say nothing before it is given up. Pure, one thread.
+//
+// gRPC tells of whole messages only: a great value on a slow line looks like a node that fell
+// silent, and would again on the next stream. So each silent end doubles the time, until a stream
+// got past where the last silent one stopped. A dead host is found all the same, by the keep-alive
+// of HTTP/2.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+#include "src/client.h"
+
+namespace iris::client {
+
+class Patience {
+ public:
+  static constexpr int silent_heartbeats_max = 3;
+  // What doubling ends at; longer heartbeats have three of theirs, always.
+  static constexpr std::chrono::milliseconds silent_longest{600'000};
+
+  explicit Patience(std::chrono::milliseconds heartbeat)
+      : shortest_(heartbeat * silent_heartbeats_max) {}
+
+  [[nodiscard]] std::chrono::milliseconds silent_max() const {
+    return std::clamp(shortest_ * (1 << doublings_), shortest_,
+                      std::max(shortest_, silent_longest));
+  }
+  // A stream was given up; so far the cursor got.
+  void fell_silent(const Position& stopped_at) {
+    doublings_ = std::min(doublings_ + 1, doublings_max);
+    stopped_at_ = stopped_at;
+  }
+  // An update came on a stream that was opened `open_for` ago; so far the cursor got. `quiet`: it
+  // was a bookmark of just there. Where one comes so late, nothing that takes so long is next: it
+  // was the node that fell silent.
+  void heard(const Position& now, bool quiet, std::chrono::milliseconds open_for) {
+    if (is_past(now, stopped_at_) || (quiet && open_for >= silent_max())) doublings_ = 0;
+  }
+
+ private:
+  static constexpr int doublings_max = 16;  // more than from the shortest heartbeat to the longest
+
+  // Of a revision, the empty key is the end.
+  [[nodiscard]] static bool is_past(const Position& now, const Position& then) {
+    if (now.revision != then.revision) return now.revision > then.revision;
+    return !then.key.empty() && (now.key.empty() || now.key > then.key);
+  }
+
+  const std::chrono::milliseconds shortest_;
+  int doublings_ = 0;
+  Position stopped_at_;  // where the last silent stream did
+};
+
+}  // namespace iris::client
