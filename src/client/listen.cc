@@ -289,6 +289,7 @@ Result<Done> Listener::State::read_stream(Node& node) {
   request.set_send_initial(cursor_.send_initial() && !unproved_);
   request.set_earlier(earlier_);
   request.set_heartbeat_ms(static_cast<std::uint32_t>(options_.heartbeat.count()));
+  pb::Update wire;  // before the stream, which until it is gone may be reading into this
   Stream stream(node, request);
   if (!abort_.begin(stream.context)) return Done{};
   const auto began = Clock::now();
@@ -296,7 +297,6 @@ Result<Done> Listener::State::read_stream(Node& node) {
   bool connected = false;
   bool kept = false;
   doubtful_ = false;
-  pb::Update wire;
   auto going = stream.await(silent_max);
   while (going.value_or(false) && !stopped()) {
     stream.read(wire);
