@@ -321,12 +321,13 @@ Result<Done> Listener::State::read_stream(Node& node) {
   }
   abort_.end();
   if (stopped() || kept) return Done{};
-  pool_->failed(node);
   if (!going) {
+    pool_->fell_silent(node);
     patience_.fell_silent(cursor_.position());
     return Error{Code::not_done,
                  node.address + " said nothing for " + std::to_string(silent_max.count()) + " ms"};
   }
+  pool_->failed(node);
   const grpc::Status status = stream.finish();
   const Verdict verdict = judge(status, false);
   std::string text = status.ok() ? "the node ended the stream" : status.error_message();

@@ -113,7 +113,8 @@ Pool::Look Pool::look(Node& node) {
   }
 }
 
-// The best of the current node and the first `dialled` that is connected and not passed over.
+// The best of the current node and the first `dialled` that is connected and not passed over. One
+// that fell silent only where none of them is connecting.
 Node* Pool::choose(Clock::time_point now, std::size_t dialled, Node* only) {
   Node* current = nullptr;
   {
@@ -125,13 +126,18 @@ Node* Pool::choose(Clock::time_point now, std::size_t dialled, Node* only) {
   for (std::size_t i = 0; i < dialled && only == nullptr; ++i) {
     if (nodes_[i].get() != current) order.push_back(nodes_[i].get());
   }
+  Node* silent = nullptr;
+  bool connecting = false;
   for (Node* node : order) {
-    if (look(*node) != Look::ready) continue;
+    const Look seen = look(*node);
+    connecting = connecting || seen == Look::connecting;
+    if (seen != Look::ready) continue;
     const std::lock_guard lock(mutex_);
     if (node->passed_over > now) continue;
-    return node;
+    if (node->silent <= now) return node;
+    if (silent == nullptr) silent = node;
   }
-  return nullptr;
+  return connecting ? nullptr : silent;
 }
 
 // Until something changes at a node that is dialled, at most a slice.
@@ -195,19 +201,31 @@ bool Pool::is_quiet(Node& node) {
 
 bool Pool::passed_over(const Node& node, Clock::time_point now) const {
   const std::lock_guard lock(mutex_);
-  return node.passed_over > now;
+  return std::max(node.passed_over, node.silent) > now;
 }
 
 void Pool::answered(Node& node) {
   const std::lock_guard lock(mutex_);
   node.failures = 0;
   node.passed_over = {};
+  node.silent = {};
   node.heard = Clock::now();
   current_ = &node;
 }
 
 void Pool::failed(Node& node) {
   const std::lock_guard lock(mutex_);
+  pass_over(node);
+}
+
+void Pool::fell_silent(Node& node) {
+  const std::lock_guard lock(mutex_);
+  pass_over(node);
+  node.silent = Clock::now() + connect_timeout;
+}
+
+// REQUIRES: mutex_ is held.
+void Pool::pass_over(Node& node) {
   const auto longest =
       std::min<milliseconds>(backoff_min * (1u << std::min(node.failures, 6u)), backoff_max);
   std::uniform_int_distribution<std::int64_t> spread(longest.count() / 2, longest.count());

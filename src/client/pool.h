@@ -4,7 +4,8 @@
 // out why a node cannot be reached.
 //
 // Whom to ask: the node that answered last; failing that, those that are connected, in their order.
-// A node that said no, or broke, is passed over for a jittered time that doubles each time.
+// A node that said no, or broke, is passed over for a jittered time that doubles each time. One
+// that fell silent looks connected for long yet: it waits until no other may become so soon.
 #pragma once
 
 #include <grpcpp/security/credentials.h>
@@ -34,6 +35,7 @@ struct Node {
   // Below: of the pool, under its mutex.
   std::uint32_t failures = 0;          // since it last answered
   Clock::time_point passed_over = {};  // until then others are preferred
+  Clock::time_point silent = {};       // until then also those that are still connecting
   Clock::time_point heard = {};        // when it last answered, or was looked at
 };
 
@@ -49,8 +51,9 @@ class Pool {
   // `only`: that node or none.
   [[nodiscard]] Node* pick(Clock::time_point deadline, const std::atomic<bool>* stop = nullptr,
                            Node* only = nullptr);
-  void answered(Node& node);  // it is well: ask it again next time
-  void failed(Node& node);    // pass it over for a while
+  void answered(Node& node);     // it is well: ask it again next time
+  void failed(Node& node);       // pass it over for a while
+  void fell_silent(Node& node);  // and give the others time to connect
   // Why none of the nodes (or not `only`) can be reached.
   [[nodiscard]] Error why(const Node* only = nullptr) const;
 
@@ -65,6 +68,7 @@ class Pool {
   void wait(Clock::time_point until, std::size_t dialled, Node* only);
   [[nodiscard]] bool is_quiet(Node& node);
   [[nodiscard]] bool passed_over(const Node& node, Clock::time_point now) const;
+  void pass_over(Node& node);
   [[nodiscard]] bool refused_everywhere(Node* only) const;
 
   std::vector<std::unique_ptr<Node>> nodes_;  // never changes after construction

@@ -1,8 +1,11 @@
-// Listeners and calls on lines that take their time: what is slow is waited
-// for, what is silent is left.
+// Listeners and calls on lines that take their time: what is slow is waited for, what is silent is
+// left.
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "src/client.h"
 #include "tests/catch.h"
@@ -19,11 +22,10 @@ using iris::test::SlowLine;
 using iris::test::Told;
 using namespace std::chrono_literals;
 
-TEST_CASE("a value that takes longer than three heartbeats to transfer arrives "
-          "in the end") {
+TEST_CASE("a value that takes longer than three heartbeats to transfer arrives in the end") {
   constexpr auto heartbeat = 100ms;
   constexpr int bytes_per_s = 1'000'000;
-  const std::string great(bytes_per_s * 6 * heartbeat / 1s, 'x'); // so, of six
+  const std::string great(bytes_per_s * 6 * heartbeat / 1s, 'x');  // so, of six
   const auto cluster = std::make_shared<FakeCluster>();
   FakeIris node(cluster);
   const SlowLine line(node.port(), {.bytes_per_s = bytes_per_s});
@@ -42,19 +44,45 @@ TEST_CASE("a value that takes longer than three heartbeats to transfer arrives "
     CHECK(told.updates().back() == "s/b=2@13");
     CHECK(told.updates().size() == 3);
   }
-  SECTION(
-      "as a part of the state, the small ones of which come anew each time") {
+  SECTION("as a part of the state, the small ones of which come anew each time") {
     cluster->set("s", "a", "1");
     cluster->set("s", "great", great);
-    const Listener listener =
-        listen(client, told, {.send_initial = true, .heartbeat = heartbeat});
+    const Listener listener = listen(client, told, {.send_initial = true, .heartbeat = heartbeat});
     REQUIRE(told.await_update("synced@12"));
     const auto updates = told.updates();
     CHECK(*(updates.end() - 2) == "s/great=" + great + "@12");
     CHECK(*(updates.end() - 3) == "s/a=1@11");
   }
   CHECK_FALSE(told.lost().empty());
-  for (const auto &lost : told.lost()) {
+  for (const auto& lost : told.lost()) {
     CHECK(lost.text.find("said nothing for") != std::string::npos);
   }
+}
+
+TEST_CASE("a node that fell silent is left for one that is still connecting (hazard 94)") {
+  const auto cluster = std::make_shared<FakeCluster>();
+  FakeIris mute(cluster);
+  FakeIris second(cluster);
+  // Much longer than the pause after a failure, much shorter than connecting may take.
+  const SlowLine line(second.port(), {.until_first = 300ms});
+  std::atomic<bool> silent = false;
+  std::atomic<bool> over = false;
+  // Once silent, what is to be sent waits for the end of the test.
+  mute.on_stream = [&](const iris::pb::Update&) {
+    while (silent && !over) std::this_thread::sleep_for(1ms);
+    return true;
+  };
+  auto client = make_client({mute.address(), line.address()});
+  Told told;
+  {
+    const Listener listener = listen(client, told, {.heartbeat = 100ms});
+    CHECK(told.await_connected(1));
+    silent = true;
+    cluster->set("s", "a", "1");
+    CHECK(told.await(1));
+    CHECK(told.connected() == std::vector{mute.address(), line.address()});
+    CHECK(told.lost().size() == 1);
+    CHECK(mute.calls("Listen") == 1);
+  }
+  over = true;
 }
