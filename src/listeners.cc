@@ -286,11 +286,13 @@ void Listeners::Hub::begin(Listener& listener) {
   listener.begun = true;
   const std::uint64_t applied = history_.applied().value;
   const std::uint64_t after = listener.spec.after_revision;
-  if (listener.spec.send_initial) return begin_state(listener, false);
-  if (after == 0) return replay_from(listener, listener.filter.first_since().value_or(applied));
-  if (!listener.known) {
+  // Who asks for what it missed, or for the state, must not take an expired session's nothing for
+  // an answer. Who asks for neither may listen first, and subscribe then.
+  if (!listener.known && (after > 0 || listener.spec.send_initial)) {
     return close(listener, StreamEnd::not_found, unknown_text);
   }
+  if (listener.spec.send_initial) return begin_state(listener, false);
+  if (after == 0) return replay_from(listener, listener.filter.first_since().value_or(applied));
   // Past the barrier, a revision beyond what is applied never was one of this cluster's: a restored
   // backup, or another cluster (hazard 86).
   if (after > std::max(applied, listener.loaded)) return begin_state(listener, true);

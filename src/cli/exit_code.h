@@ -14,7 +14,8 @@ enum ExitCode : int {
   exit_refused = 5,      // TLS, rights, or a membership change that must not be done
   exit_conflict = 6,     // -if-rev did not hold
   exit_limit = 7,
-  exit_output = 74,  // what was to be written could not be
+  exit_output = 74,    // what was to be written could not be
+  exit_hung_up = 129,  // SIGHUP
   exit_interrupted = 130,
   exit_pipe = 141,  // nobody reads the output any more
   exit_terminated = 143,

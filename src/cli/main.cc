@@ -36,7 +36,9 @@ constexpr Command all_commands[] = {
      "Prints each change as it comes, or runs a command for it, until interrupted.",
      "The stream goes on at another node when its node dies, without a gap and without a\n"
      "duplicate. While no node answers, watch says why, once, and goes on trying: no -timeout\n"
-     "ends that. A COMMAND gets the value on stdin, and in its environment IRIS_WATCH_SOURCE,\n"
+     "ends that. A line is REVISION OP SOURCE KEY VALUE, as they are, whatever they contain: what\n"
+     "others wrote is for a program to read with -o json. A COMMAND gets the value on stdin, and "
+     "in its environment IRIS_WATCH_SOURCE,\n"
      "IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP (PUT, REMOVE); when it fails, watch\n"
      "ends with 1. Where the cluster does not know any more what was missed, IRIS_WATCH_OP is\n"
      "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone. A key\n"
@@ -149,8 +151,8 @@ std::string overview() {
       "Environment: IRIS_ADDR, IRIS_CA, IRIS_CERT, IRIS_KEY\n"
       "Exit codes: 0 ok; 1 not found, or a condition is false; 2 usage; 3 no node or no leader;\n"
       "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 74 output\n"
-      "  cannot be written; 130 interrupted (SIGINT); 141 nobody reads the output any more;\n"
-      "  143 terminated (SIGTERM)\n";
+      "  cannot be written; 129 hung up (SIGHUP); 130 interrupted (SIGINT); 141 nobody reads the\n"
+      "  output any more; 143 terminated (SIGTERM)\n";
   return text;
 }
 

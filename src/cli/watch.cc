@@ -51,14 +51,15 @@ bool is_mark(const client::Update& update) {
   return update.op != client::Update::Op::put && update.op != client::Update::Op::remove;
 }
 
-// SIGINT and SIGTERM are held back in this thread and those made after, and read here; so is the
-// listener's word that it is over.
+// SIGINT, SIGTERM and SIGHUP are held back in this thread and those made after, and read here; so
+// is the listener's word that it is over.
 class EndOfWatch {
  public:
   EndOfWatch() {
     ::sigemptyset(&set_);
     ::sigaddset(&set_, SIGINT);
     ::sigaddset(&set_, SIGTERM);
+    ::sigaddset(&set_, SIGHUP);  // the terminal is closed
     CHECK(::pthread_sigmask(SIG_BLOCK, &set_, nullptr) == 0);
     signals_ = ::signalfd(-1, &set_, SFD_CLOEXEC);
     ended_ = ::eventfd(0, EFD_CLOEXEC);
@@ -96,6 +97,7 @@ class EndOfWatch {
     CHECK(::read(signals_, &info, sizeof info) == sizeof info);
     // Another one ends the process at once, should a command of the watch not end.
     CHECK(::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr) == 0);
+    if (info.ssi_signo == SIGHUP) return exit_hung_up;
     return info.ssi_signo == SIGINT ? exit_interrupted : exit_terminated;
   }
 
@@ -311,6 +313,9 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments) 
     return line.usage("-o json is for what watch prints; a COMMAND prints what it likes");
   }
   if (flags.initial && flags.from) return line.usage("-initial and -from exclude each other");
+  if (line.flags().given("resume") && flags.resume.empty()) {
+    return line.usage("-resume: the name of the file is empty");
+  }
   std::optional<ResumeFile> file;
   if (!flags.resume.empty()) file.emplace(flags.resume, topic);
   auto beginning = begin_at(flags, topic, file);

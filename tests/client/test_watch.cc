@@ -196,6 +196,9 @@ TEST_CASE("watch -resume goes on where the last one stopped, without gap or dupl
   CHECK(json::parse(read_file(file))["revision"] == 15);
 
   // Of another watch, or damaged: said, and not touched.
+  const Ended empty = at.cli({"watch", "s", "-resume", ""});
+  CHECK(empty.code == 2);
+  CHECK(count(empty.err, "-resume: the name of the file is empty") == 1);
   const Ended other = at.cli({"watch", "t", "-resume", file});
   CHECK(other.code == 2);
   CHECK(contains(other.err, "belongs to a watch of s, not of t"));
@@ -281,6 +284,20 @@ TEST_CASE("the command in the help of watch keeps its file like the key, also ov
   REQUIRE(await([&] { return !std::filesystem::exists(file); }));
   at.cluster->set("colors", "sky", "black");
   REQUIRE(await([&] { return read_file(file) == "black"; }));
+}
+
+TEST_CASE("who closes the terminal of watch finds its resume file as it was left") {
+  const Folder folder;
+  const std::string file = folder.file("position");
+  const Fixture at;
+  Program watch(at.line({"watch", "s", "-heartbeat", "1h", "-resume", file}));
+  REQUIRE(at.node.await_calls("Listen", 1));
+  at.cluster->set("s", "k", "v");
+  REQUIRE(watch.await_out(1));
+  watch.signal(SIGHUP);
+  const Ended ended = watch.wait();
+  CHECK(ended.code == 129);
+  CHECK(ended.out == std::to_string(revision_in(file)) + " PUT s k v\n");
 }
 
 TEST_CASE("what watch printed last is in its resume file soon, though nothing follows") {

@@ -194,8 +194,15 @@ class Run {
     for (int round = 0; round < 3; ++round) {  // one that was refused comes again
       node_.settle();
       for (std::size_t i = 0; i < clients_.size(); ++i) {
-        clients_[i]->reading = true;
-        if (!clients_[i]->is_open()) open(i);
+        Client& who = *clients_[i];
+        who.reading = true;
+        if (who.is_open()) continue;
+        if (who.end == StreamEnd::not_found) {  // as it was told to
+          const std::string where = source();
+          apply(Subscribe{who.session(), where, {}});
+          who.subscribed(where, {}, last_);
+        }
+        open(i);
       }
       for (int reads = 0; reads < 10'000; ++reads) {
         bool waited = false;

@@ -82,10 +82,13 @@ TEST_CASE("a revision beyond the cluster's is answered by the state (hazard 86)"
 
 TEST_CASE("a resume of a session nobody knows is refused, a plain Listen is not (hazard 93)") {
   Fixture test;
-  RecordedStream resumed;
-  test.listen(resumed, {"stranger", 3});
-  CHECK(resumed.end == StreamEnd::not_found);
-  CHECK(resumed.text == "the session has no subscriptions, or they expired: subscribe again");
+  for (const ListenSpec& spec : {ListenSpec{"stranger", 3}, ListenSpec{"stranger", 0, true}}) {
+    RecordedStream asking;  // for what it missed, or for a state that would be empty
+    test.listen(asking, spec);
+    CHECK(asking.end == StreamEnd::not_found);
+    CHECK(asking.text == "the session has no subscriptions, or they expired: subscribe again");
+    CHECK(asking.updates.empty());
+  }
   RecordedStream plain;
   test.listen(plain, {"stranger"});
   CHECK_FALSE(plain.end);
