@@ -139,13 +139,11 @@ void Link::on_peer_heard() {
 }
 
 void Link::on_lost(const std::string& why) {
-  const std::chrono::milliseconds longest(shared_.options.back_off_ms_max);
+  using std::chrono::milliseconds;
   const auto lived = Stream::Clock::now() - connected_at_;
   // One that ends as soon as it stands is no success: else two nodes that disagree would spin.
-  if (lived >= std::chrono::milliseconds(back_off_ms_)) {
-    back_off_ms_ = shared_.options.back_off_ms_min;
-  }
-  if (lived >= longest) shared_.limiter.forget(name_);
+  if (lived >= milliseconds(back_off_ms_)) back_off_ms_ = shared_.options.back_off_ms_min;
+  if (lived >= milliseconds(shared_.options.back_off_ms_max)) shared_.limiter.forget(name_);
   say(LogLevel::warn, "lost the connection to a peer", why);
   stream_->close();
   stream_ = nullptr;

@@ -136,6 +136,26 @@ TEST_CASE("a peer that dials is dialled at once, however long it was away (hazar
   CHECK(loop.never([&] { return a.peers.stats().dials > 2; }, milliseconds(100)));
 }
 
+TEST_CASE("a connection that stood for a while makes dials frequent again (hazard 114)") {
+  Loop loop;
+  PeersOptions patient = quick_options(1);
+  patient.back_off_ms_max = 60'000;
+  TestNode a(loop, patient);
+  auto b = std::make_unique<TestNode>(loop, quick_options(2));
+  const auto port = b->peers.port();
+  b.reset();
+  a.peers.set_peers({{{2}, local(port)}});
+  REQUIRE(loop.until([&] { return a.peers.stats().dials == 7; }));
+  b = std::make_unique<TestNode>(loop, quick_options(2, port));  // does not dial by itself
+  REQUIRE(loop.until([&] { return a.peers.connected({2}); }));
+  // As long as the next pause could be: 10 ms, doubled seven times.
+  REQUIRE(loop.never([&] { return !a.peers.connected({2}); }, milliseconds(1'300)));
+  b.reset();
+  const auto before = a.peers.stats().dials;
+  // Five pauses are 310 ms at most; had the last one before gone on doubling, 19 s at least.
+  CHECK(loop.until([&] { return a.peers.stats().dials == before + 6; }, milliseconds(10'000)));
+}
+
 TEST_CASE("what is queued while a peer is down does not outlive the next failed dial") {
   Loop loop;
   TestNode a(loop, quick_options(1));
