@@ -149,7 +149,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void serve(Listener& listener, std::size_t& work);
   void drain(Listener& listener, std::size_t& work);
   void push(Listener& listener, UpdatePtr update);
-  void prune(Listener& listener, std::size_t& work);
+  void prune(Listener& listener);
   [[nodiscard]] UpdatePtr update_of(const raft::EntryPtr& entry, const CommandView& command);
   void refill(Listener& listener, std::size_t& work);
   void replay(Listener& listener, std::size_t& work);

@@ -80,7 +80,10 @@ void Listeners::Hub::serve(Listener& listener, std::size_t& work) {
 }
 
 void Listeners::Hub::drain(Listener& listener, std::size_t& work) {
-  if (listener.writable && work > 0) prune(listener, work);
+  if (listener.prune_due && listener.writable && work > 0) {
+    spend(work, listener.queue.size() * Work::prune);
+    prune(listener);
+  }
   while (listener.writable && !listener.queue.empty() && work > 0) {
     const UpdatePtr update = std::move(listener.queue.front());
     listener.queue.pop_front();
@@ -104,11 +107,10 @@ void Listeners::Hub::push(Listener& listener, UpdatePtr update) {
 // Unsubscribed: what was not written yet is not written any more. But for one, where the stream
 // holds others back to share a packet with it. However much was unsubscribed meanwhile, the queue
 // is gone through once.
-void Listeners::Hub::prune(Listener& listener, std::size_t& work) {
+void Listeners::Hub::prune(Listener& listener) {
   if (!std::exchange(listener.prune_due, false)) return;
   const Filter& filter = listener.filter;
   bool spare = listener.promised;
-  spend(work, listener.queue.size() * Work::prune);
   std::erase_if(listener.queue, [&](const UpdatePtr& update) {
     if (std::exchange(spare, false)) return false;
     if (update->source.empty()) return false;  // a mark
@@ -263,8 +265,7 @@ void Listeners::Hub::read_grave_page(Listener& listener) {
 }
 
 void Listeners::Hub::check_graves() {
-  if (checking_graves_ || grave_checks_.empty()) return;
-  checking_graves_ = true;
+  if (checking_graves_) return;
   auto checks = std::make_shared<std::vector<GraveCheck>>();
   std::size_t keys = 0;
   while (!grave_checks_.empty() && checks->size() < grave_checks_max && keys < options_.page_rows) {
@@ -274,10 +275,8 @@ void Listeners::Hub::check_graves() {
     keys += check.request.keys->size();
     checks->push_back(std::move(check));
   }
-  if (checks->empty()) {
-    checking_graves_ = false;
-    return;
-  }
+  if (checks->empty()) return;
+  checking_graves_ = true;
   read(
       std::nullopt, nullptr,
       [checks,
@@ -318,8 +317,7 @@ void Listeners::Hub::take_grave_page(Listener& listener, const GravePage& page) 
 // --- States.
 
 void Listeners::Hub::begin_state(Listener& listener, bool resync) {
-  std::size_t any = 0;
-  prune(listener, any);  // rows of a former state are as of its revision, which is known until here
+  prune(listener);  // rows of a former state are as of its revision, which is known until here
   leave_stage(listener);
   listener.stage = Stage::state_begins;
   listener.resync = resync;

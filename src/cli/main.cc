@@ -37,15 +37,15 @@ constexpr Command all_commands[] = {
      "The stream goes on at another node when its node dies, without a gap and without a\n"
      "duplicate. While no node answers, watch says why, once, and goes on trying: no -timeout\n"
      "ends that. A line is REVISION OP SOURCE KEY VALUE, as they are, whatever they contain: what\n"
-     "others wrote is for a program to read with -o json. A COMMAND gets the value on stdin, and "
-     "in its environment IRIS_WATCH_SOURCE,\n"
-     "IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP (PUT, REMOVE); when it fails, watch\n"
-     "ends with 1. Where the cluster does not know any more what was missed, IRIS_WATCH_OP is\n"
-     "RESYNC, then the state comes as PUTs, then SYNCED: what was not among them is gone. A key\n"
-     "may be any text, ../x too: check it before it names a file. One with a NUL byte is in no\n"
-     "variable: -o json without a COMMAND prints it. The short names IRIS_SOURCE, IRIS_KEY,\n"
-     "IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was before, the client's key file, is\n"
-     "IRIS_CLIENT_KEY there, which iris-cli and iris-bench in it know.",
+     "others wrote is for a program to read with -o json. A COMMAND gets the value on stdin, and\n"
+     "in its environment IRIS_WATCH_SOURCE, IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP\n"
+     "(PUT, REMOVE); when it fails, watch ends with 1. Where the cluster does not know any more\n"
+     "what was missed, IRIS_WATCH_OP is RESYNC, then the state comes as PUTs, then SYNCED: what\n"
+     "was not among them is gone. A key may be any text, ../x too: check it before it names a\n"
+     "file. One with a NUL byte is in no variable: -o json without a COMMAND prints it. The short\n"
+     "names IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was\n"
+     "before, the client's key file, is IRIS_CLIENT_KEY there, which iris-cli and iris-bench in\n"
+     "it know.",
      {"iris-cli watch colors -initial",
       // Of one key, so that none names a file. RESYNC and SYNCED come without a key.
       "iris-cli watch colors sky -initial -resume sky.pos -- sh -c '\n"

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
+#include <utility>
 
 #include "src/trailers.h"
 
@@ -140,7 +142,7 @@ grpc::Status FakeIris::serve(std::string_view method, grpc::ServerContext* conte
   if (before) {
     if (const auto status = before(method, *context)) return *status;
   }
-  const auto status = body();
+  auto status = body();
   if (after) {
     if (const auto other = after(method, *context)) return *other;
   }
@@ -428,6 +430,13 @@ grpc::Status FakeIris::TransferLeader(grpc::ServerContext* context,
     response->set_id(request->id().empty() ? "00000000000000b2" : request->id());
     return grpc::Status();
   });
+}
+
+MuteNode::MuteNode(std::shared_ptr<FakeCluster> cluster) : node(std::move(cluster)) {
+  node.on_stream = [this](const pb::Update&) {
+    while (silent_ && !over_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return true;
+  };
 }
 
 }  // namespace iris::test

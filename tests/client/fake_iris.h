@@ -5,6 +5,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -120,6 +121,22 @@ class FakeIris final : public pb::Iris::Service, public pb::Cluster::Service {
   std::atomic<bool> killed_ = false;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
+};
+
+// A node that can fall silent: what is to be sent then waits until this is gone. Declared before
+// the client that listens.
+class MuteNode {
+  std::atomic<bool> silent_ = false;
+  std::atomic<bool> over_ = false;
+
+ public:
+  explicit MuteNode(std::shared_ptr<FakeCluster> cluster);
+  ~MuteNode() { over_ = true; }
+  MuteNode(const MuteNode&) = delete;
+  MuteNode& operator=(const MuteNode&) = delete;
+
+  void fall_silent() { silent_ = true; }
+  FakeIris node;  // last: its streams use the above
 };
 
 }  // namespace iris::test

@@ -22,6 +22,7 @@ using iris::test::FakeCluster;
 using iris::test::FakeIris;
 using iris::test::listen;
 using iris::test::make_client;
+using iris::test::MuteNode;
 using iris::test::Texts;
 using iris::test::Told;
 using namespace std::chrono_literals;
@@ -306,28 +307,18 @@ TEST_CASE("a new listener goes on from a position that was kept") {
 
 TEST_CASE("a node that says nothing is left for another (hazard 94)") {
   const auto cluster = std::make_shared<FakeCluster>();
-  FakeIris mute(cluster);
+  MuteNode mute(cluster);
   FakeIris second(cluster);
-  std::atomic<bool> silent = false;
-  std::atomic<bool> over = false;
-  // Once silent, what is to be sent waits for the end of the test.
-  mute.on_stream = [&](const iris::pb::Update&) {
-    while (silent && !over) std::this_thread::sleep_for(1ms);
-    return true;
-  };
-  Client client = make_client({mute.address(), second.address()});
+  Client client = make_client({mute.node.address(), second.address()});
   Told told;
-  {
-    const Listener listener = listen(client, told, {.heartbeat = 100ms});
-    REQUIRE(told.await_connected(1));
-    silent = true;
-    cluster->set("s", "a", "1");
-    REQUIRE(told.await(1));
-    CHECK(told.updates() == Texts{"s/a=1@11"});
-    CHECK(told.connected().back() == second.address());
-    CHECK(told.lost().at(0).text.find("said nothing for 300 ms") != std::string::npos);
-  }
-  over = true;
+  const Listener listener = listen(client, told, {.heartbeat = 100ms});
+  REQUIRE(told.await_connected(1));
+  mute.fall_silent();
+  cluster->set("s", "a", "1");
+  REQUIRE(told.await(1));
+  CHECK(told.updates() == Texts{"s/a=1@11"});
+  CHECK(told.connected().back() == second.address());
+  CHECK(told.lost().at(0).text.find("said nothing for 300 ms") != std::string::npos);
 }
 
 TEST_CASE("a listener whose session is taken over ends, and says so") {

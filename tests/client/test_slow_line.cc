@@ -1,10 +1,8 @@
 // Listeners and calls on lines that take their time: what is slow is waited for, what is silent is
 // left.
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "src/client.h"
@@ -18,6 +16,7 @@ using iris::test::FakeCluster;
 using iris::test::FakeIris;
 using iris::test::listen;
 using iris::test::make_client;
+using iris::test::MuteNode;
 using iris::test::SlowLine;
 using iris::test::Told;
 using namespace std::chrono_literals;
@@ -61,28 +60,18 @@ TEST_CASE("a value that takes longer than three heartbeats to transfer arrives i
 
 TEST_CASE("a node that fell silent is left for one that is still connecting (hazard 94)") {
   const auto cluster = std::make_shared<FakeCluster>();
-  FakeIris mute(cluster);
+  MuteNode mute(cluster);
   FakeIris second(cluster);
   // Much longer than the pause after a failure, much shorter than connecting may take.
   const SlowLine line(second.port(), {.until_first = 300ms});
-  std::atomic<bool> silent = false;
-  std::atomic<bool> over = false;
-  // Once silent, what is to be sent waits for the end of the test.
-  mute.on_stream = [&](const iris::pb::Update&) {
-    while (silent && !over) std::this_thread::sleep_for(1ms);
-    return true;
-  };
-  auto client = make_client({mute.address(), line.address()});
+  auto client = make_client({mute.node.address(), line.address()});
   Told told;
-  {
-    const Listener listener = listen(client, told, {.heartbeat = 100ms});
-    CHECK(told.await_connected(1));
-    silent = true;
-    cluster->set("s", "a", "1");
-    CHECK(told.await(1));
-    CHECK(told.connected() == std::vector{mute.address(), line.address()});
-    CHECK(told.lost().size() == 1);
-    CHECK(mute.calls("Listen") == 1);
-  }
-  over = true;
+  const Listener listener = listen(client, told, {.heartbeat = 100ms});
+  CHECK(told.await_connected(1));
+  mute.fall_silent();
+  cluster->set("s", "a", "1");
+  CHECK(told.await(1));
+  CHECK(told.connected() == std::vector{mute.node.address(), line.address()});
+  CHECK(told.lost().size() == 1);
+  CHECK(mute.node.calls("Listen") == 1);
 }
