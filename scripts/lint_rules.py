@@ -1,7 +1,8 @@
-"""The house rules that no linter knows. Run by scripts/lint: lint_rules.py --list | RULE.
+"""The house rules that no linter knows. Run by scripts/lint: lint_rules.py --list | --graph | RULE.
 
 A rule prints one line per finding and the exit code says whether there was one.
 """
+import os
 import re
 import subprocess
 import sys
@@ -30,32 +31,43 @@ def includes(path):
             yield number, match.group(1), match.group(2)
 
 
-SRC_README = "src/README.md"
+# Who may include whom, as a table that people read too; its rows stand in order, the lowest layer first.
+INCLUDE_TABLE = "src/README.md"
+LIBRARIES = {
+    "asio": r"asio[./]",
+    "grpc": r"grpc|google/|absl/",
+    "proto": r"proto/",
+    "rocksdb": r"rocksdb/",
+    "openssl": r"openssl/",
+    "nlohmann": r"nlohmann/",
+    "systemd": r"systemd/",
+}
 
 
-def src_rooms():
-    """Who lives in src/: by row of its README's table, patterns of the paths named there (`node*`, `cli/`)."""
-    for line in lines_of(SRC_README):
-        cells = line.split("|")
-        names = re.findall(r"`([^`]+)`", cells[2]) if len(cells) == 5 else []
-        if names:
-            stems = [name.replace("*", r"[\w/]*") + (r"[\w/]+" if name.endswith("/") else "") for name in names]
-            yield cells[1].strip(), [rf"src/{stem}\.(h|cc)$" for stem in stems]
+def layers():
+    """Rows of the table: folder -> (path prefixes it may include, libraries, whether those are for .cc files only)."""
+    rows = {}
+    for line in lines_of(INCLUDE_TABLE):
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 6 and cells[1].startswith("`"):
+            named = [re.findall(r"`([^`]+)`", cell) for cell in cells]
+            rows[named[1][0]] = (named[3], named[4], "in .cc files" in cells[4])
+    return rows
 
 
-# Who may include whom: (files, what they may not include, in words). Own headers are written "from/the/root.h".
-OUTSIDE = r"asio|grpc|google/|rocksdb|openssl|nlohmann|systemd|proto/"
-ROOMS = dict(src_rooms())
-HOST = "|".join(ROOMS["the host of the core"])
-DIRECTIONS = [
-    (r"raft/", rf"(?!raft/).*/|{OUTSIDE}", "raft/ sees the standard library and itself only"),
-    (r"store/.*\.h$", rf"{OUTSIDE}|src/|tests/", "a header of store/ sees raft/ and store/ only"),
-    (r"store/.*\.cc$", r"asio|grpc|google/|nlohmann|systemd|proto/|src/|tests/", "store/ sees raft/, RocksDB and OpenSSL only"),
-    (HOST, rf"{OUTSIDE}|(?!{HOST}|src/log\.h$)src/", "the host of the core sees itself, raft/, store/store.h and log.h only"),
-    (HOST, r"store/(?!store\.h)", "the host of the core sees the abstract store only"),
-    (r"(src|store|raft)/", r"tests/", "production code does not see tests/"),
-    (r"(src/(?!api|completion|call|client|cli/|bench/|stela|formation|grpc_tls)).*", r"grpc|proto/iris|proto/stela", "gRPC is seen by api, client, stela, formation and grpc_tls only"),
-]
+def folder_of(path):
+    return next((folder for folder in layers() if path.startswith(folder)), None)
+
+
+def arrows():
+    """Every include of one folder by another: (path, line number, folder, included file, its folder)."""
+    for path in tracked("raft/*", "store/*", "src/*.h", "src/*.cc"):
+        if path.endswith((".h", ".cc")):
+            for number, _, name in includes(path):
+                source, target = folder_of(path), folder_of(name)
+                if target and target != source:
+                    yield path, number, source, name, target
+
 
 IMPURE = (
     "chrono thread mutex shared_mutex atomic condition_variable future random fstream iostream filesystem "
@@ -64,24 +76,50 @@ IMPURE = (
 
 
 def rule_includes():
-    for path in tracked("*.cc", "*.h"):
-        for files, banned, words in DIRECTIONS:
-            if re.match(files, path):
-                for number, _, name in includes(path):
-                    if re.match(banned, name):
-                        yield f"{path}:{number}: includes {name}: {words}"
+    """Each folder includes only what its row in the table says."""
+    rows = layers()
+    for path in tracked("raft/*", "store/*", "src/*"):
+        if not path.endswith((".h", ".cc")):
+            continue
+        if folder_of(path) is None:
+            yield f"{path}: its folder is not in the table of {INCLUDE_TABLE}"
+            continue
+        folder = folder_of(path)
+        allowed, libraries, in_cc_only = rows[folder]
+        if in_cc_only and path.endswith(".h"):
+            libraries = []
+        for number, _, name in includes(path):
+            library = next((word for word, pattern in LIBRARIES.items() if re.match(pattern, name)), None)
+            if library and library not in libraries:
+                yield f"{path}:{number}: includes {name}: {folder} does not see {library}"
+            elif name.startswith(("src/", "store/", "raft/", "tests/")) and not name.startswith((folder, *allowed)):
+                yield f"{path}:{number}: includes {name}: the row of {folder} in {INCLUDE_TABLE} does not say so"
 
 
-def rule_src_rooms():
-    """Each file of src/ stands in the table of its README, which says what it may include; the table names no other."""
-    paths = tracked("src/*.h", "src/*.cc")
-    rooms = [(who, pattern) for who, patterns in ROOMS.items() for pattern in patterns]
-    for path in paths:
-        if not any(re.match(pattern, path) for _, pattern in rooms):
-            yield f"{path}: is not in the table of {SRC_README}"
-    for who, pattern in rooms:
-        if not any(re.match(pattern, path) for path in paths):
-            yield f"{SRC_README}: {who}: no file is {pattern}"
+def rule_layers():
+    """No arrow between folders runs back up, and the table names no folder or file that is not there."""
+    order = list(layers())
+    for path, number, source, name, target in arrows():
+        if order.index(target) > order.index(source):
+            yield f"{path}:{number}: includes {name}: {target} stands above {source}"
+    paths = tracked()
+    for folder, (allowed, _, _) in layers().items():
+        for prefix in (folder, *allowed):
+            if not any(path.startswith(prefix) for path in paths):
+                yield f"{INCLUDE_TABLE}: {folder}: there is no {prefix}"
+
+
+def print_graph():
+    """The folders, lowest first, each with those that it includes and how often."""
+    rows = layers()
+    found = list(arrows())
+    for folder in rows:
+        targets = {}
+        for _, _, source, _, target in found:
+            if source == folder:
+                targets[target] = targets.get(target, 0) + 1
+        ordered = [f"{target} ({targets[target]})" for target in rows if target in targets]
+        print(f"{folder:16} -> {' '.join(ordered) or 'nothing of ours'}")
 
 
 def rule_raft_purity():
@@ -152,7 +190,8 @@ def rule_places():
 
 
 def rule_folder_readmes():
-    for folder in ("proto", "raft", "src", "store", "tests", "scripts", "subprojects"):
+    folders = {os.path.dirname(path) for path in tracked("src/*/*") if path.endswith((".h", ".cc"))}
+    for folder in ("proto", "raft", "src", "store", "tests", "scripts", "subprojects", *sorted(folders)):
         path = f"{folder}/README.md"
         if not tracked(path):
             yield f"{path} is missing"
@@ -195,9 +234,14 @@ RULES = {name[5:].replace("_", "-"): rule for name, rule in list(globals().items
 if __name__ == "__main__":
     if sys.argv[1:] == ["--list"]:
         print("\n".join(RULES))
+    elif sys.argv[1:] == ["--graph"]:
+        print_graph()
+        findings = list(rule_layers())
+        print("\n".join(findings))
+        sys.exit(1 if findings else 0)
     elif len(sys.argv) == 2 and sys.argv[1] in RULES:
         findings = list(RULES[sys.argv[1]]())
         print("\n".join(findings))
         sys.exit(1 if findings else 0)
     else:
-        sys.exit("usage: lint_rules.py --list | RULE")
+        sys.exit("usage: lint_rules.py --list | --graph | RULE")

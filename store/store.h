@@ -20,7 +20,7 @@
 namespace iris::store {
 
 // The tables of the data. Numbers are on disk: never reuse one. Keys and values belong to
-// src/machine (see src/layout.h); `meta` is the store's own.
+// src/machine (see src/machine/layout.h); `meta` is the store's own.
 enum class Table : std::uint8_t {
   meta = 0,
   sources = 1,

@@ -9,11 +9,11 @@
 #include <iterator>
 
 #include "proto/iris.grpc.pb.h"
+#include "src/api/call.h"
+#include "src/api/completion.h"
+#include "src/base/scheduling.h"
 #include "src/bench/report.h"
-#include "src/call.h"
 #include "src/client/credentials.h"
-#include "src/completion.h"
-#include "src/scheduling.h"
 
 namespace iris::bench {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 using SetMethod = UnaryMethod<pb::SetValueRequest, pb::SetValueResponse>;
 using GetMethod = UnaryMethod<pb::GetValueRequest, pb::GetValueResponse>;
 
-constexpr CallLimits limits = {.ahead = 200, .open_max = 20'000};  // as src/api_values.cc
+constexpr CallLimits limits = {.ahead = 200, .open_max = 20'000};  // as src/api/values.cc
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <limits>
 
+#include "src/base/flags.h"
+#include "src/base/version.h"
 #include "src/client/key_variable.h"
-#include "src/flags.h"
-#include "src/version.h"
 
 namespace iris::bench {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "raft/result.h"
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::bench {
 

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "src/base/flags.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/output.h"
-#include "src/client.h"
-#include "src/flags.h"
+#include "src/client/client.h"
 
 namespace iris::cli {
 

@@ -1,7 +1,7 @@
 // Exit codes of iris-cli. Scripts rely on them: none changes its meaning. Constants only.
 #pragma once
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::cli {
 

@@ -2,11 +2,11 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "src/address.h"
+#include "src/base/address.h"
 #include "src/cli/command.h"
 #include "src/client/credentials.h"
 #include "src/client/key_variable.h"
-#include "src/stela.h"
+#include "src/discovery/stela.h"
 
 namespace iris::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "src/client/utf8.h"
+#include "src/base/utf8.h"
 
 namespace iris::cli {
 namespace {

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "src/base/read_file.h"
+#include "src/base/sync_folder.h"
 #include "src/cli/output.h"
-#include "src/client/read_file.h"
-#include "src/client/sync_folder.h"
 
 namespace iris::cli {
 namespace {

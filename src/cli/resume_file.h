@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::cli {
 

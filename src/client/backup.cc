@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "src/client/sync_folder.h"
+#include "src/base/sync_folder.h"
 
 namespace iris::client {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "src/base/trailers.h"
 #include "src/client/verdict.h"
-#include "src/trailers.h"
 
 namespace iris::client {
 namespace {

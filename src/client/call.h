@@ -6,8 +6,8 @@
 #include <functional>
 #include <optional>
 
-#include "src/client.h"
-#include "src/client/abort.h"
+#include "src/base/abort.h"
+#include "src/client/client.h"
 #include "src/client/pool.h"
 
 namespace iris::client {

@@ -10,8 +10,8 @@
 #include <cstring>
 #include <ctime>
 
-#include "src/address.h"
-#include "src/client/read_file.h"
+#include "src/base/address.h"
+#include "src/base/read_file.h"
 
 namespace iris::client {
 namespace {

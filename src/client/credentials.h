@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace grpc {
 class ChannelCredentials;

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::client {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "raft/check.h"
-#include "src/client/utf8.h"
+#include "src/base/utf8.h"
 #include "src/client/verdict.h"
 
 namespace iris::client {

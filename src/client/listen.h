@@ -13,8 +13,8 @@
 #include <string>
 #include <thread>
 
-#include "src/client.h"
 #include "src/client/call.h"
+#include "src/client/client.h"
 #include "src/client/cursor.h"
 #include "src/client/patience.h"
 #include "src/client/pool.h"

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::client {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "raft/check.h"
-#include "src/client/reason.h"
+#include "src/base/reason.h"
 
 namespace iris::client {
 namespace {

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "src/client/proto/iris.grpc.pb.h"
 
 namespace iris::client {

@@ -3,7 +3,7 @@
 
 #include <grpcpp/support/status.h>
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::client {
 
@@ -13,7 +13,7 @@ struct Verdict {
   Code code = Code::unknown;  // where final
 };
 
-// `said_not_done`: the node sent the trailer that says so (src/trailers.h).
+// `said_not_done`: the node sent the trailer that says so (src/base/trailers.h).
 [[nodiscard]] inline Verdict judge(const grpc::Status& status, bool said_not_done) {
   using Kind = Verdict::Kind;
   switch (status.error_code()) {

@@ -1,12 +1,12 @@
 // When what Stela answers is enough to found a cluster, and what a node says of itself there
-// (src/discovery.h).
-#include "src/discovery.h"
+// (src/discovery/discovery.h).
+#include "src/discovery/discovery.h"
 
 #include <chrono>
 #include <set>
 #include <string>
 
-#include "src/own_address.h"
+#include "src/net/own_address.h"
 #include "tests/catch.h"
 
 namespace iris {

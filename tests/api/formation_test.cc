@@ -1,6 +1,6 @@
-// How nodes without data come into one cluster (src/formation.h), among nodes that answer as the
-// test says.
-#include "src/formation.h"
+// How nodes without data come into one cluster (src/discovery/formation.h), among nodes that answer
+// as the test says.
+#include "src/discovery/formation.h"
 
 #include <grpcpp/server_builder.h>
 
@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "proto/iris.grpc.pb.h"
-#include "src/log.h"
+#include "src/base/log.h"
 #include "tests/catch.h"
 
 namespace iris {

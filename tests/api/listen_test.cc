@@ -5,7 +5,7 @@
 #include <optional>
 #include <thread>
 
-#include "src/call.h"
+#include "src/api/call.h"
 #include "tests/api/server.h"
 #include "tests/catch.h"
 

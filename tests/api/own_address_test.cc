@@ -1,6 +1,6 @@
-// What a node calls itself where nobody said it (src/own_address.h), and whether it can listen
-// there (src/bind_check.h).
-#include "src/own_address.h"
+// What a node calls itself where nobody said it (src/net/own_address.h), and whether it can listen
+// there (src/net/bind_check.h).
+#include "src/net/own_address.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "src/bind_check.h"
+#include "src/net/bind_check.h"
 #include "tests/catch.h"
 
 namespace iris {

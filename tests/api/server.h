@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "proto/iris.grpc.pb.h"
-#include "src/api.h"
-#include "src/listeners.h"
-#include "src/node.h"
+#include "src/api/api.h"
+#include "src/listeners/listeners.h"
+#include "src/node/node.h"
 #include "tests/sim/model_store.h"
 
 namespace iris::test {

@@ -7,7 +7,7 @@
 #include <set>
 #include <thread>
 
-#include "src/trailers.h"
+#include "src/base/trailers.h"
 #include "tests/api/server.h"
 #include "tests/catch.h"
 

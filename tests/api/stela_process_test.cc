@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "src/stela.h"
+#include "src/discovery/stela.h"
 #include "tests/api/iris_process.h"
 #include "tests/client/fake_stela.h"
 

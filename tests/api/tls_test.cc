@@ -1,5 +1,6 @@
-// TLS on the clients' port (src/grpc_tls.h): who gets in, and certificates that change meanwhile.
-#include "src/grpc_tls.h"
+// TLS on the clients' port (src/net/grpc_tls.h): who gets in, and certificates that change
+// meanwhile.
+#include "src/net/grpc_tls.h"
 
 #include <grpcpp/security/credentials.h>
 

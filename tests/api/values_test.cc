@@ -3,7 +3,7 @@
 #include <atomic>
 #include <thread>
 
-#include "src/trailers.h"
+#include "src/base/trailers.h"
 #include "tests/api/server.h"
 #include "tests/catch.h"
 

@@ -5,7 +5,7 @@
 #include <thread>
 #include <utility>
 
-#include "src/trailers.h"
+#include "src/base/trailers.h"
 
 namespace iris::test {
 namespace {

@@ -3,7 +3,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/client/cli_fixture.h"
 #include "tests/client/fake_stela.h"
 

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <thread>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "src/client/verdict.h"
 #include "tests/catch.h"
 #include "tests/client/fake_iris.h"

@@ -6,7 +6,7 @@
 #include <set>
 #include <thread>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/catch.h"
 #include "tests/client/fake_iris.h"
 #include "tests/client/told.h"

@@ -1,5 +1,5 @@
 // What people are told of gRPC's reasons (texts of gRPC 1.51, as seen).
-#include "src/client/reason.h"
+#include "src/base/reason.h"
 #include "tests/catch.h"
 
 using iris::client::plain_reason;

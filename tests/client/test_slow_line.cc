@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/catch.h"
 #include "tests/client/fake_iris.h"
 #include "tests/client/slow_line.h"

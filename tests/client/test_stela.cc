@@ -1,6 +1,6 @@
 // The client of Stela against a fake one in this process: what counts as "nobody", what as "not
 // reached", and that it is registered again whenever Stela forgot.
-#include "src/stela.h"
+#include "src/discovery/stela.h"
 
 #include <chrono>
 #include <condition_variable>

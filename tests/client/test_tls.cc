@@ -1,7 +1,7 @@
 // TLS of the client library: what is refused, how soon, and in which words (hazard 109).
 #include <chrono>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/client/fake_iris.h"
 #include "tests/peers/certificates.h"
 

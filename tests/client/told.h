@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/catch.h"
 #include "tests/client/update_text.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "src/client.h"
+#include "src/client/client.h"
 
 namespace iris::test {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/cluster/audit.h"
 
 namespace iris::test::audit {

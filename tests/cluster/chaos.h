@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/client.h"
+#include "src/client/client.h"
 #include "tests/cluster/ledger.h"
 
 namespace iris::test {

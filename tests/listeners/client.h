@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/listeners.h"
+#include "src/listeners/listeners.h"
 #include "tests/listeners/oracle.h"
 
 namespace iris::testing {

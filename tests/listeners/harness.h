@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "raft/check.h"
-#include "src/listeners.h"
+#include "src/listeners/listeners.h"
 #include "tests/sim/model_store.h"
 
 namespace iris::testing {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/machine.h"
+#include "src/machine/machine.h"
 
 namespace iris::testing {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "src/matcher.h"
+#include "src/listeners/matcher.h"
 #include "tests/listeners/fixture.h"
 
 namespace iris::testing {

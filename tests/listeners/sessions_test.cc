@@ -1,5 +1,5 @@
 // How long sessions live: reports, terms, and the commands that end them.
-#include "src/sessions.h"
+#include "src/listeners/leases.h"
 
 #include <algorithm>
 #include <memory>

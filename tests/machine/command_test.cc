@@ -1,11 +1,11 @@
 // The bytes of commands: round trips, and what happens with bytes that are none.
-#include "src/command.h"
+#include "src/machine/command.h"
 
 #include <random>
 #include <string>
 #include <vector>
 
-#include "src/limits.h"
+#include "src/api/limits.h"
 #include "tests/machine/fixture.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's

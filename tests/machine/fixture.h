@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/machine.h"
+#include "src/machine/machine.h"
 #include "tests/machine/memory_batch.h"
 
 namespace iris {

@@ -1,10 +1,10 @@
 // What each command does to the tables, and what reads make of them.
-#include "src/machine.h"
+#include "src/machine/machine.h"
 
 #include <string>
 #include <vector>
 
-#include "src/layout.h"
+#include "src/machine/layout.h"
 #include "tests/machine/fixture.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's

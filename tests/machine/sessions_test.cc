@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "src/layout.h"
-#include "src/machine.h"
+#include "src/machine/layout.h"
+#include "src/machine/machine.h"
 #include "tests/machine/fixture.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "src/log.h"
+#include "src/base/log.h"
 #include "tests/catch.h"
 
 namespace iris::test {

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/node.h"
+#include "src/node/node.h"
 #include "tests/sim/model_store.h"
 
 namespace iris::test {

@@ -1,5 +1,5 @@
 // The table of waiting calls: handles, lines, deadlines.
-#include "src/waiters.h"
+#include "src/node/waiters.h"
 
 #include <string>
 #include <vector>

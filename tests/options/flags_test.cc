@@ -1,5 +1,5 @@
-// Every spelling and every error of the flag parser (src/flags.h).
-#include "src/flags.h"
+// Every spelling and every error of the flag parser (src/base/flags.h).
+#include "src/base/flags.h"
 
 #include <chrono>
 #include <optional>

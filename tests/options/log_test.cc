@@ -1,5 +1,5 @@
-// The log's lines as a reader of stderr sees them (src/log.h).
-#include "src/log.h"
+// The log's lines as a reader of stderr sees them (src/base/log.h).
+#include "src/base/log.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // The command line of iris: every flag, every refusal, the limits and their sentences
-// (src/options.h, src/limits.h).
-#include "src/options.h"
+// (src/server/options.h, src/api/limits.h).
+#include "src/server/options.h"
 
 #include <chrono>
 

@@ -1,5 +1,5 @@
 // The kernel's policy for the threads of a server.
-#include "src/scheduling.h"
+#include "src/base/scheduling.h"
 
 #include <sched.h>
 #include <unistd.h>

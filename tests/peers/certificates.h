@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "src/tls.h"
+#include "src/net/tls.h"
 #include "tests/catch.h"
 
 namespace iris {

@@ -1,12 +1,12 @@
 // src/framing and src/crc32c: how bytes are cut, whatever the network does to them.
-#include "src/framing.h"
+#include "src/peers/framing.h"
 
 #include <algorithm>
 #include <cstring>
 #include <random>
 #include <vector>
 
-#include "src/crc32c.h"
+#include "src/base/crc32c.h"
 #include "tests/catch.h"
 
 namespace iris {

@@ -17,10 +17,10 @@
 #include <utility>
 #include <vector>
 
-#include "src/framing.h"
-#include "src/log.h"
-#include "src/peers.h"
-#include "src/wire.h"
+#include "src/base/log.h"
+#include "src/peers/framing.h"
+#include "src/peers/peers.h"
+#include "src/peers/wire.h"
 #include "tests/catch.h"
 #include "tests/peers/samples.h"
 

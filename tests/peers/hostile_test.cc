@@ -6,8 +6,8 @@
 #include <list>
 #include <thread>
 
-#include "src/log_limiter.h"
-#include "src/peers.h"
+#include "src/base/log_limiter.h"
+#include "src/peers/peers.h"
 #include "tests/catch.h"
 #include "tests/peers/harness.h"
 

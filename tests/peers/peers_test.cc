@@ -1,5 +1,5 @@
 // src/peers between nodes that behave: exchange, coalescing, reconnection, strangers, probes.
-#include "src/peers.h"
+#include "src/peers/peers.h"
 
 #include <algorithm>
 

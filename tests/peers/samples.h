@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "src/transport.h"
-#include "src/wire.h"
+#include "src/node/transport.h"
+#include "src/peers/wire.h"
 #include "tests/catch.h"
 
 namespace iris::samples {

@@ -1,5 +1,5 @@
 // src/wire against the code generated from proto/peer.proto, at its limits, and against garbage.
-#include "src/wire.h"
+#include "src/peers/wire.h"
 
 #include <google/protobuf/text_format.h>
 #include <google/protobuf/unknown_field_set.h>

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "src/node.h"
+#include "src/node/node.h"
 #include "tests/sim/key_model.h"
 
 namespace iris::sim {

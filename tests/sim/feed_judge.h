@@ -17,7 +17,7 @@
 #include <string>
 #include <utility>
 
-#include "src/listeners.h"
+#include "src/listeners/listeners.h"
 #include "tests/sim/ghost.h"
 
 namespace iris::sim {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "src/listeners.h"
+#include "src/listeners/listeners.h"
 #include "tests/sim/feed_judge.h"
 #include "tests/sim/random.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "raft/types.h"
-#include "src/machine.h"
+#include "src/machine/machine.h"
 #include "tests/sim/key_model.h"
 #include "tests/sim/model_disk.h"
 #include "tests/sim/session_model.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "src/node.h"
+#include "src/node/node.h"
 #include "tests/sim/model_store.h"
 #include "tests/sim/network.h"
 #include "tests/sim/rocks_disk.h"

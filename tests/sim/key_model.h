@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/machine.h"
+#include "src/machine/machine.h"
 
 namespace iris::sim {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "src/wire.h"
+#include "src/peers/wire.h"
 #include "tests/sim/report.h"
 #include "tests/sim/world.h"
 

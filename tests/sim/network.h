@@ -1,7 +1,7 @@
 // Network: what is between the hosts. Delays, loses, repeats and reorders Raft messages, keeps the
 // rest in order on each link (a link is a connection: it may lose, it never repeats), and knows who
-// can reach whom. The other half of src/transport.h is SimTransport, one for each life of a node.
-// One thread. Owns the links and what is under way. Decides no fault: the nemesis does.
+// can reach whom. The other half of src/node/transport.h is SimTransport, one for each life of a
+// node. One thread. Owns the links and what is under way. Decides no fault: the nemesis does.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "src/transport.h"
+#include "src/node/transport.h"
 #include "tests/sim/random.h"
 
 namespace iris::sim {

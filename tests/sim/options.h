@@ -11,8 +11,8 @@
 #include <string_view>
 
 #include "raft/result.h"
-#include "src/listeners.h"
-#include "src/node.h"
+#include "src/listeners/listeners.h"
+#include "src/node/node.h"
 
 namespace iris::sim {
 

@@ -1,13 +1,13 @@
 // Serving: what a process does for Listen streams besides its node: Listeners and SessionTerms of
-// production, wired to node, store and transport as src/server.cc does.
+// production, wired to node, store and transport as src/server/server.cc does.
 // One thread. Owns both, for one life of a process. Knows no client: a stream is an UpdateStream.
 #pragma once
 
 #include <cstdint>
 
-#include "src/listeners.h"
-#include "src/sessions.h"
-#include "src/transport.h"
+#include "src/listeners/leases.h"
+#include "src/listeners/listeners.h"
+#include "src/node/transport.h"
 
 namespace iris::sim {
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/machine.h"
+#include "src/machine/machine.h"
 
 namespace iris::sim {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "src/update.h"
+#include "src/listeners/update.h"
 #include "tests/sim/ghost.h"
 
 namespace iris::sim {

@@ -1,6 +1,6 @@
-// The log of src/log.h inside the simulator: lines become part of the trace. Linked instead of
-// src/log.cc, so nothing of a million simulated nodes reaches stderr.
-#include "src/log.h"
+// The log of src/base/log.h inside the simulator: lines become part of the trace. Linked instead of
+// src/base/log.cc, so nothing of a million simulated nodes reaches stderr.
+#include "src/base/log.h"
 
 #include <cstdio>
 

@@ -1,7 +1,7 @@
 // Subscriber: one client with one session: subscribes and unsubscribes through any node, listens at
 // one node for ever or moves, reads fast, slowly or not at all, is cut off, comes back (sometimes
 // so late that its session has expired), takes its own session over elsewhere, and goes on where it
-// stopped as src/listeners.h says a client must. Keeps a Shadow of all it was told.
+// stopped as src/listeners/listeners.h says a client must. Keeps a Shadow of all it was told.
 // One thread. Owns its streams. What a stream tells is judged by FeedJudge; here: nothing twice
 // over all its streams (WU), and the map equals the state at every revision it knows (WR).
 #pragma once

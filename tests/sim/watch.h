@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "raft/core.h"
-#include "src/transport.h"
+#include "src/node/transport.h"
 #include "tests/sim/ghost.h"
 
 namespace iris::sim {

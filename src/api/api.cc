@@ -1,0 +1,244 @@
+#include "src/api/api.h"
+
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+#include "proto/health.pb.h"
+#include "src/api/context.h"
+#include "src/base/address.h"
+#include "src/base/log.h"
+#include "src/net/bind_check.h"
+
+namespace iris {
+namespace {
+
+constexpr char service_name[] = "iris.pb.Iris";
+
+// A request may be that much greater than any that is right, so that the client is told which limit
+// it passed by a sentence of ours, not by gRPC's.
+constexpr std::uint64_t receive_slack_bytes = 1u << 20;
+
+// Clients may ping every 10 s; half of that allows for their clocks and their haste.
+constexpr int client_ping_ms_min = 5'000;
+constexpr int server_ping_ms = 30'000;  // finds clients that are gone without a word
+constexpr int server_ping_timeout_ms = 10'000;
+
+// gRPC's own log lines become ours, for who asks for them.
+void log_for_grpc(gpr_log_func_args* args) {
+  log(LogLevel::debug, "gRPC says", {{"text", std::string(args->message)}});
+}
+
+void log_for_protobuf(google::protobuf::LogLevel, const char*, int, const std::string& text) {
+  log(LogLevel::debug, "protobuf says", {{"text", text}});
+}
+
+// Health, reflection and the log are gRPC's own, one for the process, and chosen before any server
+// is built.
+void set_up_grpc_once() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    // Named, the description of the health protocol is linked in, and reflection can tell it.
+    CHECK(grpc::health::v1::HealthCheckRequest::descriptor() != nullptr);
+    // Never shut down again: gRPC's shutdown may wait 10 s for a poller of its own (seen in 1.51
+    // after great messages), and the process ends anyway.
+    grpc_init();
+    gpr_set_log_function(log_for_grpc);
+    google::protobuf::SetLogHandler(log_for_protobuf);
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+}  // namespace
+
+std::string grpc_address(const std::string& raft_address) {
+  const auto address = parse_address(raft_address);
+  if (!address) return {};
+  return address_text(address->host, address->port - 1u);
+}
+
+std::string leader_address(const Node& node) {
+  const raft::NodeId leader = node.core().leader();
+  if (leader.value == 0) return {};
+  const raft::Members& members = node.core().members();
+  for (const auto* list : {&members.voters, &members.outgoing}) {
+    for (const auto& member : *list) {
+      if (member.id == leader) return grpc_address(member.address);
+    }
+  }
+  return {};
+}
+
+bool not_done(Errc code) {
+  return code == Errc::not_leader || code == Errc::unavailable || code == Errc::busy ||
+         code == Errc::limit;
+}
+
+grpc::Status to_grpc(const Error& error) {
+  using grpc::StatusCode;
+  switch (error.code) {
+    case Errc::invalid_argument:
+      return {StatusCode::INVALID_ARGUMENT, error.text};
+    case Errc::not_found:
+      return {StatusCode::NOT_FOUND, error.text};
+    case Errc::condition_failed:
+      return {StatusCode::ABORTED, error.text};
+    case Errc::limit:
+      return {StatusCode::RESOURCE_EXHAUSTED, error.text};
+    case Errc::not_leader:
+    case Errc::unavailable:
+    case Errc::busy:
+      return {StatusCode::UNAVAILABLE, error.text};
+    case Errc::unknown_outcome:
+      return {StatusCode::DEADLINE_EXCEEDED,
+              "the outcome is unknown, it may have been done: " + error.text};
+    case Errc::refused:
+      return {StatusCode::FAILED_PRECONDITION, error.text};
+    case Errc::io:
+      return {StatusCode::UNAVAILABLE, error.text};
+    case Errc::corrupt:
+      return {StatusCode::DATA_LOSS, error.text};
+    case Errc::unimplemented:
+      return {StatusCode::UNIMPLEMENTED, error.text};
+  }
+  CHECK(false);
+}
+
+std::optional<Error> objection(const Outcome& outcome) {
+  switch (outcome.code) {
+    case Outcome::Code::done:
+      return std::nullopt;
+    case Outcome::Code::condition_failed:
+      return Error{Errc::condition_failed,
+                   outcome.revision == 0 ? "if_revision did not hold: there is no such key"
+                                         : "if_revision did not hold: the value's revision is " +
+                                               std::to_string(outcome.revision)};
+    case Outcome::Code::limit:
+      return Error{Errc::limit, "at most " + std::to_string(sessions_max) + " sessions, and " +
+                                    std::to_string(subscriptions_per_session_max) +
+                                    " subscriptions in one, are taken"};
+    case Outcome::Code::malformed:
+      break;
+  }
+  return Error{Errc::unimplemented,
+               "the cluster does not understand this command; do all nodes run the same version?"};
+}
+
+struct Api::State : ApiContext {
+  using ApiContext::ApiContext;
+
+  std::unique_ptr<grpc::Server> server;
+  int bound_port = 0;
+  std::thread shutdown;
+  asio::steady_timer sweep{loop};
+
+  void sweep_lists() {
+    sweep.expires_after(std::chrono::milliseconds(options.list_stall_ms));
+    sweep.async_wait([this](const asio::error_code& error) {
+      if (error || gate.is_shut()) return;
+      for (Stallable* answer : stallable) answer->check_progress();
+      sweep_lists();
+    });
+  }
+};
+
+Api::Api(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
+         ApiOptions options)
+    : state_(std::make_unique<State>(loop, node, store, listeners, std::move(options))) {}
+
+Api::~Api() { CHECK(state_->server == nullptr); }
+
+Status Api::start() {
+  State& api = *state_;
+  CHECK(api.server == nullptr);
+  set_up_grpc_once();
+  if (Status can = check_can_bind(api.options.host, api.options.port); !can) return can;
+
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(
+      address_text(api.options.host.empty() ? "::" : api.options.host, api.options.port),
+      api.options.credentials ? api.options.credentials : grpc::InsecureServerCredentials(),
+      &api.bound_port);
+  builder.RegisterService(&api.iris);
+  builder.RegisterService(&api.cluster);
+  builder.RegisterService(&api.maintenance);
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(api.options.limits.message_bytes_max() + receive_slack_bytes));
+  // Else two servers would share the port without a word.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             client_ping_ms_min);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, server_ping_ms);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, server_ping_timeout_ms);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // 0: as many as needed
+  // Reflection is the only synchronous service: one thread is plenty.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  api.completions = std::make_unique<CompletionThread>(api.loop, builder.AddCompletionQueue());
+
+  api.server = builder.BuildAndStart();
+  if (api.server == nullptr) {
+    return fail(Errc::io,
+                "cannot listen on port " + std::to_string(api.options.port) + " (flag -port)");
+  }
+  set_serving(false);
+  add_value_calls(api);
+  add_list_calls(api);
+  add_session_calls(api);
+  add_listen_calls(api);
+  add_cluster_calls(api);
+  add_backup_calls(api);
+  for (const auto& method : api.methods) method->start();
+  api.completions->start();
+  api.sweep_lists();
+  return Unit{};
+}
+
+std::uint16_t Api::port() const {
+  CHECK(state_->server != nullptr);
+  return static_cast<std::uint16_t>(state_->bound_port);
+}
+
+void Api::set_serving(bool serving) {
+  auto* health = state_->server->GetHealthCheckService();
+  health->SetServingStatus(service_name, serving);
+  health->SetServingStatus("", serving);
+}
+
+std::size_t Api::open_answers() const { return state_->stallable.size(); }
+
+void Api::stop(std::uint32_t drain_ms, std::function<void()> done) {
+  State& api = *state_;
+  CHECK(api.server != nullptr && !api.gate.is_shut());
+  api.gate.shut();
+  api.sweep.cancel();
+  // The server waits for its calls, and the calls are answered by this loop: so it waits elsewhere.
+  api.shutdown = std::thread([&api, drain_ms, done = std::move(done)]() mutable {
+    api.server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(drain_ms));
+    asio::post(api.loop, [&api, done = std::move(done)]() mutable {
+      api.shutdown.join();
+      api.gate.seal();
+      api.completions->stop([&api, done = std::move(done)]() mutable {
+        api.gate.when_empty([&api, done = std::move(done)] {
+          api.methods.clear();
+          api.server.reset();
+          done();
+        });
+      });
+    });
+  });
+}
+
+}  // namespace iris

@@ -1,0 +1,67 @@
+// Api: the gRPC services on the clients' port: iris.pb.Iris, iris.pb.Cluster, health, reflection.
+// Checks what clients send (limits.h), turns it into commands and reads of the node, and what comes
+// of it into answers; decides nothing else. Which call means what: api_*.cc.
+// Loop thread; gRPC's own thread hands over what is done (completion.h). Borrows loop, node,
+// store and listeners. Never blocks, but in start().
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "raft/result.h"
+#include "src/api/limits.h"
+#include "src/listeners/listeners.h"
+#include "src/node/node.h"
+#include "store/store.h"
+
+namespace grpc {
+class ServerCredentials;
+}
+
+namespace iris {
+
+struct ApiOptions {
+  std::string host;        // whose interface to listen on; empty: all
+  std::uint16_t port = 0;  // 0: any free one (tests)
+  Limits limits;
+  std::shared_ptr<grpc::ServerCredentials> credentials;  // none: no TLS
+  // Of the certificate that is served now, in seconds of Unix time; empty without TLS.
+  std::function<std::int64_t()> certificate_expires_s;
+  // What Status warns of: less free space than the node keeps back (NodeOptions). 0: never.
+  std::uint64_t disk_reserve_bytes = 0;
+  // A list is broken off when its client reads nothing for that long, up to twice as long.
+  std::uint32_t list_stall_ms = 15'000;
+};
+
+class Api {
+ public:
+  Api(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
+      ApiOptions options);
+  // REQUIRES: never started, or stop() is done.
+  ~Api();
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  // Listens and takes calls; health says NOT_SERVING until set_serving(). Errc::io naming the
+  // address that cannot be listened on.
+  [[nodiscard]] Status start();
+  [[nodiscard]] std::uint16_t port() const;
+  // What health answers, for "" and for iris.pb.Iris.
+  void set_serving(bool serving);
+  // Lists and backups under way, each of which holds a state of the data, and streams that are to
+  // end once their client has taken what was written.
+  [[nodiscard]] std::size_t open_answers() const;
+  // Takes no more calls, lets open ones be answered for at most drain_ms, then breaks them off.
+  // `done`, posted, when all is at rest. The node must answer all it was asked (Node::stop()).
+  void stop(std::uint32_t drain_ms, std::function<void()> done);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace iris

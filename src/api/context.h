@@ -1,0 +1,159 @@
+// What the parts of the Api share (api.cc, api_*.cc): its surroundings, how a method is added, how
+// an error is answered. Nobody else includes this.
+// Loop thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "proto/iris.grpc.pb.h"
+#include "src/api/api.h"
+#include "src/api/call.h"
+#include "src/api/completion.h"
+#include "src/base/trailers.h"
+#include "src/listeners/listeners.h"
+
+namespace iris {
+
+// Answers that are being written, to find those whose client does not read.
+class Stallable {
+ public:
+  // Breaks itself off where nothing moved since the last time.
+  virtual void check_progress() = 0;
+
+ protected:
+  ~Stallable() = default;
+};
+
+// Every method of pb::Iris on the completion queue; Listen with its messages as bytes.
+template <class Base>
+using ValueMethods = pb::Iris::WithAsyncMethod_SetValue<pb::Iris::WithAsyncMethod_GetValue<
+    pb::Iris::WithAsyncMethod_RemoveValue<pb::Iris::WithAsyncMethod_RemoveSource<Base>>>>;
+template <class Base>
+using ListMethods = pb::Iris::WithAsyncMethod_GetSources<pb::Iris::WithAsyncMethod_GetKeys<Base>>;
+template <class Base>
+using SessionMethods = pb::Iris::WithAsyncMethod_Connect<pb::Iris::WithRawMethod_Listen<
+    pb::Iris::WithAsyncMethod_Subscribe<pb::Iris::WithAsyncMethod_SubscribeKey<
+        pb::Iris::WithAsyncMethod_Unsubscribe<pb::Iris::WithAsyncMethod_UnsubscribeKey<Base>>>>>>;
+using IrisService =
+    ValueMethods<ListMethods<SessionMethods<pb::Iris::WithAsyncMethod_Join<pb::Iris::Service>>>>;
+
+struct ApiContext {
+  ApiContext(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
+             ApiOptions options)
+      : loop(loop),
+        node(node),
+        store(store),
+        listeners(listeners),
+        options(std::move(options)),
+        gate(loop) {}
+
+  asio::io_context& loop;
+  Node& node;
+  store::Store& store;
+  Listeners& listeners;
+  const ApiOptions options;
+
+  CallGate gate;
+  IrisService iris;
+  pb::Cluster::AsyncService cluster;
+  pb::Maintenance::AsyncService maintenance;
+  std::unique_ptr<CompletionThread> completions;
+  std::vector<std::unique_ptr<Method>> methods;
+  std::unordered_set<Stallable*> stallable;  // lists, backups, and streams that are to end
+};
+
+// `ask` is AsyncService::RequestName; `handle(context, call)` must finish() the call.
+template <class Service, class Base, class Request, class Response, class Handle>
+void add_unary(ApiContext& api, Service& service,
+               void (Base::*ask)(grpc::ServerContext*, Request*,
+                                 grpc::ServerAsyncResponseWriter<Response>*, grpc::CompletionQueue*,
+                                 grpc::ServerCompletionQueue*, void*),
+               CallLimits limits, Handle handle) {
+  auto* queue = api.completions->queue();
+  api.methods.push_back(std::make_unique<UnaryMethod<Request, Response>>(
+      api.gate, limits,
+      [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
+        (service.*ask)(context, request, writer, queue, queue, tag);
+      },
+      [&api, handle](auto& call) { handle(api, call); }));
+}
+
+// `handle(context, call)` returns the StreamHandler.
+template <class Service, class Base, class Request, class Row, class Handle>
+void add_stream(ApiContext& api, Service& service,
+                void (Base::*ask)(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*,
+                                  grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
+                CallLimits limits, Handle handle) {
+  auto* queue = api.completions->queue();
+  api.methods.push_back(std::make_unique<StreamMethod<Request, Row>>(
+      api.gate, limits,
+      [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
+        (service.*ask)(context, request, writer, queue, queue, tag);
+      },
+      [&api, handle](auto& call) { return handle(api, call); }));
+}
+
+void add_value_calls(ApiContext& api);    // api_values.cc
+void add_list_calls(ApiContext& api);     // api_lists.cc
+void add_session_calls(ApiContext& api);  // api_sessions.cc
+void add_listen_calls(ApiContext& api);   // api_listen.cc
+void add_cluster_calls(ApiContext& api);  // api_cluster.cc
+void add_backup_calls(ApiContext& api);   // api_backup.cc
+
+// The gRPC address of the leader, where this node knows one; else empty.
+[[nodiscard]] std::string leader_address(const Node& node);
+// A node's gRPC address: one port below its raft address.
+[[nodiscard]] std::string grpc_address(const std::string& raft_address);
+[[nodiscard]] grpc::Status to_grpc(const Error& error);
+
+// Whether the call was certainly not carried out, and may be tried again as it is.
+[[nodiscard]] bool not_done(Errc code);
+
+// Answers with an error, and the trailers that say what it means (trailers.h).
+template <class Call>
+void refuse(ApiContext& api, Call& call, const Error& error) {
+  const grpc::Status status = to_grpc(error);
+  if (not_done(error.code)) call.add_trailer(trailer_not_done, "1");
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    const std::string leader = leader_address(api.node);
+    if (!leader.empty()) call.add_trailer(trailer_leader, leader);
+  }
+  call.finish(status);
+}
+
+// A command that was applied but did not do what it says: the reason, else nothing.
+[[nodiscard]] std::optional<Error> objection(const Outcome& outcome);
+
+// Proposes, and answers once it is known what became of it. `Fill`, a lambda that captures nothing,
+// completes the response from the outcome: so what waits fits into a std::function without memory.
+template <class Call, class Fill>
+void submit(ApiContext& api, Call& call, const Operation& operation, Fill) {
+  api.node.submit(operation, call.remaining_ms(), [&api, &call](Result<Outcome> outcome) {
+    if (!outcome) return refuse(api, call, outcome.error());
+    if (const auto error = objection(*outcome)) return refuse(api, call, *error);
+    Fill{}(call, *outcome);
+    call.finish();
+  });
+}
+
+// Of a request that may name a read level. Errc::invalid_argument where it is none we know.
+template <class Request>
+[[nodiscard]] Result<Consistency> consistency_of(const Request& request) {
+  switch (request.consistency()) {
+    case pb::LINEARIZABLE:
+      return Consistency::linearizable;
+    case pb::STALE:
+      return Consistency::stale;
+    default:
+      return fail(Errc::invalid_argument, "consistency is " +
+                                              std::to_string(int{request.consistency()}) +
+                                              ", which is neither LINEARIZABLE (0) nor STALE (1)");
+  }
+}
+
+}  // namespace iris

@@ -1,0 +1,120 @@
+// Listen: the gRPC end of one stream of src/listeners. One update is with gRPC at a time; the next
+// is asked for when it has left. An update is put into its wire form once, however many streams
+// take it: therefore Listen is a raw method, whose messages are bytes to gRPC.
+#include <optional>
+#include <utility>
+
+#include "src/api/context.h"
+#include "src/listeners/listeners.h"
+
+namespace iris {
+namespace {
+
+// How many there may be is for Listeners to say (-max-listeners), by a sentence of its own; this is
+// above what it can be told.
+constexpr CallLimits call_limits = {.ahead = 64, .open_max = 20'000'000};
+
+using RawStream = StreamHandler<grpc::ByteBuffer, grpc::ByteBuffer>;
+using RawCall = StreamCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+const grpc::ByteBuffer& encoded(const Update& update) {
+  if (update.encoded == nullptr) {
+    pb::Update message;
+    message.set_source(update.source.data(), update.source.size());
+    message.set_key(update.key.data(), update.key.size());
+    message.set_value(update.value.data(), update.value.size());
+    message.set_revision(update.revision);
+    message.set_op(static_cast<pb::Update::Op>(update.op));
+    auto bytes = std::make_shared<grpc::ByteBuffer>();
+    bool own_buffer = false;
+    CHECK(grpc::SerializationTraits<pb::Update>::Serialize(message, bytes.get(), &own_buffer).ok());
+    update.encoded = std::move(bytes);
+  }
+  return *static_cast<const grpc::ByteBuffer*>(update.encoded.get());
+}
+
+Result<ListenSpec> parse(grpc::ByteBuffer& bytes, const Limits& limits) {
+  pb::ListenRequest request;
+  if (!grpc::SerializationTraits<pb::ListenRequest>::Deserialize(&bytes, &request).ok()) {
+    return fail(Errc::invalid_argument, "the request is not a ListenRequest");
+  }
+  if (const Status right = check_name(limits, "session", request.session()); !right) {
+    return fail(right.error().code, right.error().text);
+  }
+  return ListenSpec{std::move(*request.mutable_session()), request.after_revision(),
+                    request.send_initial(), request.heartbeat_ms(), request.earlier()};
+}
+
+Errc code_of(StreamEnd end) {
+  switch (end) {
+    case StreamEnd::aborted:
+      return Errc::condition_failed;  // ABORTED
+    case StreamEnd::unavailable:
+      return Errc::unavailable;
+    case StreamEnd::not_found:
+      return Errc::not_found;
+  }
+  CHECK(false);
+}
+
+class ListenStream final : public RawStream, private UpdateStream, private Stallable {
+ public:
+  ListenStream(ApiContext& api, RawCall& call) : api_(api), call_(call) { begin(); }
+  ~ListenStream() override { api_.stallable.erase(this); }
+
+ private:
+  void begin() {
+    auto spec = parse(call_.request, api_.options.limits);
+    call_.request.Clear();  // it may live for days
+    if (!spec) return refuse(api_, call_, spec.error());
+    const auto id = api_.listeners.open(std::move(*spec), *this);
+    if (!id) return refuse(api_, call_, id.error());
+    id_ = *id;
+  }
+
+  bool write(const UpdatePtr& update, bool more) override {
+    call_.write(encoded(*update), more);
+    return false;
+  }
+
+  void close(StreamEnd end, const std::string& text) override {
+    id_.reset();
+    end_ = Error{code_of(end), text};
+    if (!call_.writing()) return refuse(api_, call_, *end_);
+    api_.stallable.insert(this);  // nobody counts it any more: it must not wait for ever
+  }
+
+  // A client that has not even taken what was written before the end is not told it.
+  void check_progress() override {
+    if (std::exchange(looked_at_, true) && call_.writing()) call_.cancel();
+  }
+
+  void written(bool ok) override {
+    if (end_) return refuse(api_, call_, *end_);
+    if (!ok) return cancelled();
+    api_.listeners.writable(*id_);
+  }
+
+  void cancelled() override {
+    if (id_) api_.listeners.cancelled(*id_);
+    id_.reset();
+    call_.finish({grpc::StatusCode::CANCELLED, "the client went away"});
+  }
+
+  ApiContext& api_;
+  RawCall& call_;
+  std::optional<ListenerId> id_;  // open at Listeners
+  std::optional<Error> end_;      // closed by Listeners, while a write is under way
+  bool looked_at_ = false;        // since then
+};
+
+}  // namespace
+
+void add_listen_calls(ApiContext& api) {
+  add_stream(api, api.iris, &IrisService::RequestListen, call_limits,
+             [](ApiContext& context, RawCall& call) {
+               return std::make_unique<ListenStream>(context, call);
+             });
+}
+
+}  // namespace iris

@@ -1,0 +1,192 @@
+// Lists: GetSources and GetKeys, in byte order, at one revision, however long they are. A list
+// holds its state of the data, reads a page of it at a time on the read lane, and reads the next
+// when the client has taken the last: its memory is one page, and a client that does not read is
+// cut off.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "src/api/context.h"
+#include "src/machine/machine.h"
+
+namespace iris {
+namespace {
+
+// A page ends at whichever comes first; one row may pass the bytes.
+constexpr std::size_t page_rows_max = 512;
+constexpr std::size_t page_bytes_max = 256u << 10;
+
+constexpr CallLimits call_limits = {.ahead = 32, .open_max = 512};
+
+// The rows of one page, in the order they are sent. `next` names where the following page begins.
+template <class Row>
+struct Rows {
+  std::vector<Row> rows;
+  std::size_t bytes = 0;
+  std::string last_name;
+  bool full = false;
+
+  // Room for one more row, or nullptr where the page is full.
+  Row* add(std::string_view name, std::size_t row_bytes) {
+    if (rows.size() == page_rows_max || bytes >= page_bytes_max) {
+      full = true;
+      return nullptr;
+    }
+    bytes += row_bytes;
+    last_name = name;
+    return &rows.emplace_back();
+  }
+};
+
+using SourceRows = Rows<pb::GetSourcesResponse>;
+using KeyRows = Rows<pb::GetKeysResponse>;
+
+void read_rows(const store::View& view, const pb::GetSourcesRequest&, const Page& page,
+               SourceRows& rows) {
+  list_sources(view, page, [&](std::string_view source) {
+    auto* row = rows.add(source, source.size());
+    if (row != nullptr) row->set_source(source.data(), source.size());
+    return row != nullptr;
+  });
+}
+
+void read_rows(const store::View& view, const pb::GetKeysRequest& request, const Page& page,
+               KeyRows& rows) {
+  list_keys(view, request.source(), page, [&](std::string_view key, const ValueView& value) {
+    auto* row = rows.add(key, key.size() + (request.with_values() ? value.bytes.size() : 0));
+    if (row == nullptr) return false;
+    row->set_key(key.data(), key.size());
+    if (request.with_values()) {
+      row->set_value(value.bytes.data(), value.bytes.size());
+      row->set_revision(value.revision);
+    }
+    return true;
+  });
+}
+
+Status check(const Limits&, const pb::GetSourcesRequest&) { return Unit{}; }
+Status check(const Limits& limits, const pb::GetKeysRequest& request) {
+  return check_name(limits, "source", request.source());
+}
+
+template <class Request>
+Status check_common(const Limits& limits, const Request& request) {
+  const std::pair<const char*, const std::string*> names[] = {
+      {"session", &request.session()},
+      {"prefix", &request.prefix()},
+      {"start_after", &request.start_after()}};
+  for (const auto& [field, name] : names) {
+    if (Status right = check_optional_name(limits, field, *name); !right) return right;
+  }
+  return check(limits, request);
+}
+
+template <class Request, class Row>
+class List final : public StreamHandler<Request, Row>, private Stallable {
+ public:
+  using Call = StreamCall<Request, Row>;
+
+  List(ApiContext& api, Call& call) : api_(api), call_(call) {
+    api_.stallable.insert(this);
+    begin();
+  }
+  ~List() override { api_.stallable.erase(this); }
+
+ private:
+  void begin() {
+    const Request& request = call_.request;
+    if (const Status right = check_common(api_.options.limits, request); !right) {
+      return refuse(api_, call_, right.error());
+    }
+    const auto consistency = consistency_of(request);
+    if (!consistency) return refuse(api_, call_, consistency.error());
+    left_ = request.limit() == 0 ? UINT64_MAX : request.limit();
+    page_.prefix = request.prefix();
+    page_.start_after = request.start_after();
+    waiting_ = true;
+    api_.node.read(*consistency, request.min_revision(), call_.remaining_ms(),
+                   [this](const Status& ready) {
+                     waiting_ = false;
+                     if (gone_) return give_up();
+                     if (!ready) return refuse(api_, call_, ready.error());
+                     view_ = api_.store.hold();
+                     read_page();
+                   });
+  }
+
+  void read_page() {
+    waiting_ = true;
+    page_.limit = std::min<std::uint64_t>(left_, page_rows_max + 1);  // one more tells of an end
+    rows_ = {};
+    sent_ = 0;
+    // The lane owns page_ and rows_ until it answers.
+    api_.store.read_held(
+        view_, [this](const store::View& view) { read_rows(view, call_.request, page_, rows_); },
+        [this] {
+          waiting_ = false;
+          if (gone_) return give_up();
+          left_ -= std::min<std::uint64_t>(left_, rows_.rows.size());
+          page_.start_after = rows_.last_name;
+          write_next();
+        });
+  }
+
+  void write_next() {
+    if (sent_ < rows_.rows.size()) {
+      const Row& row = rows_.rows[sent_++];
+      return call_.write(row, sent_ < rows_.rows.size());
+    }
+    if (rows_.full && left_ > 0) return read_page();
+    view_.reset();
+    call_.finish(grpc::Status::OK);
+  }
+
+  void written(bool ok) override {
+    ++moved_;
+    if (!ok) return give_up();
+    write_next();
+  }
+
+  void cancelled() override {
+    gone_ = true;
+    CHECK(waiting_);  // whoever is waited for answers, and then it ends
+  }
+
+  void give_up() {
+    view_.reset();
+    call_.finish({grpc::StatusCode::CANCELLED, "the client went away, or did not read"});
+  }
+
+  void check_progress() override {
+    if (call_.writing() && moved_ == moved_before_) call_.cancel();
+    moved_before_ = moved_;
+  }
+
+  ApiContext& api_;
+  Call& call_;
+  std::shared_ptr<const store::View> view_;
+  Page page_;
+  Rows<Row> rows_;
+  std::size_t sent_ = 0;    // of rows_
+  std::uint64_t left_ = 0;  // rows the client still wants
+  bool waiting_ = false;    // for the node or the read lane
+  bool gone_ = false;
+  std::uint64_t moved_ = 0;                  // writes that ended
+  std::uint64_t moved_before_ = UINT64_MAX;  // at the last look; none yet
+};
+
+}  // namespace
+
+void add_list_calls(ApiContext& api) {
+  using Sources = List<pb::GetSourcesRequest, pb::GetSourcesResponse>;
+  using Keys = List<pb::GetKeysRequest, pb::GetKeysResponse>;
+  add_stream(api, api.iris, &IrisService::RequestGetSources, call_limits,
+             [](ApiContext& context, Sources::Call& call) {
+               return std::make_unique<Sources>(context, call);
+             });
+  add_stream(
+      api, api.iris, &IrisService::RequestGetKeys, call_limits,
+      [](ApiContext& context, Keys::Call& call) { return std::make_unique<Keys>(context, call); });
+}
+
+}  // namespace iris

@@ -1,0 +1,92 @@
+// Discovery: this node at Stela. Keeps it registered there, and while it belongs to no cluster asks
+// again and again who else is: whom to join, and how many found a cluster where there is none.
+// Loop thread. Owns the client of Stela and the certificates towards it. Never founds anything
+// itself: that is for Formation, which asks the others first. Its constructor resolves the node's
+// own name, which may block: it is for the time before the loop runs.
+//
+// A Stela that comes back with nothing knows no member until each has registered again. So nobody
+// founds before its answer has stayed the same for discovery_quiet, which is longer than that
+// takes.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "raft/result.h"
+#include "src/discovery/stela.h"
+#include "src/server/options.h"
+
+namespace asio {
+class io_context;
+}  // namespace asio
+
+namespace iris {
+
+inline constexpr std::chrono::milliseconds discovery_quiet{5'000};
+// Whoever did not ask for so long, did not see what Stela answered meanwhile.
+inline constexpr std::chrono::milliseconds discovery_gap_max{4'000};
+
+// What Stela answers, over time.
+class SteadyAnswer {
+ public:
+  using Clock = std::chrono::steady_clock;
+  // True: these are the nodes that it has answered for discovery_quiet at least.
+  [[nodiscard]] bool holds(const std::set<std::string>& nodes, Clock::time_point now);
+  // The next answer is the first.
+  void forget() { last_.reset(); }
+
+ private:
+  std::set<std::string> nodes_;
+  Clock::time_point since_;
+  std::optional<Clock::time_point> last_;
+};
+
+struct DiscoveryOptions {
+  std::string stela;            // host:port
+  std::string server_name;      // in Stela's certificate
+  std::optional<TlsPaths> tls;  // none: no TLS
+  std::string own_host;         // by which others reach this node
+  std::string listen;           // -listen
+  std::uint16_t port = 0;       // gRPC
+};
+
+struct DiscoveryHooks {
+  // Does this node belong to no cluster, and go by what Stela says?
+  std::function<bool()> seeking;
+  // gRPC addresses of the others; how many empty nodes found a cluster together, 0: none yet.
+  std::function<void(std::vector<std::string> targets, std::size_t expect)> join;
+};
+
+// What a node registers that others reach by `options.own_host`: an address of IPv4, for who dials
+// nothing else, also where that is a name or an address of IPv6, if it has one.
+[[nodiscard]] StelaService own_service(const DiscoveryOptions& options);
+
+class Discovery {
+ public:
+  Discovery(asio::io_context& loop, DiscoveryOptions options, DiscoveryHooks hooks);
+  ~Discovery();
+  Discovery(const Discovery&) = delete;
+  Discovery& operator=(const Discovery&) = delete;
+
+  // Errc::invalid_argument naming the file and the flags: nothing happens until reload() finds
+  // better ones.
+  [[nodiscard]] Status load_certificates();
+  void start();
+  // Reads the certificates again; where they are no good, says so and goes on with the former ones.
+  void reload();
+  [[nodiscard]] bool certificates_changed() const;
+  // Deregisters, within `patience`. `done`, posted, exactly once; no hook is called any more.
+  void stop(std::chrono::milliseconds patience, std::function<void()> done);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace iris

@@ -1,0 +1,230 @@
+// A command, byte by byte. A number is a varint (seven bits a byte, least first, shortest form
+// only); a text is its length as a number, then its bytes; [x] is there where the flag before it is
+// 1, a flag is 0 or 1. Names are not empty. Nothing may follow the end.
+//
+//   version  one byte, 1
+//   kind     one byte, CommandView::Kind
+//   set_value        flag [if_revision]  source  key  value (all that is left)
+//   remove_value     flag [if_revision]  source  key
+//   remove_source    source
+//   subscribe        session  source  flag [key]
+//   unsubscribe      session  source  flag [key]
+//   expire_sessions  up_to  count  session * count
+//
+// One command has one encoding, so that equal commands are equal bytes.
+#include "src/machine/command.h"
+
+#include "raft/check.h"
+
+namespace iris {
+namespace {
+
+constexpr char version = 1;
+using Kind = CommandView::Kind;
+
+void put_number(std::string& out, std::uint64_t number) {
+  while (number >= 0x80) {
+    out.push_back(static_cast<char>(number | 0x80));
+    number >>= 7;
+  }
+  out.push_back(static_cast<char>(number));
+}
+
+void put_name(std::string& out, std::string_view name) {
+  CHECK(!name.empty());
+  put_number(out, name.size());
+  out.append(name);
+}
+
+void put_condition(std::string& out, const std::optional<std::uint64_t>& if_revision) {
+  out.push_back(if_revision ? 1 : 0);
+  if (if_revision) put_number(out, *if_revision);
+}
+
+void put_key(std::string& out, const std::optional<std::string>& key) {
+  out.push_back(key ? 1 : 0);
+  if (key) put_name(out, *key);
+}
+
+void put_header(std::string& out, Kind kind) {
+  out.push_back(version);
+  out.push_back(static_cast<char>(kind));
+}
+
+struct Encoder {
+  std::string out;
+
+  void operator()(const SetValue& set) {
+    out.reserve(set.source.size() + set.key.size() + set.value.size() + 32);
+    put_header(out, Kind::set_value);
+    put_condition(out, set.if_revision);
+    put_name(out, set.source);
+    put_name(out, set.key);
+    out.append(set.value);
+  }
+  void operator()(const RemoveValue& remove) {
+    put_header(out, Kind::remove_value);
+    put_condition(out, remove.if_revision);
+    put_name(out, remove.source);
+    put_name(out, remove.key);
+  }
+  void operator()(const RemoveSource& remove) {
+    put_header(out, Kind::remove_source);
+    put_name(out, remove.source);
+  }
+  void operator()(const Subscribe& subscribe) {
+    put_header(out, Kind::subscribe);
+    put_name(out, subscribe.session);
+    put_name(out, subscribe.source);
+    put_key(out, subscribe.key);
+  }
+  void operator()(const Unsubscribe& unsubscribe) {
+    put_header(out, Kind::unsubscribe);
+    put_name(out, unsubscribe.session);
+    put_name(out, unsubscribe.source);
+    put_key(out, unsubscribe.key);
+  }
+  void operator()(const ExpireSessions& expire) {
+    put_header(out, Kind::expire_sessions);
+    put_number(out, expire.up_to);
+    put_number(out, expire.sessions.size());
+    for (const auto& session : expire.sessions) put_name(out, session);
+  }
+};
+
+// Reads from the front of `rest`; after the first thing that is not there, ok stays false.
+struct Reader {
+  std::string_view rest;
+  bool ok = true;
+
+  std::uint8_t byte() {
+    if (rest.empty()) {
+      ok = false;
+      return 0;
+    }
+    const auto first = static_cast<std::uint8_t>(rest.front());
+    rest.remove_prefix(1);
+    return first;
+  }
+
+  std::uint64_t number() {
+    std::uint64_t result = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      const std::uint8_t next = byte();
+      if (!ok) return 0;
+      // The tenth byte holds the one bit that is left of 64.
+      if (shift == 63 && next > 1) break;
+      result |= static_cast<std::uint64_t>(next & 0x7f) << shift;
+      if (next < 0x80) {
+        if (next == 0 && shift > 0) break;  // not the shortest form
+        return result;
+      }
+    }
+    ok = false;
+    return 0;
+  }
+
+  bool flag() {
+    const std::uint8_t next = byte();
+    if (next > 1) ok = false;
+    return next == 1;
+  }
+
+  std::string_view name() {
+    const std::uint64_t size = number();
+    if (!ok || size == 0 || size > rest.size()) {
+      ok = false;
+      return {};
+    }
+    const std::string_view taken = rest.substr(0, size);
+    rest.remove_prefix(size);
+    return taken;
+  }
+
+  std::string_view remainder() {
+    const std::string_view taken = rest;
+    rest = {};
+    return taken;
+  }
+};
+
+void read_body(Reader& reader, CommandView& command) {
+  switch (command.kind) {
+    case Kind::set_value:
+    case Kind::remove_value:
+      if (reader.flag()) command.if_revision = reader.number();
+      command.source = reader.name();
+      command.key = reader.name();
+      if (command.kind == Kind::set_value) command.value = reader.remainder();
+      return;
+    case Kind::remove_source:
+      command.source = reader.name();
+      return;
+    case Kind::subscribe:
+    case Kind::unsubscribe:
+      command.session = reader.name();
+      command.source = reader.name();
+      if (reader.flag()) command.key = reader.name();
+      return;
+    case Kind::expire_sessions: {
+      command.up_to = reader.number();
+      const std::uint64_t count = reader.number();
+      // No reserve: `count` is not proved before its names are there.
+      for (std::uint64_t i = 0; i < count && reader.ok; ++i) {
+        command.sessions.push_back(reader.name());
+      }
+      return;
+    }
+  }
+  reader.ok = false;
+}
+
+std::optional<std::string> owned(const std::optional<std::string_view>& key) {
+  return key ? std::optional<std::string>(*key) : std::nullopt;
+}
+
+}  // namespace
+
+std::string encode(const Operation& operation) {
+  Encoder encoder;
+  std::visit(encoder, operation);
+  return std::move(encoder.out);
+}
+
+Result<CommandView> parse(std::string_view bytes) {
+  Reader reader{bytes};
+  if (reader.byte() != version || !reader.ok) {
+    return fail(Errc::corrupt, "a command of a version this build does not know");
+  }
+  CommandView command;
+  command.kind = static_cast<Kind>(reader.byte());
+  if (reader.ok) read_body(reader, command);
+  if (!reader.ok || !reader.rest.empty()) return fail(Errc::corrupt, "a malformed command");
+  return command;
+}
+
+Result<Operation> decode(std::string_view bytes) {
+  const auto parsed = parse(bytes);
+  if (!parsed) return unexpected<Error>(parsed.error());
+  const CommandView& command = parsed.value();
+  const auto source = std::string(command.source);
+  switch (command.kind) {
+    case Kind::set_value:
+      return Operation(SetValue{source, std::string(*command.key), std::string(command.value),
+                                command.if_revision});
+    case Kind::remove_value:
+      return Operation(RemoveValue{source, std::string(*command.key), command.if_revision});
+    case Kind::remove_source:
+      return Operation(RemoveSource{source});
+    case Kind::subscribe:
+      return Operation(Subscribe{std::string(command.session), source, owned(command.key)});
+    case Kind::unsubscribe:
+      return Operation(Unsubscribe{std::string(command.session), source, owned(command.key)});
+    case Kind::expire_sessions:
+      break;
+  }
+  return Operation(
+      ExpireSessions{command.up_to, {command.sessions.begin(), command.sessions.end()}});
+}
+
+}  // namespace iris

@@ -1,0 +1,67 @@
+// TLS: one certificate, its key and the CA, read once from PEM files for both ports. gRPC takes the
+// PEM texts, the raft port the contexts.
+// Loop thread. Owns the contexts; a connection keeps the one it began with, so what is loaded later
+// is for new handshakes only. Never asks for a passphrase and never logs a key.
+//
+// On the raft port both ends present a certificate, the CA must have signed it, and it must bear
+// the name `server_name`: as a DNS name among its subject alternative names, or as its common name
+// where it has no DNS names. So a client's certificate of the same CA opens no door there
+// (hazard 109). TLS 1.2 and later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "raft/result.h"
+#include "src/server/options.h"
+
+struct ssl_ctx_st;  // OpenSSL's SSL_CTX
+struct ssl_st;      // OpenSSL's SSL
+
+namespace iris {
+
+struct TlsMaterial {
+  std::string certificate_pem;  // this node's, and the intermediate ones that follow it
+  std::string key_pem;
+  std::string ca_pem;
+  std::int64_t expires_s = 0;  // Unix time when this node's certificate ends
+};
+
+class Tls {
+ public:
+  // Errc::invalid_argument with one sentence that names the file: missing, not readable, no PEM,
+  // key of another certificate, expired or not valid yet (with the date).
+  [[nodiscard]] static Result<std::unique_ptr<Tls>> load(TlsPaths paths, std::string server_name);
+  ~Tls();
+  Tls(const Tls&) = delete;
+  Tls& operator=(const Tls&) = delete;
+
+  // Reads the files again. Where they are no good, says so and goes on with the former ones.
+  [[nodiscard]] Status reload();
+  // Are the files on disk others than those read last, good or bad? Cheap enough to ask every few
+  // seconds.
+  [[nodiscard]] bool changed() const;
+
+  [[nodiscard]] const TlsMaterial& material() const;
+  // Would other nodes take this node's certificate, as far as the name goes?
+  [[nodiscard]] bool bears_server_name() const;
+
+  // A new TLS session for one end of a connection between nodes; whoever takes it frees it.
+  // nullptr: out of memory.
+  [[nodiscard]] ssl_st* new_dialler() const;
+  [[nodiscard]] ssl_st* new_acceptor() const;
+  // Why the other end's certificate was refused; empty where it was not.
+  [[nodiscard]] static std::string refusal(const ssl_st* session);
+
+ private:
+  struct Loaded;
+  Tls(TlsPaths paths, std::string server_name);
+
+  TlsPaths paths_;
+  std::string server_name_;
+  std::unique_ptr<Loaded> loaded_;
+  std::string fingerprint_;  // of the files read last: size, time and inode of each
+};
+
+}  // namespace iris

@@ -1,0 +1,168 @@
+#include "src/node/node.h"
+
+#include <utility>
+#include <variant>
+
+#include "src/node/state.h"
+
+namespace iris {
+
+Node::Node(NodeOptions options, store::Store& store, Transport& transport, NodeHooks hooks)
+    : state_(std::make_unique<State>(std::move(options), store, transport, std::move(hooks))) {
+  const NodeOptions& given = state_->host.options;
+  CHECK(given.tick_ms > 0 && given.snapshot_chunk_bytes > 0);
+  CHECK(given.snapshot_bytes_per_second > 0);
+  CHECK(state_->host.hooks.schedule_flush && state_->host.hooks.on_halt);
+}
+
+Node::~Node() = default;
+
+void Node::start() {
+  NodeHost& host = state_->host;
+  CHECK(!host.core);
+  State* state = state_.get();
+  host.store.start({[state, gone = host.guard()](raft::Ticket ticket) {
+                      if (!gone.expired()) state->durable(ticket);
+                    },
+                    [state, gone = host.guard()](Error error) {
+                      if (!gone.expired()) state->failed(std::move(error));
+                    }});
+  const store::Recovery& recovery = host.store.recovered();
+  host.self = recovery.raft.self;
+  host.cluster = recovery.cluster;
+  host.applied = recovery.raft.applied;
+  host.floor = recovery.raft.floor.last.index;
+  host.core.emplace(host.options.raft, recovery.raft);
+  state_->peers.start();
+  const raft::Members& members = host.core->members();
+  if (host.takes_part() && members.outgoing.empty() && members.voters.size() == 1 &&
+      members.voters.front().id == host.self) {
+    host.core->campaign();  // nobody to wait for
+  }
+  host.touch();
+}
+
+void Node::bootstrap() {
+  CHECK(state_->host.core);
+  state_->peers.bootstrap();
+}
+
+bool Node::initialized() const { return state_->peers.initialized(); }
+bool Node::admitted() const { return state_->peers.admitted(); }
+
+void Node::tick() {
+  NodeHost& host = state_->host;
+  if (!host.core || state_->halted) return;
+  ++host.now;
+  if (host.takes_part()) host.core->tick();
+  state_->writes.tick();
+  state_->reads.tick();
+  state_->admin.tick();
+  state_->sender.tick();
+  state_->receiver.tick();
+  state_->trimmer.tick();
+  state_->peers.tick();
+  state_->hand_over_if_stuck();
+  if (const auto moved = state_->peers.moved()) state_->admin.moved(*moved);
+  host.touch();
+}
+
+void Node::flush() { state_->flush(); }
+
+void Node::receive(PeerMessage message) {
+  NodeHost& host = state_->host;
+  if (!host.core || state_->halted) return;
+  const raft::NodeId from = message.from;
+  state_->peers.heard(from);
+  if (!host.takes_part()) {
+    if (std::holds_alternative<raft::Message>(message.body)) state_->peers.invited(from);
+    return;
+  }
+  struct Visitor {
+    State& state;
+    raft::NodeId from;
+    void operator()(raft::Message&& body) const {
+      if (body.from != from) return;
+      if (std::holds_alternative<raft::Dismissed>(body.body) && !state.peers.admitted()) {
+        state.peers.disowned(from);
+      } else {
+        state.host.core->step(std::move(body));
+      }
+    }
+    void operator()(ForwardRequest&& body) const { state.writes.asked(from, std::move(body)); }
+    void operator()(ForwardReply&& body) const { state.writes.answered(from, std::move(body)); }
+    void operator()(ReadIndexRequest&& body) const { state.reads.asked(from, body); }
+    void operator()(ReadIndexReply&& body) const { state.reads.answered(from, body); }
+    void operator()(AdminRequest&& body) const { state.admin.asked(from, std::move(body)); }
+    void operator()(AdminReply&& body) const { state.admin.answered(from, body); }
+    void operator()(SessionsServed&& body) const {
+      if (state.host.hooks.on_sessions_served) state.host.hooks.on_sessions_served(body);
+    }
+    void operator()(SnapshotChunk&& body) const { state.receiver.chunk(from, std::move(body)); }
+    void operator()(SnapshotAck&& body) const { state.sender.acknowledged(from, body); }
+  };
+  std::visit(Visitor{*state_, from}, std::move(message.body));
+  host.touch();
+}
+
+Status Node::greet(const PeerIdentity& peer) { return state_->peers.greet(peer); }
+
+void Node::submit(const Operation& operation, std::uint64_t deadline_ms, Done done) {
+  state_->writes.submit(operation, deadline_ms, std::move(done));
+}
+
+void Node::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
+                std::function<void(Status)> done) {
+  state_->reads.read(consistency, min_revision, deadline_ms, std::move(done));
+}
+
+void Node::admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done) {
+  state_->admin.call(std::move(request), deadline_ms, std::move(done));
+}
+
+void Node::resign(std::uint64_t deadline_ms, std::function<void()> done) {
+  if (!state_->host.leads()) {
+    state_->host.answers.other(std::move(done));
+    state_->host.touch();
+    return;
+  }
+  AdminRequest request;
+  request.kind = AdminRequest::Kind::transfer;
+  state_->admin.call(std::move(request), deadline_ms,
+                     [done = std::move(done)](const Result<raft::NodeId>&) { done(); });
+}
+
+void Node::stop() {
+  NodeHost& host = state_->host;
+  host.stopped = true;
+  state_->writes.stop();
+  state_->reads.stop();
+  state_->admin.stop();
+  state_->sender.stop();
+  host.answers.give();
+}
+
+NodeStatus Node::status() const {
+  const NodeHost& host = state_->host;
+  CHECK(host.core);
+  NodeStatus status;
+  status.core = host.core->status();
+  status.cluster = host.cluster;
+  status.address = host.options.address;
+  status.waiters = host.budget.used + state_->admin.size();
+  status.read_rounds = state_->reads.rounds();
+  status.disk = host.store.disk_use();
+  status.disk_low = host.disk_low;
+  return status;
+}
+
+const raft::Core& Node::core() const {
+  CHECK(state_->host.core);
+  return *state_->host.core;
+}
+
+raft::Index Node::applied() const { return state_->host.applied; }
+
+raft::Index Node::floor() const { return state_->host.floor; }
+
+}  // namespace iris

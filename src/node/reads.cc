@@ -1,0 +1,240 @@
+#include "src/node/reads.h"
+
+#include <algorithm>
+
+namespace iris {
+namespace {
+
+// Rounds under way at once. While they are, further reads gather for the next one: that is what
+// keeps the cost of a round from being the cost of a read.
+constexpr std::size_t rounds_max = 2;
+// Read index requests of peers that wait for one round. More are refused, and asked again.
+constexpr std::size_t askers_max = 4096;
+
+}  // namespace
+
+Reads::Reads(NodeHost& host)
+    : host_(host),
+      calls_(host.budget),
+      collecting_(calls_.open_line()),
+      patience_(host.retry_ticks()) {}
+
+void Reads::set_patience(std::uint64_t ticks) {
+  patience_ = std::clamp(ticks, host_.retry_ticks(), 4 * host_.election_ticks());
+}
+
+void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
+                 Done done) {
+  host_.touch();
+  const raft::Index revision{min_revision};
+  if (host_.stopped) {
+    host_.answers.read(std::move(done), fail(Errc::unavailable, "this node is stopping"));
+  } else if (consistency == Consistency::stale && revision <= host_.applied) {
+    host_.answers.read(std::move(done), Unit{});
+  } else if (host_.budget.full()) {
+    host_.answers.read(std::move(done), unexpected(host_.too_many_waiters()));
+  } else if (consistency == Consistency::stale) {
+    wait_for_revision(std::move(done), revision, host_.deadline(deadline_ms));
+  } else {
+    Call call;
+    call.done = std::move(done);
+    call.min_revision = revision;
+    calls_.enter(collecting_, calls_.add(std::move(call), host_.deadline(deadline_ms)));
+  }
+}
+
+void Reads::wait_for_revision(Done done, raft::Index revision, std::uint64_t deadline) {
+  Call call;
+  call.done = std::move(done);
+  call.min_revision = revision;
+  call.by_revision = true;
+  by_revision_.emplace(revision, calls_.add(std::move(call), deadline));
+}
+
+// --- Rounds.
+
+void Reads::begin_rounds() {
+  if (rounds_.size() >= rounds_max || !host_.takes_part()) return;
+  if (!host_.leads()) refuse(collecting_askers_);
+  if (calls_.empty(collecting_) && collecting_askers_.empty()) return;
+  if (host_.leads()) {
+    begin_own_round();
+  } else if (host_.other_leader().value != 0 && host_.now >= not_before_) {
+    ask_leader(host_.other_leader());
+  }
+}
+
+void Reads::begin_own_round() {
+  const Result<raft::ReadId> read = host_.core->read();
+  CHECK(read.has_value());  // this node leads
+  Round round;
+  round.read = *read;
+  round.askers.swap(collecting_askers_);
+  begin(std::move(round));
+}
+
+void Reads::ask_leader(raft::NodeId leader) {
+  Round round;
+  round.id = host_.id_base() + ++asked_;
+  round.leader = leader;
+  round.sent = host_.now;
+  host_.transport.send(leader, ReadIndexRequest{round.id});
+  begin(std::move(round));
+}
+
+// All that gathered goes with it.
+void Reads::begin(Round round) {
+  round.calls = collecting_;
+  rounds_.push_back(std::move(round));
+  if (spare_.empty()) spare_.push_back(calls_.open_line());
+  collecting_ = spare_.back();
+  spare_.pop_back();
+}
+
+void Reads::asked(raft::NodeId from, ReadIndexRequest request) {
+  if (!host_.stopped && host_.leads() && collecting_askers_.size() < askers_max) {
+    collecting_askers_.push_back({from, request.id});
+    host_.touch();
+  } else {
+    host_.transport.send(from, ReadIndexReply{request.id, false, {}});
+  }
+}
+
+void Reads::answered(raft::NodeId from, ReadIndexReply reply) {
+  const auto round = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& each) {
+    return each.read.value == 0 && each.id == reply.id && each.leader == from;
+  });
+  if (round == rounds_.end()) return;
+  set_patience(2 * (host_.now - round->sent + 1));
+  end_round(static_cast<std::size_t>(round - rounds_.begin()), reply.granted, reply.index);
+}
+
+void Reads::granted(const raft::ReadGrant& grant) {
+  const auto round = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& each) {
+    return each.read.value != 0 && each.read == grant.id;
+  });
+  CHECK(round != rounds_.end());  // every read() of the core is answered once
+  end_round(static_cast<std::size_t>(round - rounds_.begin()), grant.granted, grant.index);
+}
+
+void Reads::end_round(std::size_t position, bool granted, raft::Index index) {
+  host_.touch();
+  if (!granted) {
+    not_before_ = host_.now + 1;
+    collect_again(position);
+    return;
+  }
+  for (const Asker& asker : rounds_[position].askers) {
+    host_.transport.send(asker.from, ReadIndexReply{asker.id, true, index});
+  }
+  const Table::Line line = rounds_[position].calls;
+  rounds_.erase(rounds_.begin() + static_cast<std::ptrdiff_t>(position));
+  // None are left, or only peers asked: nobody here waits for anything.
+  if (index <= host_.applied || calls_.empty(line)) {
+    serve(line);
+  } else {
+    wait_until_applied(index, line);
+  }
+}
+
+// One line an index: there are no more lines than calls in them, however far applying lags.
+void Reads::wait_until_applied(raft::Index index, Table::Line line) {
+  const auto [waiting, is_new] = granted_.emplace(index, line);
+  if (is_new) return;
+  calls_.splice(waiting->second, line);
+  spare_.push_back(line);
+}
+
+void Reads::forget_expired() {
+  std::erase_if(granted_, [this](const auto& each) {
+    if (!calls_.empty(each.second)) return false;
+    spare_.push_back(each.second);
+    return true;
+  });
+}
+
+// Its calls wait for another round, its askers are told to ask again.
+void Reads::collect_again(std::size_t position) {
+  Round& round = rounds_[position];
+  refuse(round.askers);
+  calls_.splice(collecting_, round.calls);
+  spare_.push_back(round.calls);
+  rounds_.erase(rounds_.begin() + static_cast<std::ptrdiff_t>(position));
+  host_.touch();
+}
+
+void Reads::refuse(std::vector<Asker>& askers) {
+  for (const Asker& asker : askers) {
+    host_.transport.send(asker.from, ReadIndexReply{asker.id, false, {}});
+  }
+  askers.clear();
+}
+
+// --- Ends.
+
+// All of the line were granted and what they were granted is applied.
+void Reads::serve(Table::Line line) {
+  while (const WaiterHandle handle = calls_.front(line)) {
+    Call* call = calls_.find(handle);
+    if (call->min_revision <= host_.applied) {
+      finish(handle, Unit{});
+      continue;
+    }
+    calls_.leave(handle);
+    call->by_revision = true;
+    by_revision_.emplace(call->min_revision, handle);
+  }
+  spare_.push_back(line);
+}
+
+void Reads::applied() {
+  while (!granted_.empty() && granted_.begin()->first <= host_.applied) {
+    const Table::Line line = granted_.begin()->second;
+    granted_.erase(granted_.begin());
+    serve(line);
+  }
+  while (!by_revision_.empty() && by_revision_.begin()->first <= host_.applied) {
+    finish(by_revision_.begin()->second, Unit{});
+  }
+}
+
+void Reads::finish(WaiterHandle handle, Status status) {
+  Call call = calls_.take(handle);
+  if (call.by_revision) by_revision_.erase({call.min_revision, handle});
+  host_.answers.read(std::move(call.done), std::move(status));
+  host_.touch();
+}
+
+void Reads::role_changed() {
+  not_before_ = 0;
+  for (std::size_t i = rounds_.size(); i-- > 0;) {
+    // The core itself answers what it was asked; whoever leads no more may not.
+    if (rounds_[i].read.value == 0 && rounds_[i].leader != host_.core->leader()) collect_again(i);
+  }
+}
+
+void Reads::tick() {
+  calls_.expire(host_.now, [this](WaiterHandle handle) {
+    const bool by_revision = calls_.find(handle)->by_revision;
+    finish(handle,
+           fail(Errc::unavailable, by_revision ? "this node has not come as far as min_revision yet"
+                                               : "no leader confirmed the read in time"));
+  });
+  forget_expired();
+  bool late = false;
+  for (std::size_t i = rounds_.size(); i-- > 0;) {
+    const Round& round = rounds_[i];
+    if (round.read.value != 0 || host_.now - round.sent < patience_) continue;
+    late = true;
+    collect_again(i);
+  }
+  if (late) set_patience(2 * patience_);
+}
+
+void Reads::stop() {
+  for (const WaiterHandle handle : calls_.all()) {
+    finish(handle, fail(Errc::unavailable, "this node is stopping"));
+  }
+}
+
+}  // namespace iris

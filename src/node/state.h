@@ -1,0 +1,76 @@
+// Node::State: the turn. Takes the core's output in a written order and carries it out: log lane,
+// messages, data lane, reads; holds back what must wait for a disk. Loop thread. Owns the host and
+// its parts; only node.cc and node_turn.cc include it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "src/node/admin.h"
+#include "src/node/contacts.h"
+#include "src/node/host.h"
+#include "src/node/reads.h"
+#include "src/node/snapshot_receive.h"
+#include "src/node/snapshot_send.h"
+#include "src/node/trim.h"
+#include "src/node/writes.h"
+
+namespace iris {
+
+struct Node::State {
+  State(NodeOptions options, store::Store& store, Transport& transport, NodeHooks hooks)
+      : host(std::move(options), store, transport, std::move(hooks)) {}
+
+  NodeHost host;
+  Writes writes{host};
+  Reads reads{host};
+  Admin admin{host, writes};
+  PeerBook peers{host};
+  SnapshotSender sender{host};
+  SnapshotReceiver receiver{host};
+  Trimmer trimmer{host, sender};
+
+  // --- The turn (node_turn.cc).
+  void flush();
+  void durable(raft::Ticket ticket);
+  void failed(Error error);
+
+  // Messages that prove something durable, and the ticket that everything they prove is covered by.
+  struct Held {
+    raft::Ticket ticket;
+    std::vector<raft::Message> messages;
+  };
+  // Committed entries on their way through the data lane.
+  struct ApplyJob {
+    std::vector<raft::EntryPtr> entries;
+    std::vector<Outcome> outcomes;
+  };
+
+  void carry_out(raft::Output output);
+  void write(raft::LogWrite write);
+  void send(std::vector<raft::Message> messages);
+  void apply(std::vector<raft::EntryPtr> entries);
+  void apply_piece(std::vector<raft::EntryPtr> entries);
+  void applied(const ApplyJob& job);
+  void tell_whether_it_lags();
+  void hand_over_if_stuck();
+  void install_if_ready();
+  void installed();
+  void halt_if_over();
+
+  raft::Ticket issued;
+  raft::Ticket durable_ticket;
+  std::deque<Held> held;
+  std::size_t applies_under_way = 0;
+  std::uint64_t got_on_at = 0;  // tick: the data lane finished something, or had nothing to do
+  std::optional<raft::Ticket> install_ticket;
+  raft::Index install_index;
+  std::optional<Error> leaving;  // dismissed: this is told once all that was committed is applied
+  bool halted = false;           // on_halt was called: nothing is done any more
+};
+
+}  // namespace iris

@@ -1,0 +1,69 @@
+// Dial: from an address to a connection that has been welcomed, or to the reason why there is none:
+// resolve, connect, TLS handshake, hello, welcome, all within one time limit. Used by links and by
+// probes.
+// Loop thread; names are resolved on Asio's own thread. Owns what it opens until it hands it over.
+// Calls back once, never from inside dial(), and not at all after cancel().
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/net/tls.h"
+#include "src/peers/stream.h"
+#include "src/peers/wire.h"
+
+namespace iris {
+
+struct Dialled {
+  std::shared_ptr<Stream> stream;
+  PeerIdentity peer;
+};
+
+class Dial : public std::enable_shared_from_this<Dial> {
+ public:
+  using Done = std::function<void(Result<Dialled>)>;
+
+  // `tls` nullptr: plain TCP. Errc::io where nobody answers, refused where somebody does who must
+  // not be talked to; each text says at which step.
+  static std::shared_ptr<Dial> start(asio::io_context& loop, const Tls* tls, std::string address,
+                                     wire::Hello hello, std::uint32_t limit_ms, Done done);
+  void cancel();
+
+ private:
+  using Tcp = asio::ip::tcp;
+  Dial(asio::io_context& loop, const Tls* tls, std::string address, wire::Hello hello, Done done);
+
+  void resolve(const Address& address);
+  void connect_next();
+  void on_connected(const std::error_code& error);
+  void say_hello();
+  void await_welcome();
+  [[nodiscard]] Status judge(const wire::Welcome& welcome) const;
+
+  void arm(Stream::Clock::time_point at);
+  void on_time();
+  void finish(Result<Dialled> result);
+  void give_up(Errc code, const std::string& why);
+
+  asio::io_context& loop_;
+  const Tls* tls_;
+  std::string address_;
+  wire::Hello hello_;
+  Done done_;  // nullptr: it was called, or nobody wants to know
+  const char* step_ = "resolving its name";
+  Stream::Clock::time_point deadline_;
+  asio::steady_timer timer_;
+  Tcp::resolver resolver_;
+  std::vector<Tcp::endpoint> endpoints_;  // not tried yet, the next one last
+  Tcp::socket socket_;
+  unsigned attempt_ = 0;  // the endpoint under way; what an earlier one still reports is ignored
+  std::error_code last_error_;
+  std::shared_ptr<Stream> stream_;
+};
+
+}  // namespace iris

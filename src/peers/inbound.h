@@ -1,0 +1,71 @@
+// Inbound: one accepted connection, from its first byte to its last: handshake within a time limit,
+// then messages, each from the node that the handshake bound it to (hazards 108, 110).
+// Loop thread. Owns its connection. Writes its welcome and nothing else.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/base/log.h"
+#include "src/base/log_limiter.h"
+#include "src/peers/peers.h"
+#include "src/peers/stream.h"
+#include "src/peers/wire.h"
+
+namespace iris {
+
+class Inbound;
+
+// What the accepted connections of one Peers share. Outlives them.
+struct InboundShared {
+  asio::io_context& loop;
+  const PeersOptions& options;
+  std::function<PeerIdentity()> identity;
+  // May this one come in? The text of an error is told to it.
+  std::function<Status(const wire::Hello& hello)> admit;
+  // It was told so, and is bound from now on.
+  std::function<void(Inbound& inbound)> admitted;
+  std::function<void(PeerMessage message)> receive;
+  std::function<void(Inbound& inbound)> ended;  // called once; destroys it
+  PeersStats& stats;
+  LogLimiter& limiter;
+};
+
+class Inbound : public std::enable_shared_from_this<Inbound> {
+ public:
+  Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream);
+  ~Inbound();
+  Inbound(const Inbound&) = delete;
+  Inbound& operator=(const Inbound&) = delete;
+
+  void start();
+  // Ends it, with a line in the log where `why` is not empty.
+  void end(const std::string& why);
+
+  // Who is there; none before the handshake.
+  [[nodiscard]] const std::optional<wire::Hello>& hello() const { return hello_; }
+
+ private:
+  bool on_hello(const Result<std::string_view>& payload);
+  void answer(const wire::Hello& hello, const Status& admitted);
+  void read_batches();
+  bool on_batch(const Result<std::string_view>& payload);
+  void refuse(const std::string& why);
+  void part();
+  void arm(std::uint32_t wait_ms);
+  void on_time();
+  void say(LogLevel level, const char* event, const std::string& why);
+
+  const InboundShared& shared_;
+  std::shared_ptr<Stream> stream_;
+  asio::steady_timer timer_;
+  std::optional<wire::Hello> hello_;
+  bool parting_ = false;  // the last words are out; waits for the other end to hang up
+  bool ended_ = false;
+};
+
+}  // namespace iris

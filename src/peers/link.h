@@ -1,0 +1,101 @@
+// Link: the way to one peer for one purpose. Holds the queue, dials when there is need, waits
+// longer after each failure, sends all that a turn of the loop brought in one write. Loop thread.
+// Owns its queue and its connection. What is queued when a dial fails is dropped (Raft sends again,
+// and nothing stale arrives after a long outage), as is what does not fit the limit.
+//
+//   idle --send, or kept--> dialling --welcomed--> connected --lost--> waiting --time--> dialling
+//                               '------failed------------------------>    '--nothing to do--> idle
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "src/base/log.h"
+#include "src/base/log_limiter.h"
+#include "src/peers/dial.h"
+#include "src/peers/peers.h"
+#include "src/peers/stream.h"
+#include "src/peers/wire.h"
+
+namespace iris {
+
+class Link;
+
+// What the links of one Peers share. Outlives them.
+struct LinkShared {
+  asio::io_context& loop;
+  const PeersOptions& options;
+  const Tls* tls;
+  std::function<PeerIdentity()> identity;
+  PeersStats& stats;
+  LogLimiter& limiter;
+  std::mt19937_64& jitter;
+  // A link that is not kept has become idle. Called on a turn of its own; may destroy it.
+  std::function<void(Link& link)> retired;
+};
+
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  Link(const LinkShared& shared, raft::Member peer, wire::Purpose purpose);
+  ~Link();
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  // Kept: dialled at once and for ever. Not kept: dialled when there is something to send, and hung
+  // up when there was nothing for linger_ms.
+  void keep(bool kept);
+  // The peer has just dialled this node, so it is up: where the last dial failed, the next one need
+  // not wait.
+  void on_peer_heard();
+  void send(const PeerBody& body);
+  void close();
+
+  [[nodiscard]] std::size_t queued_bytes() const { return queue_.size() + sending_bytes_; }
+  [[nodiscard]] bool connected() const { return state_ == State::connected; }
+  [[nodiscard]] const raft::Member& peer() const { return peer_; }
+
+ private:
+  enum class State { idle, dialling, connected, waiting, closed };
+
+  void dial();
+  void on_dialled(Result<Dialled> result);
+  void on_lost(const std::string& why);
+  void wait();
+  void schedule_flush();
+  void flush();
+  void on_time();
+  void arm(std::uint32_t wait_ms);
+  void retire();
+  void drop_queue();
+  [[nodiscard]] bool enqueue(const PeerBody& body);
+  void say(LogLevel level, const char* event, const std::string& why = {});
+
+  const LinkShared& shared_;
+  raft::Member peer_;
+  wire::Purpose purpose_;
+  std::string name_;  // for the limiter
+  State state_ = State::idle;
+  bool kept_ = false;
+  std::shared_ptr<Dial> dial_;
+  std::shared_ptr<Stream> stream_;
+  asio::steady_timer timer_;
+  std::uint32_t back_off_ms_;
+  bool unreached_ = false;  // the last dial failed
+  Stream::Clock::time_point connected_at_;
+  Stream::Clock::time_point used_at_;  // a message was queued
+  bool quiet_ = true;                  // nothing was written since the last look
+
+  std::string queue_;            // frames; the last one may still be open
+  std::size_t frame_begin_ = 0;  // of the open frame
+  bool frame_open_ = false;
+  std::size_t queued_messages_ = 0;  // in queue_
+  std::size_t sending_bytes_ = 0;    // given to the stream, not yet all in the kernel
+  std::string spare_;                // the last write's buffer, for the next queue
+  bool flush_scheduled_ = false;
+};
+
+}  // namespace iris
