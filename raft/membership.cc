@@ -29,15 +29,15 @@ Result<EntryId> Core::State::change(const MemberChange& change, bool force) {
     return fail(Errc::busy, "this leader has not committed an entry of its term yet");
   }
   Result<Members> next = changed(configuration(), change);
-  if (!next) return fail(next.error().code, next.error().text);
+  if (!next) return unexpected(next.error());
   if (const auto* promote = std::get_if<Promote>(&change)) {
     if (Status allowed = may_promote(*leader, promote->id); !allowed) {
-      return fail(allowed.error().code, allowed.error().text);
+      return unexpected(allowed.error());
     }
   }
   if (!force && is_joint(next.value())) {
     if (Status allowed = may_decide_alone(*leader, without_outgoing(next.value())); !allowed) {
-      return fail(allowed.error().code, allowed.error().text);
+      return unexpected(allowed.error());
     }
   }
   return append_own(std::move(next.value()));

@@ -2,6 +2,7 @@
 
 A rule prints one line per finding and the exit code says whether there was one.
 """
+import functools
 import os
 import re
 import subprocess
@@ -44,6 +45,7 @@ LIBRARIES = {
 }
 
 
+@functools.cache
 def layers():
     """Rows of the table: folder -> (path prefixes it may include, libraries, whether those are for .cc files only)."""
     rows = {}

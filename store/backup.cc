@@ -91,7 +91,7 @@ std::string named_folder(const std::string& folder) {
 // The folder where a restore to `target` builds: empty, and nobody else's while this is open.
 Result<Descriptor> claim(const std::string& building, const std::string& target) {
   if (Status made = make_folder(building); !made) {
-    return fail(made.error().code, made.error().text);
+    return unexpected(made.error());
   }
   Descriptor folder(::open(building.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.open()) return errno_failure("open folder", building);
@@ -105,7 +105,7 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
   std::error_code error;
   for (const auto& rest : std::filesystem::directory_iterator(building, error)) {
     if (Status removed = remove_tree(rest.path()); !removed) {  // of a restore that was cut off
-      return fail(removed.error().code, removed.error().text);
+      return unexpected(removed.error());
     }
   }
   if (error) return fail(Errc::io, "cannot look into " + building + ": " + error.message());
@@ -132,7 +132,7 @@ Status restore_data(const RocksOptions& options, const Folder& folder, const std
   Alarm alarm;
   raft::SnapshotMark found;
   Result<std::unique_ptr<DataDb>> data = DataDb::open(options, folder, alarm, found);
-  if (!data) return fail(data.error().code, data.error().text);
+  if (!data) return unexpected(data.error());
   return (*data)->install(**staged);
 }
 
@@ -142,9 +142,9 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   RocksOptions options;
   options.path = path;
   Result<Folder> folder = Folder::open(path);
-  if (!folder) return fail(folder.error().code, folder.error().text);
+  if (!folder) return unexpected(folder.error());
   const Result<std::uint64_t> cluster = random_id();
-  if (!cluster) return fail(cluster.error().code, cluster.error().text);
+  if (!cluster) return unexpected(cluster.error());
   const raft::EntryId last{mark.last.term, new_history(mark.last.index, now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
   const raft::SnapshotMark as{last, alone(made.node, address), last.index};
@@ -152,7 +152,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   if (done) done = restore_data(options, *folder, file, mark, as);
   if (done) done = remove_tree(folder->staging_path());
   if (done) done = folder->complete();
-  if (!done) return fail(done.error().code, done.error().text);
+  if (!done) return unexpected(done.error());
   return made;
 }
 
@@ -246,7 +246,7 @@ Result<BackupInfo> verify_backup(const std::string& file) {
                          [](Table, std::string_view, std::string_view) { return Status(Unit{}); }});
   Status whole =
       read_pieces(file, [&reader](std::string_view piece) { return reader.feed(piece); });
-  if (!whole) return fail(whole.error().code, whole.error().text);
+  if (!whole) return unexpected(whole.error());
   if (whole = reader.finish(); !whole) return named(file, whole.error());
   info.rows = reader.rows();
   info.bytes = reader.bytes();
@@ -259,17 +259,17 @@ Result<NewCluster> restore_backup(const std::string& file, const std::string& fo
   const std::string target = named_folder(folder);
   const std::string building = target + ".restoring";
   if (Status ready = require_replaceable(target); !ready) {
-    return fail(ready.error().code, ready.error().text);
+    return unexpected(ready.error());
   }
   const Result<BackupInfo> backup = verify_backup(file);
-  if (!backup) return fail(backup.error().code, backup.error().text);
+  if (!backup) return unexpected(backup.error());
   const Result<Descriptor> claimed = claim(building, target);  // until the end
-  if (!claimed) return fail(claimed.error().code, claimed.error().text);
+  if (!claimed) return unexpected(claimed.error());
   Result<NewCluster> made = build(building, file, address, backup->mark, now_us);
   Status placed = made ? rename_file(building, target) : Status(Unit{});
   if (made && placed) return made;
   static_cast<void>(remove_tree(building));
-  return made ? named(target, placed.error()) : fail(made.error().code, made.error().text);
+  return made ? named(target, placed.error()) : unexpected(made.error());
 }
 
 Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recover& how) {
@@ -280,7 +280,7 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recov
   RocksOptions options;
   options.path = path;
   Result<Folder> folder = Folder::open(path);
-  if (!folder) return fail(folder.error().code, folder.error().text);
+  if (!folder) return unexpected(folder.error());
   Inside inside;
   if (Status opened = open_inside(options, *folder, inside); !opened) {
     return unexpected(opened.error());
@@ -290,7 +290,7 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recov
     return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
   }
   const Result<std::uint64_t> cluster = random_id();
-  if (!cluster) return fail(cluster.error().code, cluster.error().text);
+  if (!cluster) return unexpected(cluster.error());
   const LogDb& log = *inside.log;
   const raft::EntryId last{log.state().term, new_history(log.last().index, how.now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};

@@ -107,7 +107,7 @@ Result<std::unique_ptr<DataDb>> DataDb::open(const RocksOptions& options, const 
   check_data_settings(*data->db_);
   keep_write_ahead_files_in_order(*data->db_);
   if (Status read = data->read(folder.self(), handles, found); !read) {
-    return fail(read.error().code, read.error().text);
+    return unexpected(read.error());
   }
   return data;
 }

@@ -47,7 +47,7 @@ void DataWork::take(FlipJob& job, Answers& answers) {
   }
   CHECK(job.staged->mark.last.index > applied_.index);  // never backwards (hazards 48, 61)
   if (Status installed = data_->install(*job.staged); !fine(installed)) {
-    job.flipped.set_value(fail(installed.error().code, installed.error().text));
+    job.flipped.set_value(unexpected(installed.error()));
     return;
   }
   applied_ = job.staged->mark.last;

@@ -60,13 +60,12 @@ Result<std::uint64_t> random_id() {
 Result<Folder> Folder::open(const std::string& path, raft::NodeId first_self) {
   CHECK(!path.empty());
   Folder folder(without_trailing_slash(path));
-  if (Status made = make_folder(folder.path_); !made)
-    return fail(made.error().code, made.error().text);
+  if (Status made = make_folder(folder.path_); !made) return unexpected(made.error());
   if (Status locked = folder.lock(); !locked) {
-    return fail(locked.error().code, locked.error().text);
+    return unexpected(locked.error());
   }
   Status read = exists(folder.identity_path()) ? folder.read_identity() : folder.begin(first_self);
-  if (!read) return fail(read.error().code, read.error().text);
+  if (!read) return unexpected(read.error());
   return folder;
 }
 
@@ -87,7 +86,7 @@ Status Folder::lock() {
 
 Status Folder::read_identity() {
   const Result<std::string> bytes = read_file(identity_path(), small_file_bytes_max);
-  if (!bytes) return fail(bytes.error().code, bytes.error().text);
+  if (!bytes) return unexpected(bytes.error());
   std::string_view text = *bytes;
   std::uint64_t format = 0;
   const bool titled = text.starts_with(title);
@@ -123,7 +122,7 @@ Status Folder::begin(raft::NodeId first_self) {
   self_ = first_self;
   if (self_ == raft::NodeId{}) {
     const Result<std::uint64_t> id = random_id();
-    if (!id) return fail(id.error().code, id.error().text);
+    if (!id) return unexpected(id.error());
     self_ = raft::NodeId{*id};
   }
   is_new_ = true;

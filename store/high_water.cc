@@ -44,7 +44,7 @@ Status HighWater::create(const std::string& path, std::uint64_t batch) {
 
 Result<HighWater> HighWater::open(const std::string& path) {
   const Result<std::string> bytes = read_file(path, slots * slot_stride_bytes);
-  if (!bytes) return fail(bytes.error().code, bytes.error().text);
+  if (!bytes) return unexpected(bytes.error());
   const std::optional<std::uint64_t> first = read_slot(*bytes, 0);
   const std::optional<std::uint64_t> second = read_slot(*bytes, 1);
   if (!first && !second) {

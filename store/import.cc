@@ -44,7 +44,7 @@ Status Import::refuse(const std::string& why) {
 Result<std::shared_ptr<const Staged>> Import::finish() {
   if (state_) state_ = reader_.finish();
   if (state_) state_ = close_file();
-  if (!state_) return fail(state_.error().code, state_.error().text);
+  if (!state_) return unexpected(state_.error());
   return std::shared_ptr<const Staged>(staged_);
 }
 

@@ -82,7 +82,7 @@ Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Fo
                                            Alarm& alarm, LogFound& found) {
   const std::string path = folder.log_path();
   Result<HighWater> mark = HighWater::open(folder.mark_path());
-  if (!mark) return fail(mark.error().code, mark.error().text);
+  if (!mark) return unexpected(mark.error());
   rocksdb::DB* made = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(log_options(options, alarm), path, &made);
   std::unique_ptr<rocksdb::DB> db(made);
@@ -92,7 +92,7 @@ Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Fo
   check_log_settings(*db);
   reckon_compactions(*db);
   std::unique_ptr<LogDb> log(new LogDb(path, std::move(db), std::move(*mark)));
-  if (Status read = log->read(found); !read) return fail(read.error().code, read.error().text);
+  if (Status read = log->read(found); !read) return unexpected(read.error());
   if (found.identity.node != folder.self()) {
     return fail(Errc::corrupt, path + " belongs to another node than " + folder.path());
   }
@@ -234,7 +234,7 @@ Status LogDb::stage_restart(const raft::SnapshotMark& mark) {
   CHECK(!anything_staged());
   CHECK(mark.last.term <= head_.state.term);
   const Result<bool> held = holds(mark.last);
-  if (!held) return fail(held.error().code, held.error().text);
+  if (!held) return unexpected(held.error());
   if (*held) {
     stage_trim(mark);
   } else {

@@ -55,7 +55,7 @@ Status LogWork::install(WriteJob& job, Answers& answers) {
   if (Status begun = log_->commit(); !begun) return begun;
   step("install noted");
   Result<std::function<void()>> flipped = flip_(std::move(job.staged));
-  if (!flipped) return fail(flipped.error().code, flipped.error().text);
+  if (!flipped) return unexpected(flipped.error());
   if (Status staged = log_->stage_restart(mark); !staged) return staged;
   log_->stage_entries(job.write.entries);
   if (Status ended = log_->commit(); !ended) return ended;

@@ -34,7 +34,7 @@ Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMark& data) {
 
 Status settle(LogDb& log, LogFound& found, const raft::SnapshotMark& data) {
   const Result<Verdict> verdict = reconcile(found, data);
-  if (!verdict) return fail(verdict.error().code, verdict.error().text);
+  if (!verdict) return unexpected(verdict.error());
   if (*verdict == Verdict::agree) return Unit{};
   if (*verdict == Verdict::finish_install) {
     const raft::SnapshotMark mark = found.install->mark;

@@ -151,10 +151,10 @@ Status RocksStore::open() {
   }
   LogFound found;
   Result<std::unique_ptr<LogDb>> log = LogDb::open(options_, folder_, alarm_, found);
-  if (!log) return fail(log.error().code, log.error().text);
+  if (!log) return unexpected(log.error());
   raft::SnapshotMark mark;
   Result<std::unique_ptr<DataDb>> data = DataDb::open(options_, folder_, alarm_, mark);
-  if (!data) return fail(data.error().code, data.error().text);
+  if (!data) return unexpected(data.error());
   if (Status settled = settle(**log, found, mark); !settled) {
     return fail(settled.error().code,
                 "raft folder " + folder_.path() + ": " + settled.error().text);
@@ -288,7 +288,7 @@ Result<RocksStore::Done> RocksStore::flip(std::shared_ptr<const Staged> staged) 
   CHECK(data_lane_->push(std::move(job)));          // it stops after this lane
   if (options_.run_lane) data_lane_->run_queued();  // nobody else would, while this one runs
   Result<std::shared_ptr<Family>> family = flipped.get();
-  if (!family) return fail(family.error().code, family.error().text);
+  if (!family) return unexpected(family.error());
   // Weak: an answer that is never run must not keep the family. Gone already: a later one follows.
   return Done([this, shown = std::weak_ptr<Family>(*family)] {
     if (std::shared_ptr<Family> still = shown.lock()) cached_->show(std::move(still));
@@ -381,7 +381,7 @@ void RocksStore::import_finish(std::function<void(Status)> done) {
   bulk([this, slot = import_, done = std::move(done)](Answers& answers) {
     answers.emplace_back([this, slot, done, finished = slot->work->finish()]() mutable {
       if (finished) slot->staged = *finished;
-      done(finished ? Status(Unit{}) : fail(finished.error().code, finished.error().text));
+      done(finished ? Status(Unit{}) : unexpected(finished.error()));
       bulk([slot = std::move(slot)](Answers&) {});  // dropped meanwhile: this is the last of it
     });
   });

@@ -89,7 +89,7 @@ Status SnapshotReader::feed(std::string_view bytes) {
   pending_.append(bytes);
   while (used_ < pending_.size()) {
     const Result<bool> taken = take_part();
-    if (!taken) return fail(taken.error().code, taken.error().text);
+    if (!taken) return unexpected(taken.error());
     if (!*taken) break;
   }
   pending_.erase(0, used_);
@@ -128,7 +128,7 @@ Result<bool> SnapshotReader::take_header() {
   const raft::SnapshotMark mark = fields.mark();
   if (!fields.complete()) return damaged("its header cannot be read");
   if (Status taken = events_.mark(mark); !taken) {
-    return fail(taken.error().code, taken.error().text);
+    return unexpected(taken.error());
   }
   consume(header_front_bytes + length);
   part_ = Part::block;
@@ -144,7 +144,7 @@ Result<bool> SnapshotReader::take_block() {
   const std::string_view rows = reader.bytes(length);
   if (!reader.ok()) return false;
   if (crc32c(rows) != sum) return damaged("the checksum of a block does not hold");
-  if (Status taken = take_rows(rows); !taken) return fail(taken.error().code, taken.error().text);
+  if (Status taken = take_rows(rows); !taken) return unexpected(taken.error());
   consume(block_front_bytes + length);
   return true;
 }

@@ -39,7 +39,7 @@ Result<ListenSpec> parse(grpc::ByteBuffer& bytes, const Limits& limits) {
     return fail(Errc::invalid_argument, "the request is not a ListenRequest");
   }
   if (const Status right = check_name(limits, "session", request.session()); !right) {
-    return fail(right.error().code, right.error().text);
+    return unexpected(right.error());
   }
   return ListenSpec{std::move(*request.mutable_session()), request.after_revision(),
                     request.send_initial(), request.heartbeat_ms(), request.earlier()};

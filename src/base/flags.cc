@@ -351,7 +351,7 @@ Result<Arguments> Flags::parse(std::span<const std::string> arguments) {
       rest.help = true;
       return rest;
     } else if (const Status taken = take(arguments, next); !taken) {
-      return fail(taken.error().code, taken.error().text);
+      return unexpected(taken.error());
     }
   }
   return rest;

@@ -39,7 +39,7 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Option
   const auto certificate = read_file(options.tls->certificate);
   const auto key = read_file(options.tls->key);
   for (const auto* read : {&ca, &certificate, &key}) {
-    if (!*read) return fail(read->error().code, read->error().text);
+    if (!*read) return unexpected(read->error());
   }
   grpc::SslServerCredentialsOptions settings(
       GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
@@ -115,7 +115,7 @@ class Echo {
 
 Status run_echo(const Options& options) {
   const auto credentials = server_credentials(options);
-  if (!credentials) return fail(credentials.error().code, credentials.error().text);
+  if (!credentials) return unexpected(credentials.error());
   asio::io_context loop(1);
   const auto work = asio::make_work_guard(loop);
   Echo echo(loop, options.value_bytes);

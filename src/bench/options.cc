@@ -173,7 +173,7 @@ Result<Parsed> parse_options(std::span<const std::string> words) {
   flags.boolean("version", &raw.version, "print the version");
 
   const auto given = flags.parse(words);
-  if (!given) return fail(given.error().code, given.error().text);
+  if (!given) return unexpected(given.error());
   if (given->help) {
     parsed.help = head + flags.help();
     return parsed;
@@ -183,10 +183,10 @@ Result<Parsed> parse_options(std::span<const std::string> words) {
     return parsed;
   }
   if (const Status mode = take_mode(options, *given, raw.echo); !mode) {
-    return fail(mode.error().code, mode.error().text);
+    return unexpected(mode.error());
   }
   if (const Status right = check(options, flags); !right) {
-    return fail(right.error().code, right.error().text);
+    return unexpected(right.error());
   }
   if (options.mode == Mode::watch && !flags.given("rate")) options.rate = 1'000;
   options.port = static_cast<std::uint16_t>(raw.port);

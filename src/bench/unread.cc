@@ -51,10 +51,10 @@ Result<std::unique_ptr<Unread>> Unread::open(const Broadcast& broadcast) {
   Options options = broadcast.options;
   options.connections = options.unread;
   auto connections = connect_all(options);
-  if (!connections) return fail(connections.error().code, connections.error().text);
+  if (!connections) return unexpected(connections.error());
   std::unique_ptr<Unread> unread(new Unread(std::move(*connections)));
   if (auto done = unread->subscribe(broadcast); !done) {
-    return fail(done.error().code, done.error().text);
+    return unexpected(done.error());
   }
   unread->thread_ = std::thread([raw = unread.get()] { raw->work(); });
   return unread;

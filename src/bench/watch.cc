@@ -212,7 +212,7 @@ Result<std::unique_ptr<WatchResult>> run_watch(const Options& options,
   std::unique_ptr<Unread> unread;
   if (options.unread > 0) {
     auto opened = Unread::open(broadcast);
-    if (!opened) return fail(opened.error().code, opened.error().text);
+    if (!opened) return unexpected(opened.error());
     unread = std::move(*opened);
   }
 

@@ -20,7 +20,7 @@
 
 #include "raft/result.h"
 #include "src/discovery/stela.h"
-#include "src/server/options.h"
+#include "src/net/tls_paths.h"
 
 namespace asio {
 class io_context;

@@ -91,7 +91,7 @@ std::vector<std::string> ipv4_addresses(const std::string& name) {
 
 Result<std::string> source_address(const Address& target) {
   const auto addresses = resolve(target.host, target.port, 0);
-  if (!addresses) return fail(addresses.error().code, addresses.error().text);
+  if (!addresses) return unexpected(addresses.error());
   std::string why = "no address";
   for (const addrinfo* each = addresses->get(); each != nullptr; each = each->ai_next) {
     const Socket socket(*each);

@@ -240,7 +240,7 @@ Result<Parsed> parse(const TlsPaths& paths, const TlsMaterial& pem) {
     return bad(paths.key, "the key is not that of the certificate in " + paths.certificate);
   }
   if (Status dates = check_dates(parsed.chain.front().get(), paths.certificate); !dates) {
-    return fail(dates.error().code, dates.error().text);
+    return unexpected(dates.error());
   }
   parsed.authorities = certificates(pem.ca_pem);
   if (parsed.authorities.empty()) return bad(paths.ca, "holds no PEM certificate of a CA");
@@ -250,7 +250,7 @@ Result<Parsed> parse(const TlsPaths& paths, const TlsMaterial& pem) {
     dates = check_dates(authority.get(), paths.ca);
     one_is_good = one_is_good || dates;
   }
-  if (!one_is_good) return fail(dates.error().code, dates.error().text);
+  if (!one_is_good) return unexpected(dates.error());
   return parsed;
 }
 
@@ -278,7 +278,7 @@ Tls::~Tls() = default;
 
 Result<std::unique_ptr<Tls>> Tls::load(TlsPaths paths, std::string server_name) {
   std::unique_ptr<Tls> tls(new Tls(std::move(paths), std::move(server_name)));
-  if (Status read = tls->reload(); !read) return fail(read.error().code, read.error().text);
+  if (Status read = tls->reload(); !read) return unexpected(read.error());
   return tls;
 }
 
@@ -287,7 +287,7 @@ Status Tls::reload() {
   auto fresh = std::make_unique<Loaded>();
   const auto read = [](const std::string& path, const char* what, std::string& text) -> Status {
     auto content = read_file(path, what);
-    if (!content) return fail(content.error().code, content.error().text);
+    if (!content) return unexpected(content.error());
     text = std::move(*content);
     return Unit{};
   };
@@ -297,13 +297,13 @@ Status Tls::reload() {
   if (Status got = read(paths_.key, "key", material.key_pem); !got) return got;
   if (Status got = read(paths_.ca, "CA", material.ca_pem); !got) return got;
   const auto parsed = parse(paths_, material);
-  if (!parsed) return fail(parsed.error().code, parsed.error().text);
+  if (!parsed) return unexpected(parsed.error());
   X509* own = parsed->chain.front().get();
   material.expires_s = unix_time(X509_get0_notAfter(own));
   auto dialler = make_context(TLS_client_method(), *parsed, server_name_);
   auto acceptor = make_context(TLS_server_method(), *parsed, server_name_);
-  if (!dialler) return fail(dialler.error().code, dialler.error().text);
-  if (!acceptor) return fail(acceptor.error().code, acceptor.error().text);
+  if (!dialler) return unexpected(dialler.error());
+  if (!acceptor) return unexpected(acceptor.error());
   fresh->dialler = std::move(*dialler);
   fresh->acceptor = std::move(*acceptor);
   fresh->bears_server_name =

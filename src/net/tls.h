@@ -14,7 +14,7 @@
 #include <string>
 
 #include "raft/result.h"
-#include "src/server/options.h"
+#include "src/net/tls_paths.h"
 
 struct ssl_ctx_st;  // OpenSSL's SSL_CTX
 struct ssl_st;      // OpenSSL's SSL

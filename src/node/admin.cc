@@ -156,7 +156,7 @@ void Admin::begin(Key key, Call& call) {
       const Result<raft::NodeId> target = host_.core->transfer(call.request.node);
       host_.touch();
       if (!target) {
-        answer(key, fail(target.error().code, target.error().text));
+        answer(key, unexpected(target.error()));
         return;
       }
       host_.transferring = true;
@@ -240,7 +240,7 @@ Result<std::optional<raft::MemberChange>> Admin::missing(const Call& call) const
       if (raft::find_member(members.voters, request.node) != nullptr) return Missing{};
       if (member == nullptr) return fail(Errc::not_found, no_member(request.node));
       const Result<raft::Promote> step = promotion(request.node);
-      if (!step) return fail(step.error().code, step.error().text);
+      if (!step) return unexpected(step.error());
       return Missing{*step};
     }
     case Kind::set_address:
@@ -260,7 +260,7 @@ void Admin::change(Key key, Call& call) {
     return;
   }
   if (!step) {
-    answer(key, fail(step.error().code, step.error().text));
+    answer(key, unexpected(step.error()));
     return;
   }
   if (!*step) {
@@ -283,7 +283,7 @@ void Admin::change(Key key, Call& call) {
   } else if (entry.error().code == Errc::not_leader) {
     call.phase = Phase::waiting;
   } else {
-    answer(key, fail(entry.error().code, entry.error().text));
+    answer(key, unexpected(entry.error()));
   }
 }
 
@@ -298,7 +298,7 @@ void Admin::changed(Key key, const Result<Outcome>& result) {
     call.phase = Phase::waiting;  // the entry lost its place: as if it had never been
     call.ever_sent = call.doubtful;
   } else {
-    answer(key, fail(result.error().code, result.error().text));
+    answer(key, unexpected(result.error()));
     return;
   }
   advance(key);
@@ -447,8 +447,7 @@ void Admin::promote_newcomer() {
       });
   if (ready == status.peers.end()) return;
   const Result<raft::Promote> step = promotion(ready->id);
-  const Result<raft::EntryId> entry =
-      step ? host_.core->change(*step) : fail(step.error().code, step.error().text);
+  const Result<raft::EntryId> entry = step ? host_.core->change(*step) : unexpected(step.error());
   if (entry) {
     promote_pause_ = 0;
     log(LogLevel::info, "a learner has caught up and becomes a voter",

@@ -204,7 +204,7 @@ void Peers::State::probe(const std::string& address,
         const auto self = weak.lock();
         if (self == nullptr || self->closed) return;
         self->probes.erase(number);
-        if (!result) return done(fail(result.error().code, result.error().text));
+        if (!result) return done(unexpected(result.error()));
         result->stream->close();
         done(result->peer);
       });

@@ -151,7 +151,7 @@ void Stream::deliver() {
     if (next && !*next) break;
     OnFrame call = std::exchange(on_frame_, nullptr);
     if (!next) {
-      call(fail(next.error().code, next.error().text));
+      call(unexpected(next.error()));
       break;
     }
     const bool more = call(**next);

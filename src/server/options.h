@@ -15,15 +15,9 @@
 #include "src/base/address.h"
 #include "src/base/flags.h"
 #include "src/base/log.h"
+#include "src/net/tls_paths.h"
 
 namespace iris {
-
-// Paths of PEM files; a relative one starts at the working directory.
-struct TlsPaths {
-  std::string certificate = "server.crt";
-  std::string key = "server.key";
-  std::string ca = "ca.crt";
-};
 
 struct Options {
   std::uint32_t port = 32000;  // gRPC; the raft port is this + 1

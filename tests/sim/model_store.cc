@@ -355,7 +355,7 @@ void ModelStore::import_finish(std::function<void(Status)> done) {
                Result<DataPtr> staged = import_state(import->mark, import->bytes);
                import->bytes.clear();
                if (!staged) {
-                 done(fail(staged.error().code, staged.error().text));
+                 done(unexpected(staged.error()));
                  return;
                }
                import->staged = std::move(*staged);

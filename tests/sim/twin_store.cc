@@ -282,8 +282,8 @@ Result<DataPtr> TwinStore::parse(const Import& import) const {
         return Status(Unit{});
       },
   });
-  if (Status fed = reader.feed(import.bytes); !fed) return fail(fed.error().code, fed.error().text);
-  if (Status end = reader.finish(); !end) return fail(end.error().code, end.error().text);
+  if (Status fed = reader.feed(import.bytes); !fed) return unexpected(fed.error());
+  if (Status end = reader.finish(); !end) return unexpected(end.error());
   state->applied = import.mark.last;
   state->members = import.mark.members;
   state->members_index = import.mark.members_index;
