@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share: where things are, Debian packages, builds. Sourced, never run.
+# Shared by all scripts: where things are, Debian packages, builds. Sourced, never run.
 # Only bash and git are taken for granted; everything else is installed by need_packages.
 set -euo pipefail
 

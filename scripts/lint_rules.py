@@ -32,7 +32,7 @@ def includes(path):
             yield number, match.group(1), match.group(2)
 
 
-# Who may include whom, as a table that people read too; its rows stand in order, the lowest layer first.
+# The table of allowed includes, which people read too. Its rows stand in order, the lowest layer first.
 INCLUDE_TABLE = "src/README.md"
 LIBRARIES = {
     "asio": r"asio[./]",
@@ -199,6 +199,46 @@ def rule_folder_readmes():
             yield f"{path} is missing"
         elif len(lines_of(path)) > 80:
             yield f"{path}: {len(lines_of(path))} lines: a folder's README is at most a page"
+
+
+def rule_built_sources():
+    """Every .cc file is named in the meson.build of its folder or of one above: no test is skipped in silence."""
+    named = set()
+    for path in tracked("meson.build", "*/meson.build"):
+        text = "\n".join(line.split("#")[0] for line in lines_of(path))
+        words = re.findall(r"'([^'\n]+)'", text)
+        # Also of a loop over words: name + '_test.cc'.
+        for ending in ("", *re.findall(r"\w \+ '(\w*\.cc)'", text)):
+            named.update(os.path.normpath(os.path.join(os.path.dirname(path), word + ending)) for word in words)
+    for path in tracked("raft/*.cc", "store/*.cc", "src/*.cc", "tests/*.cc"):
+        if path not in named:
+            yield f"{path}: no meson.build names it: it is never built"
+
+
+# A path with a folder, or the bare name of a page. Not those that a build makes, nor patterns such as NAME.patch.
+REFERENCE = re.compile(r"(?<![\w./<*-])((?:\w+/)*[\w-]+\.md|(?:raft|store|src|tests|scripts|proto)/[\w./-]+\.(?:h|cc|py|proto|sh|patch))\b")
+
+
+def comment_of(path, line):
+    """The part of a line that people read; a page of Markdown is nothing else."""
+    if path.endswith(".md"):
+        return line
+    _, mark, text = line.partition("//" if path.endswith((".cc", ".h", ".proto")) else "#")
+    return text if mark and not re.match(r"\s*include\b", text) else ""
+
+
+def rule_references():
+    """A comment or page that refers to a file refers to one of this repository."""
+    files = set(tracked())
+    names = {os.path.basename(path) for path in files}
+    for path in tracked("*.cc", "*.h", "*.proto", "*.py", "*.md", "scripts/*", "*meson.build"):
+        for number, line in enumerate(lines_of(path), 1):
+            for name in REFERENCE.findall(comment_of(path, line)):
+                beside = os.path.normpath(os.path.join(os.path.dirname(path), name))
+                if re.search(r"\.pb\.h$|/version\.h$|/[A-Z]+\.", name):
+                    continue
+                if name not in files and beside not in files and ("/" in name or name not in names):
+                    yield f"{path}:{number}: refers to {name}, which is not in the repository"
 
 
 def rule_hazards():
