@@ -1,5 +1,5 @@
-// What the parts of iris-chaos audit speak of: sources and keys by number, updates as they are
-// remembered for the reckoning at the end. Plain values; any thread.
+// Vocabulary of iris-chaos audit: sources and keys by number, updates as they are remembered for
+// the reckoning at the end. Plain values; any thread.
 #pragma once
 
 #include <charconv>

@@ -9,7 +9,7 @@ namespace {
 
 using Streams = std::vector<std::unique_ptr<Stream>>;
 
-// What happened to each source, in order.
+// The history of each source, in order.
 using History = std::array<std::vector<Seen>, sources>;
 
 std::string text_of(const Seen& seen) {
@@ -41,7 +41,7 @@ auto find_place(const std::vector<Seen>& all, Place place) {
                           [](const Seen& seen, Place at) { return seen.place < at; });
 }
 
-// What the stream should have seen in one span and did not.
+// Updates that the stream should have seen in one span and did not.
 void check_span(Stream& stream, const Stream::Span& span, std::size_t end, const History& history,
                 std::uint64_t revision) {
   // Of its own updates, by source; they are a part of the history.

@@ -1,4 +1,4 @@
-// What the kinds of rounds of iris-chaos share. Main thread only.
+// Chaos: arguments and helpers that all kinds of rounds of iris-chaos share. Main thread only.
 #pragma once
 
 #include <cstdint>

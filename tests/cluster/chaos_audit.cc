@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t fixed_streams = 50;
 constexpr std::size_t roaming_streams = 50;
 constexpr Milliseconds agree_limit{60'000};  // of all streams with the sweep
-// What makes a run worth its name; else it is void.
+// A run below these figures proves too little and counts as failed.
 constexpr double acknowledged_share_min = 0.3;  // of the writes that were due
 constexpr std::uint64_t seconds_per_fault_max = 20;
 

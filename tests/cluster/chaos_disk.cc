@@ -25,7 +25,7 @@ constexpr Milliseconds patience{60000};
 const LoadOptions growth = {
     .source = "growth", .writers = 8, .keys_per_writer = 100'000, .value_bytes = 16u << 10};
 
-// What a node said last of why it cannot go on: one line of its log.
+// The last reason that a node gave for ending: one line of its log.
 std::string last_words(const Nodes& nodes, std::size_t i) {
   const std::string text = nodes.log_text(i);
   const std::size_t at = text.rfind("\"level\":\"error\"");
@@ -180,7 +180,7 @@ class FullDisk {
       std::printf("  node %zu: %zu MiB free\n", i, mounts_[i]->free_bytes() >> 20);
       good = expect(nodes_->running(i), "node " + std::to_string(i) + " ended") && good;
     }
-    // What was in memory may take less on the disk than was reckoned: then growth is taken again,
+    // Data in memory may take less on the disk than was reckoned: then growth is taken again,
     // and the load goes on until it is refused for good.
     const bool said = await(patience, [&] {
       pb::StatusResponse status;

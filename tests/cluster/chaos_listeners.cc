@@ -1,5 +1,5 @@
-// What a listener notices of the death of its node, and what other clients notice of the removal of
-// a great source.
+// Rounds for listeners: the gap after the death of a listener's node, and the effect on other
+// clients of removing a source with many keys.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -422,7 +422,7 @@ bool remove_great_source(const Arguments& arguments) {
   if (!gather(nodes, mourners)) return false;
   Others others(nodes);
   DiskProbe disk(nodes.folder() + "/probe");
-  // What is usual is measured in this time; there is no state to wait for, here and below.
+  // The usual times are measured now; there is no state to wait for, here and below.
   std::this_thread::sleep_for(Milliseconds(3'000));
   const auto before = others.take();
   static_cast<void>(disk.take_longest_ms());

@@ -1,6 +1,6 @@
-// What many listeners cost a node: iris-bench watch against real nodes, and the memory these take.
-// Each kind runs it twice, on fresh nodes, for comparison: with few listeners and many, or with all
-// of them reading and one more that never does.
+// The cost of many listeners for a node: iris-bench watch against real nodes, and the memory these
+// take. Each kind runs it twice, on fresh nodes, for comparison: with few listeners and many, or
+// with all of them reading and one more that never does.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>

@@ -26,7 +26,7 @@ class Relay {
 
   // Node `node` is that process from now on.
   void started(std::size_t node, pid_t process);
-  // What `from` sends to `to` is held back until heal(), as TCP does with what gets lost.
+  // Bytes from `from` to `to` are held back until heal(), as TCP holds back after a lost segment.
   void cut(std::size_t from, std::size_t to);
   void heal();
   // How often something was held back.

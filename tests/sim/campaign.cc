@@ -31,7 +31,7 @@ constexpr int hang_s = 120;                 // of CPU time for one seed: a busy 
 constexpr auto poll_every = std::chrono::milliseconds(20);
 constexpr auto progress_every = std::chrono::seconds(5);
 
-// What workers and parent share.
+// Memory that workers and parent share.
 struct Shared {
   std::atomic<std::uint64_t> next;  // offset of the next seed
   std::atomic<bool> stop;

@@ -46,7 +46,7 @@ class Ghost {
   // The next entry is committed by the leader of term `by`. REQUIRES: entry.id.index == committed()
   // + 1
   void commit(const raft::EntryPtr& entry, Chain chain, raft::Term by);
-  // What leaders of terms before this one had committed: a leader of this term holds all of it.
+  // The last entry committed by leaders of earlier terms: a leader of this term holds all up to it.
   [[nodiscard]] raft::Index committed_before(raft::Term term) const;
   [[nodiscard]] const raft::Members& members_at(raft::Index index) const;
   [[nodiscard]] const raft::Members& members() const { return members_at(committed()); }

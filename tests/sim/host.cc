@@ -8,7 +8,7 @@
 namespace iris::sim {
 namespace {
 
-// What the kernel keeps for a process that stands still.
+// Inputs that the kernel keeps for a process that stands still.
 constexpr std::size_t backlog_max = 10'000;
 // A peer that did not get through, was not let in, or that nobody knows any more, dials again after
 // this time.
@@ -247,7 +247,7 @@ void Host::crash_after_effects(std::uint64_t effects, ModelDisk::Crash how) {
 bool Host::effect() {
   if (doomed_ || ending_) return false;
   if (effects_left_ == 0) {
-    // What it did before this moment is known to the world.
+    // Effects before this moment have been seen by the world.
     watch_.check();
     doomed_ = true;
     return false;

@@ -53,7 +53,7 @@ class Host {
   [[nodiscard]] const Node& node() const;
   [[nodiscard]] store::Store& store();
   [[nodiscard]] SimTransport& transport();
-  // What it does for Listen streams; nullptr in a run without subscribers.
+  // The part that serves Listen streams; nullptr in a run without subscribers.
   [[nodiscard]] Serving* serving() { return serving_.get(); }
   [[nodiscard]] Watch& watch() { return watch_; }
   [[nodiscard]] const Watch& watch() const { return watch_; }
@@ -103,7 +103,7 @@ class Host {
   bool effect();
   [[nodiscard]] bool doomed() const { return doomed_; }
 
-  // Somebody dialled this machine and says who he is.
+  // A peer dialled this machine and names itself.
   void greet(const PeerIdentity& from, std::uint64_t from_life);
   // That life of that node has a connection to this one.
   [[nodiscard]] bool has_admitted(raft::NodeId node, std::uint64_t life) const;

@@ -28,7 +28,7 @@ class KeyModel {
     std::uint64_t revision = 0;
   };
   using Row = std::pair<std::string, std::uint64_t>;  // key, revision
-  // What one command did to one key. The texts live as long as the model.
+  // The effect of one command on one key. The texts live as long as the model.
   struct Change {
     std::uint64_t revision = 0;
     std::string_view source, key;

@@ -356,7 +356,7 @@ void Nemesis::heal_core(const std::vector<bool>& in_core) {
   stopped_ = true;
   ++epoch_;
   Network& network = world_.network;
-  // What is broken to and from the rest stays broken; the links inside the core are all that heals.
+  // Only links inside the core heal; broken links to and from the other hosts stay broken.
   std::vector<std::pair<std::size_t, std::size_t>> broken;
   for (std::size_t from = 0; from < in_core.size(); ++from) {
     for (std::size_t to = 0; to < in_core.size(); ++to) {

@@ -19,7 +19,7 @@ class World;
 
 // A write takes so much longer at most with Fault::stall.
 constexpr std::uint64_t disk_stall_us_max = 3'000'000;
-// What a write of the log takes at most otherwise.
+// Otherwise a write of the log takes at most this long.
 [[nodiscard]] inline std::uint64_t log_sync_us_max(const SimOptions& options) {
   return options.sync_us * (options.has(Fault::slow_disk) ? 10 : 1);
 }
@@ -35,7 +35,7 @@ class Nemesis {
   // are; a link that worked may be broken for good.
   void heal_core(const std::vector<bool>& in_core);
   void heal_all();
-  // Starts again who ended since then: of an error of its disk that was under way.
+  // Restarts the hosts whose process ended since heal_core() by a disk error that was under way.
   void revive(const std::vector<bool>& in_core) const;
 
   // How a process ends when somebody kills it.

@@ -11,7 +11,7 @@
 namespace iris::sim {
 namespace {
 
-// What a sender queues for one peer before it drops the newest.
+// A sender queues this much for one peer before it drops the newest.
 constexpr std::size_t queued_bytes_max = 4u << 20;
 constexpr std::size_t frame_overhead_bytes = 40;
 constexpr std::uint64_t probe_timeout_us = 1'000'000;
@@ -120,7 +120,7 @@ void Network::send(Host& from, raft::NodeId to, const std::string& address, Peer
 }
 
 // This one, or the latest of some kind: each kind is as likely, so that rare ones come again too, a
-// vote of an earlier term, an acknowledgement to who leads for the second time (hazards 5, 27).
+// vote of an earlier term, an acknowledgement to a leader in its second term (hazards 5, 27).
 void Network::repeat(const Host& from, std::size_t to, const Envelope& envelope) {
   const std::uint64_t how = random_.below(4);
   if (how < 2) return dispatch(from.number(), to, envelope, how == 0);

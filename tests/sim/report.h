@@ -11,7 +11,7 @@ namespace iris::sim {
 
 inline constexpr int violation_exit_code = 3;
 
-// What to print with a violation. `now_us` outlives the run.
+// Sets what a violation prints: seed, time, trace. The timeline outlives the run.
 void begin_report(std::uint64_t seed, const class Timeline* timeline, bool trace);
 [[nodiscard]] bool tracing();
 // One line of the trace: time, host (-1: nobody's), text.

@@ -93,7 +93,7 @@ class Run {
     operators_.stop();
     nemesis_.stop();
     std::vector<bool> core = heal_some();
-    // What operators asked for before may be done now, and need others.
+    // A membership change asked for earlier may finish now, and need other hosts.
     while (!write_through(core) || !check_steady(core)) core = heal_some();
   }
 
@@ -155,8 +155,8 @@ class Run {
     return world_.hosts.size() * windows * round_us;
   }
 
-  // What the hosts hold and has not been committed yet goes before a write that is new, in the
-  // pieces that were drawn: one entry at a time, at the worst.
+  // Uncommitted entries that hosts hold go before a new write, in the pieces that were drawn: one
+  // entry at a time, at the worst.
   [[nodiscard]] std::uint64_t backlog_us() const {
     const SimOptions& options = world_.options;
     std::uint64_t furthest = 0;
@@ -203,14 +203,15 @@ class Run {
     std::vector<bool> core(world_.hosts.size());
     const raft::Members& committed = world_.ghost.members();
     for (const auto& host : world_.hosts) {
-      // Who was admitted again after all will be started again, by the operators.
+      // A host that was admitted again after its removal is started again by the operators.
       const bool lives =
           host->state() != Host::State::dismissed || contains(committed.voters, host->id());
       core[host->number()] = lives && host->life() > 0;
     }
     VERIFY(is_enough(core), "LV",
            "the folders that are left are no quorum (a fault of the simulator)");
-    // Who moved is found through those who know it, or whom it knows: whoever they are.
+    // A host that moved is found only through hosts that know it or that it knows: any may be
+    // needed.
     if (!all_are_in_place()) return core;
     for (std::size_t tries = 2 * core.size(); tries > 0; --tries) {
       const std::size_t i = random_.below(core.size());

@@ -50,7 +50,7 @@ std::string Shadow::differs(std::uint64_t revision) const {
     if (covered.since == SessionModel::never) return;
     const auto found = entries_.find({source, key});
     const bool known = found != entries_.end();
-    // What is older than the subscription is only known where a state told it.
+    // A change older than the subscription is known only where a state told it.
     if (changed <= covered.since && (!known || found->second.seen < covered.since)) return;
     if (!present) {
       const bool untold = !marks_ && !covered.single;
