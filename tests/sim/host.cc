@@ -85,7 +85,7 @@ void Host::wipe() {
   CHECK(!runs());
   is_first_ = false;
   if (rocks_ != nullptr) lost_rocks_[id().value] = std::move(rocks_);
-  if (disk_ != nullptr) world_.bury(std::move(disk_));
+  if (disk_ != nullptr) world_.keep_lost(std::move(disk_));
   Random random = world_.random(Stream::hosts, number_ * 1000 + disks_++);
   // A small number that tells host and folder, so that a trace can be read.
   const raft::NodeId id{(number_ + 1) * 100 + disks_};
@@ -102,8 +102,8 @@ void Host::bring_back(raft::NodeId id) {
     lost_rocks_[disk_->self().value] = std::move(rocks_);
     rocks_ = std::move(lost_rocks_.at(id.value));
   }
-  std::unique_ptr<ModelDisk> found = world_.exhume(id);
-  world_.bury(std::move(disk_));
+  std::unique_ptr<ModelDisk> found = world_.take_lost(id);
+  world_.keep_lost(std::move(disk_));
   disk_ = std::move(found);
   state_ = State::off;
 }
@@ -337,7 +337,7 @@ void Host::halted(bool clean, const Error& why) {
   } else {
     VERIFY(may_fail_, "NC", "node " + to_text(id()) + " blames a healthy disk: " + why.text);
   }
-  ending_ = clean ? State::dismissed : State::failed;
+  ending_ = clean ? State::removed : State::failed;
 }
 
 // --- What reaches it.

@@ -27,9 +27,9 @@ class Host {
   enum class State {
     off,  // not started, or crashed
     up,
-    paused,     // stands still: everything that comes waits
-    dismissed,  // removed from the cluster: the process has ended for good
-    failed,     // its disk refused something: the process has ended
+    paused,   // stands still: everything that comes waits
+    removed,  // from the cluster: the process has ended for good
+    failed,   // its disk refused something: the process has ended
   };
 
   Host(World& world, std::size_t number);
@@ -83,9 +83,9 @@ class Host {
   void set_tick_rate(std::uint64_t per_mille) { tick_per_mille_ = per_mille; }
 
   // --- The folder. REQUIRES: !runs()
-  // A new and empty one; the world buries the old one.
+  // A new and empty one; the world keeps the old one.
   void wipe();
-  // The lost folder of this node; the world buries the present one. REQUIRES: it was buried here.
+  // The lost folder of this node; the world keeps the present one. REQUIRES: it was lost here.
   void bring_back(raft::NodeId id);
   [[nodiscard]] bool was_here(raft::NodeId id) const { return id.value / 100 == number_ + 1; }
   void move_to(std::string address);

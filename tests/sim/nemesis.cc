@@ -203,7 +203,7 @@ void Nemesis::crash(Host& host) const {
 }
 
 void Nemesis::process_ended(Host& host) {
-  if (host.state() == Host::State::dismissed) return;
+  if (host.state() == Host::State::removed) return;
   world_.timeline.after(some_time(), [this, &host, epoch = epoch_] {
     if (epoch != epoch_ || stopped_) return;
     if (host.state() == Host::State::off || host.state() == Host::State::failed) {
@@ -318,7 +318,7 @@ bool Nemesis::may_lose(raft::NodeId lost) const {
     }
     const auto lives = [&](raft::NodeId id) {
       const Host* host = world_.host_of(id);
-      return id != lost && host != nullptr && host->state() != Host::State::dismissed;
+      return id != lost && host != nullptr && host->state() != Host::State::removed;
     };
     raft::Members promoted = members;  // learners become voters before their silence is noticed
     for (const raft::Member& learner : members.learners) {
@@ -332,7 +332,7 @@ bool Nemesis::may_lose(raft::NodeId lost) const {
 
 void Nemesis::lose_folder() {
   Host* host = world_.hosts[random_.below(world_.hosts.size())].get();
-  if (host->state() == Host::State::dismissed || host->life() == 0 || !may_lose(host->id())) return;
+  if (host->state() == Host::State::removed || host->life() == 0 || !may_lose(host->id())) return;
   count(Fault::wipe);
   if (host->runs()) crash(*host);
   host->wipe();

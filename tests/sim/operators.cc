@@ -60,7 +60,7 @@ void Operators::ask_to_join() {
     const raft::Members& members = world_.ghost.members();
     const bool member =
         contains(members.voters, host->id()) || contains(members.learners, host->id());
-    if (host->state() == Host::State::dismissed && member) host->start();
+    if (host->state() == Host::State::removed && member) host->start();
   }
   for (const auto& host : world_.hosts) {
     const std::size_t number = host->number();
@@ -115,7 +115,7 @@ void Operators::act() {
 void Operators::join() {
   for (const auto& host : world_.hosts) {
     const bool fresh = host->state() == Host::State::off && host->life() == 0;
-    if (!fresh && host->state() != Host::State::dismissed) continue;
+    if (!fresh && host->state() != Host::State::removed) continue;
     if (random_.below(2) == 0) continue;
     count(Fault::join);
     if (!fresh) host->wipe();
@@ -179,7 +179,7 @@ void Operators::move() {
 // Somebody finds a folder that was thought lost, and starts it where the node ran that took over.
 void Operators::start_stray() {
   std::vector<std::pair<Host*, raft::NodeId>> candidates;
-  for (const auto& [id, disk] : world_.graveyard()) {
+  for (const auto& [id, disk] : world_.lost_disks()) {
     for (const auto& host : world_.hosts) {
       if (may_bring_back(*host, {id})) candidates.emplace_back(host.get(), raft::NodeId{id});
     }
@@ -205,7 +205,7 @@ bool Operators::may_bring_back(const Host& host, raft::NodeId id) const {
 
 void Operators::start_removed() {
   for (const auto& host : world_.hosts) {
-    if (host->state() != Host::State::dismissed) continue;
+    if (host->state() != Host::State::removed) continue;
     count(Fault::old_folder);
     host->start();
     return;

@@ -205,7 +205,7 @@ class Run {
     for (const auto& host : world_.hosts) {
       // A host that was admitted again after its removal is started again by the operators.
       const bool lives =
-          host->state() != Host::State::dismissed || contains(committed.voters, host->id());
+          host->state() != Host::State::removed || contains(committed.voters, host->id());
       core[host->number()] = lives && host->life() > 0;
     }
     VERIFY(is_enough(core), "LV",
@@ -235,7 +235,7 @@ class Run {
       VERIFY(world_.now_us() < until_us, "LV", "no write at all in a healthy quorum");
       for (std::size_t i = 0; i < core.size(); ++i) {
         Host& host = *world_.hosts[i];
-        if (!core[i] || done[i] || host.state() == Host::State::dismissed) continue;
+        if (!core[i] || done[i] || host.state() == Host::State::removed) continue;
         if (!is_voter(host) || is_cut_off(core, host)) continue;
         ++missing;
         VERIFY(world_.now_us() < until_us, "LV",

@@ -42,8 +42,8 @@ const ModelDisk* World::disk_of(raft::NodeId id) const {
   for (const auto& host : hosts) {
     if (host->id() == id) return &host->disk();
   }
-  const auto found = graveyard_.find(id.value);
-  return found == graveyard_.end() ? nullptr : found->second.get();
+  const auto found = lost_disks_.find(id.value);
+  return found == lost_disks_.end() ? nullptr : found->second.get();
 }
 
 std::vector<raft::Members> World::members_in_force() const {
@@ -57,13 +57,13 @@ std::vector<raft::Members> World::members_in_force() const {
   return all;
 }
 
-void World::bury(std::unique_ptr<ModelDisk> disk) {
+void World::keep_lost(std::unique_ptr<ModelDisk> disk) {
   const std::uint64_t id = disk->self().value;
-  graveyard_[id] = std::move(disk);
+  lost_disks_[id] = std::move(disk);
 }
 
-std::unique_ptr<ModelDisk> World::exhume(raft::NodeId id) {
-  auto found = graveyard_.extract(id.value);
+std::unique_ptr<ModelDisk> World::take_lost(raft::NodeId id) {
+  auto found = lost_disks_.extract(id.value);
   CHECK(!found.empty());
   return std::move(found.mapped());
 }

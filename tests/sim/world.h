@@ -57,11 +57,11 @@ class World {
   // somebody has in a log after it.
   [[nodiscard]] std::vector<raft::Members> members_in_force() const;
   // A folder that is lost; what was promised on it is remembered.
-  void bury(std::unique_ptr<ModelDisk> disk);
-  // It is found again. REQUIRES: it is in the graveyard.
-  [[nodiscard]] std::unique_ptr<ModelDisk> exhume(raft::NodeId id);
-  [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<ModelDisk>>& graveyard() const {
-    return graveyard_;
+  void keep_lost(std::unique_ptr<ModelDisk> disk);
+  // It is found again. REQUIRES: it is among the lost disks.
+  [[nodiscard]] std::unique_ptr<ModelDisk> take_lost(raft::NodeId id);
+  [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<ModelDisk>>& lost_disks() const {
+    return lost_disks_;
   }
 
   const SimOptions options;
@@ -75,7 +75,7 @@ class World {
   std::function<void(Host&, std::uint64_t life)> on_process_end;
 
  private:
-  std::map<std::uint64_t, std::unique_ptr<ModelDisk>> graveyard_;
+  std::map<std::uint64_t, std::unique_ptr<ModelDisk>> lost_disks_;
 };
 
 }  // namespace iris::sim
