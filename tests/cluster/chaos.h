@@ -39,6 +39,10 @@ void print_times(const char* what, std::vector<double> times_ms);
 // A client library's client; the addresses are tried in their order.
 [[nodiscard]] Client make_client(const Nodes& nodes, std::vector<std::string> addresses);
 
+// chaos_kill.cc: nodes killed or stopped under load.
+Tally kill_rounds(const Arguments& arguments);
+Tally pause_rounds(const Arguments& arguments);
+Tally failover_rounds(const Arguments& arguments);
 // chaos_members.cc: membership and restarts under load.
 Tally members_rounds(const Arguments& arguments);
 Tally rolling_rounds(const Arguments& arguments);
