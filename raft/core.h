@@ -127,8 +127,8 @@ class Core {
   void bootstrap(Members members);
 
   void tick();
-  // Takes anything that src/wire lets through; messages for another addressee, from an earlier term
-  // or from a stranger are ignored or answered as Raft demands. Never fails on input.
+  // Takes anything that src/peers/wire lets through; messages for another addressee, from an
+  // earlier term or from a stranger are ignored or answered as Raft demands. Never fails on input.
   void step(Message message);
 
   // Errc::not_leader (also during a transfer), Errc::limit. The entry may still be lost until it

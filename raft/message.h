@@ -1,5 +1,5 @@
 // What the cores of a cluster say to each other: one struct a kind, a variant of them, an envelope.
-// Any thread; plain values. src/wire turns them into bytes and checks what comes in.
+// Any thread; plain values. src/peers/wire turns them into bytes and checks what comes in.
 #pragma once
 
 #include <variant>

@@ -1,6 +1,6 @@
 // Api: the gRPC services on the clients' port: iris.pb.Iris, iris.pb.Cluster, health, reflection.
 // Checks what clients send (limits.h), turns it into commands and reads of the node, and what comes
-// of it into answers; decides nothing else. Which call means what: api_*.cc.
+// of it into answers; decides nothing else. Which call means what: values.cc and its neighbours.
 // Loop thread; gRPC's own thread hands over what is done (completion.h). Borrows loop, node,
 // store and listeners. Never blocks, but in start().
 #pragma once

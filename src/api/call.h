@@ -1,8 +1,8 @@
 // Calls: one object for each RPC that is asked for, open, or being answered. gRPC's side of a call
-// is here, what it means is in api_*.cc. A call has one owner at a time: gRPC while an operation is
-// started on it, else whoever was handed it by `handle`; it goes back by finish().
-// Loop thread, but for what a handler lends out itself. A method owns its calls; nothing is copied
-// between request, handler and response.
+// is here, what it means is in values.cc and its neighbours. A call has one owner at a time: gRPC
+// while an operation is started on it, else whoever was handed it by `handle`; it goes back by
+// finish(). Loop thread, but for what a handler lends out itself. A method owns its calls; nothing
+// is copied between request, handler and response.
 #pragma once
 
 #include <grpcpp/server_context.h>

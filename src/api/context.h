@@ -1,6 +1,5 @@
-// What the parts of the Api share (api.cc, api_*.cc): its surroundings, how a method is added, how
-// an error is answered. Nobody else includes this.
-// Loop thread.
+// What the parts of the Api share (api.cc, values.cc and its neighbours): its surroundings, how a
+// method is added, how an error is answered. Nobody else includes this. Loop thread.
 #pragma once
 
 #include <memory>
@@ -98,12 +97,12 @@ void add_stream(ApiContext& api, Service& service,
       [&api, handle](auto& call) { return handle(api, call); }));
 }
 
-void add_value_calls(ApiContext& api);    // api_values.cc
-void add_list_calls(ApiContext& api);     // api_lists.cc
-void add_session_calls(ApiContext& api);  // api_sessions.cc
-void add_listen_calls(ApiContext& api);   // api_listen.cc
-void add_cluster_calls(ApiContext& api);  // api_cluster.cc
-void add_backup_calls(ApiContext& api);   // api_backup.cc
+void add_value_calls(ApiContext& api);    // values.cc
+void add_list_calls(ApiContext& api);     // lists.cc
+void add_session_calls(ApiContext& api);  // sessions.cc
+void add_listen_calls(ApiContext& api);   // listen.cc
+void add_cluster_calls(ApiContext& api);  // cluster.cc
+void add_backup_calls(ApiContext& api);   // backup.cc
 
 // The gRPC address of the leader, where this node knows one; else empty.
 [[nodiscard]] std::string leader_address(const Node& node);

@@ -14,7 +14,7 @@ using GetValueCall = UnaryCall<pb::GetValueRequest, pb::GetValueResponse>;
 using RemoveValueCall = UnaryCall<pb::RemoveValueRequest, pb::RemoveValueResponse>;
 using RemoveSourceCall = UnaryCall<pb::RemoveSourceRequest, pb::RemoveSourceResponse>;
 
-// Measured: 200 calls asked for ahead carry half as much again as one (design.md).
+// Measured: 200 calls asked for ahead carry half as much again as one.
 constexpr CallLimits busy = {.ahead = 200, .open_max = 20'000};
 constexpr CallLimits rare = {.ahead = 32, .open_max = 4'000};
 

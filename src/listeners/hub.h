@@ -1,5 +1,5 @@
 // Listeners::Hub: the inside of src/listeners/listeners.h, shared by its two halves. listeners.cc:
-// who listens, to what, and what happened; listener_serve.cc: moving updates out, stage by stage.
+// who listens, to what, and what happened; serve.cc: moving updates out, stage by stage.
 // Loop thread. Answers of the store and of the barrier hold it weakly and name a listener by id and
 // job, so that one that comes too late finds nobody.
 #pragma once
@@ -141,7 +141,7 @@ class Listeners::Hub : public std::enable_shared_from_this<Hub> {
   void sweep(Listener& listener, bool leader_known);
   void purge_graves();
 
-  // --- listener_serve.cc
+  // --- serve.cc
   void schedule();
   void make_ready(Listener& listener);
   [[nodiscard]] bool has_work(const Listener& listener) const;

@@ -27,15 +27,15 @@ struct Term {
   bool expiring = false;            // which list it is in
 };
 
-SessionTermsOptions checked(SessionTermsOptions options) {
+LeasesOptions checked(LeasesOptions options) {
   CHECK(options.tick_ms > 0 && options.expire_max > 0 && options.report_max > 0);
   return options;
 }
 
 }  // namespace
 
-struct SessionTerms::State : std::enable_shared_from_this<State> {
-  State(SessionTermsOptions given_options, store::Store& given_store, SessionTermsHooks given_hooks)
+struct Leases::State : std::enable_shared_from_this<State> {
+  State(LeasesOptions given_options, store::Store& given_store, LeasesHooks given_hooks)
       : options(checked(given_options)), store(given_store), hooks(std::move(given_hooks)) {}
 
   [[nodiscard]] std::uint64_t ttl_ticks() const {
@@ -59,9 +59,9 @@ struct SessionTerms::State : std::enable_shared_from_this<State> {
     return term.expiring ? expiring : terms;
   }
 
-  const SessionTermsOptions options;
+  const LeasesOptions options;
   store::Store& store;
-  const SessionTermsHooks hooks;
+  const LeasesHooks hooks;
   std::uint64_t tick = 0;
   std::uint64_t applied = 0;
 
@@ -78,7 +78,7 @@ struct SessionTerms::State : std::enable_shared_from_this<State> {
   std::unordered_map<std::string_view, std::list<Term>::iterator> by_session;
 };
 
-void SessionTerms::State::report(bool leads, std::vector<std::string> sessions) {
+void Leases::State::report(bool leads, std::vector<std::string> sessions) {
   if (leads) return hear(sessions);
   std::vector<std::string> piece;
   std::size_t bytes = 0;
@@ -95,7 +95,7 @@ void SessionTerms::State::report(bool leads, std::vector<std::string> sessions) 
   if (!piece.empty()) hooks.report(leader, std::move(piece));
 }
 
-void SessionTerms::State::lead(raft::Term term) {
+void Leases::State::lead(raft::Term term) {
   leading = term;
   loaded = false;
   by_session.clear();
@@ -105,7 +105,7 @@ void SessionTerms::State::lead(raft::Term term) {
 }
 
 // Everybody who is in the store gets a full term from the moment it is read.
-void SessionTerms::State::load(std::string after) {
+void Leases::State::load(std::string after) {
   struct Loaded {
     std::uint64_t applied = 0;
     std::vector<std::pair<std::string, SessionInfo>> sessions;
@@ -132,7 +132,7 @@ void SessionTerms::State::load(std::string after) {
       });
 }
 
-void SessionTerms::State::hear(const std::vector<std::string>& sessions) {
+void Leases::State::hear(const std::vector<std::string>& sessions) {
   for (const auto& session : sessions) {
     // Who is not replicated has nothing that could expire.
     const auto found = by_session.find(session);
@@ -140,7 +140,7 @@ void SessionTerms::State::hear(const std::vector<std::string>& sessions) {
   }
 }
 
-Term& SessionTerms::State::renew(std::string_view session, std::uint64_t subscribed) {
+Term& Leases::State::renew(std::string_view session, std::uint64_t subscribed) {
   const auto found = by_session.find(session);
   if (found == by_session.end()) {
     terms.push_back({std::string(session), tick, subscribed});
@@ -152,14 +152,14 @@ Term& SessionTerms::State::renew(std::string_view session, std::uint64_t subscri
   return *found->second;
 }
 
-void SessionTerms::State::renew(std::list<Term>::iterator term) {
+void Leases::State::renew(std::list<Term>::iterator term) {
   term->renewed_tick = tick;
   terms.splice(terms.end(), list_of(*term), term);
   term->expiring = false;
 }
 
 // One command at a time: how fast sessions go is decided by how fast they are applied.
-void SessionTerms::State::expire() {
+void Leases::State::expire() {
   if (!loaded) return;
   if (!expiring.empty()) {
     if (tick - proposed_tick < report_ticks()) return;
@@ -176,7 +176,7 @@ void SessionTerms::State::expire() {
 
 // Those whose term is over; no more of them than an entry can carry and a node can remove without
 // holding others up.
-ExpireSessions SessionTerms::State::next_command() {
+ExpireSessions Leases::State::next_command() {
   ExpireSessions command;
   command.up_to = applied;
   std::size_t bytes = 0;
@@ -196,7 +196,7 @@ ExpireSessions SessionTerms::State::next_command() {
   return command;
 }
 
-void SessionTerms::State::forget(std::string_view session, std::uint64_t up_to) {
+void Leases::State::forget(std::string_view session, std::uint64_t up_to) {
   const auto found = by_session.find(session);
   // As the machine did: who subscribed to something later was spared.
   if (found == by_session.end() || found->second->subscribed > up_to) return;
@@ -205,12 +205,11 @@ void SessionTerms::State::forget(std::string_view session, std::uint64_t up_to) 
   list_of(*term).erase(term);
 }
 
-SessionTerms::SessionTerms(SessionTermsOptions options, store::Store& store,
-                           SessionTermsHooks hooks)
+Leases::Leases(LeasesOptions options, store::Store& store, LeasesHooks hooks)
     : state_(std::make_shared<State>(options, store, std::move(hooks))) {}
-SessionTerms::~SessionTerms() = default;
+Leases::~Leases() = default;
 
-void SessionTerms::tick(raft::NodeId leader, raft::Term term, bool leading) {
+void Leases::tick(raft::NodeId leader, raft::Term term, bool leading) {
   State& state = *state_;
   ++state.tick;
   const raft::Term led = leading ? term : raft::Term{};
@@ -228,13 +227,13 @@ void SessionTerms::tick(raft::NodeId leader, raft::Term term, bool leading) {
   if (leading) state.expire();
 }
 
-void SessionTerms::opened(const std::string& session) { state_->opened.push_back(session); }
+void Leases::opened(const std::string& session) { state_->opened.push_back(session); }
 
-void SessionTerms::on_served(const std::vector<std::string>& sessions) {
+void Leases::on_served(const std::vector<std::string>& sessions) {
   if (state_->leading.value != 0) state_->hear(sessions);
 }
 
-void SessionTerms::on_applied(const raft::EntryPtr& entry, const Outcome& outcome) {
+void Leases::on_applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   State& state = *state_;
   state.applied = std::max(state.applied, entry->id.index.value);
   if (state.leading.value == 0 || outcome.code != Outcome::Code::done) return;
@@ -251,6 +250,6 @@ void SessionTerms::on_applied(const raft::EntryPtr& entry, const Outcome& outcom
   }
 }
 
-std::size_t SessionTerms::size() const { return state_->by_session.size(); }
+std::size_t Leases::size() const { return state_->by_session.size(); }
 
 }  // namespace iris

@@ -1,4 +1,4 @@
-// SessionTerms: how long sessions live. A session that no node has served for -session-ttl is
+// Leases: how long sessions live. A session that no node has served for -session-ttl is
 // expired by a command that the leader proposes; the machine has no clock.
 // Loop thread, on every node: each reports what it serves to the leader, the leader counts ticks. A
 // new leader grants everybody a full term first, so a change of leader ends no session early.
@@ -17,7 +17,7 @@
 
 namespace iris {
 
-struct SessionTermsOptions {
+struct LeasesOptions {
   std::uint32_t tick_ms = 10;              // what one tick() stands for
   std::uint64_t session_ttl_ms = 600'000;  // -session-ttl
   std::size_t expire_max = 1'000;          // sessions in one command
@@ -28,7 +28,7 @@ struct SessionTermsOptions {
   std::uint64_t expire_subscriptions_max = 10'000;
 };
 
-struct SessionTermsHooks {
+struct LeasesHooks {
   // Node::submit; what became of it does not matter: who is still there is tried again.
   std::function<void(ExpireSessions command)> propose;
   // Transport::send to the leader (a SessionsServed). Called on followers only.
@@ -37,13 +37,13 @@ struct SessionTermsHooks {
   std::function<std::vector<std::string>()> served;
 };
 
-class SessionTerms {
+class Leases {
  public:
   // REQUIRES: the store outlives this, and is started before tick().
-  SessionTerms(SessionTermsOptions options, store::Store& store, SessionTermsHooks hooks);
-  ~SessionTerms();
-  SessionTerms(const SessionTerms&) = delete;
-  SessionTerms& operator=(const SessionTerms&) = delete;
+  Leases(LeasesOptions options, store::Store& store, LeasesHooks hooks);
+  ~Leases();
+  Leases(const Leases&) = delete;
+  Leases& operator=(const Leases&) = delete;
 
   // `leader`: who leads as far as this node knows, 0: unknown. `leading`: this node does.
   void tick(raft::NodeId leader, raft::Term term, bool leading);

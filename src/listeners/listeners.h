@@ -40,7 +40,7 @@
 
 namespace iris {
 
-// What src/api_listen implements: the way out of one stream.
+// What src/api/listen implements: the way out of one stream.
 enum class StreamEnd {
   aborted,      // another Listen took the session over
   unavailable,  // this node stops, or hears no leader: listen at another one
@@ -86,7 +86,7 @@ struct ListenersHooks {
   // `done`, not from inside the call, once this node has applied all that was acknowledged to
   // anybody before the call: Node::read, linearizable, with a deadline.
   std::function<void(std::function<void(Status)> done)> barrier;
-  // A session is served from now on (for SessionTerms).
+  // A session is served from now on (for Leases).
   std::function<void(const std::string& session)> opened;
 };
 
@@ -122,7 +122,7 @@ class Listeners {
   // Once, after Node::start() and before the first on_applied(): learns what the log tail did.
   void start();
 
-  // --- From src/api_listen. `stream` is borrowed until close() or cancelled().
+  // --- From src/api/listen. `stream` is borrowed until close() or cancelled().
   // A former listener of the session, here, is ended with `aborted`. Errc::limit.
   Result<ListenerId> open(ListenSpec spec, UpdateStream& stream);
   void writable(ListenerId id);

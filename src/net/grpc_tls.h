@@ -1,7 +1,7 @@
-// GrpcTls: the TLS of src/tls as gRPC wants it. What is loaded later is used for new connections:
-// gRPC asks for the certificate at each handshake.
-// update() and the factories on the loop; gRPC's threads fetch the texts under a lock that is held
-// for a copy. Outlives every server that uses its credentials.
+// GrpcTls: the TLS of src/net/tls as gRPC wants it. What is loaded later is used for new
+// connections: gRPC asks for the certificate at each handshake. update() and the factories on the
+// loop; gRPC's threads fetch the texts under a lock that is held for a copy. Outlives every server
+// that uses its credentials.
 #pragma once
 
 #include <memory>

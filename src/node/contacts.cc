@@ -18,7 +18,7 @@ constexpr std::uint64_t silent_elections = 2;
 
 // --- Belonging.
 
-void PeerBook::start() {
+void Contacts::start() {
   recall();
   // A crash between the first entry and the cluster's id: nobody else knows of that cluster yet.
   if (host_.cluster.value == 0 && !host_.core->members().voters.empty()) {
@@ -30,7 +30,7 @@ void PeerBook::start() {
 
 // Also of a configuration that is not applied here: a leader changes none but a committed one
 // (thesis 4.1), so whichever has a successor in the log is committed.
-void PeerBook::recall() {
+void Contacts::recall() {
   const raft::Recovered& recovered = host_.store.recovered().raft;
   has_whole_log_ = recovered.floor.last.index == raft::Index{};
   const raft::Members* before = nullptr;
@@ -42,7 +42,7 @@ void PeerBook::recall() {
   }
 }
 
-bool PeerBook::admitted() const {
+bool Contacts::admitted() const {
   if (!host_.core) return false;
   const raft::CoreStatus status = host_.core->status();
   // A voter founded the cluster, or was a learner that was committed.
@@ -53,18 +53,18 @@ bool PeerBook::admitted() const {
 
 // Nothing that is committed knows this node, so there is nothing to be removed from: it stays, and
 // whoever was told whom to join asks again.
-void PeerBook::disowned(raft::NodeId by) {
+void Contacts::disowned(raft::NodeId by) {
   const raft::Index index = host_.core->status().members_index;
   if (std::exchange(disowned_, index) == index) return;
   log(LogLevel::warn, "a member does not know this node: the entry that admitted it may be lost",
       {{"member", hex_id(by.value)}});
 }
 
-bool PeerBook::initialized() const {
+bool Contacts::initialized() const {
   return host_.cluster.value != 0 || adopting_.value != 0 || bootstrapping_;
 }
 
-void PeerBook::bootstrap() {
+void Contacts::bootstrap() {
   CHECK(!initialized());
   bootstrapping_ = true;
   // The entry first, the cluster's id when it is on disk: an id without an entry would wait for
@@ -73,13 +73,13 @@ void PeerBook::bootstrap() {
   host_.touch();
 }
 
-void PeerBook::durable() {
+void Contacts::durable() {
   if (!bootstrapping_ || adopting_.value != 0) return;
   const std::uint64_t id = mix(host_.options.cluster_seed ^ mix(host_.self.value));
   adopt({id != 0 ? id : 1});
 }
 
-void PeerBook::adopt(raft::ClusterId cluster) {
+void Contacts::adopt(raft::ClusterId cluster) {
   adopting_ = cluster;
   host_.store.adopt(cluster, [this, gone = host_.guard()] {
     if (gone.expired()) return;
@@ -94,7 +94,7 @@ void PeerBook::adopt(raft::ClusterId cluster) {
   });
 }
 
-Status PeerBook::greet(const PeerIdentity& peer) {
+Status Contacts::greet(const PeerIdentity& peer) {
   if (peer.node == host_.self) {
     return fail(Errc::refused, "node " + hex_id(peer.node.value) + " at " + peer.address +
                                    " is this very node, or a copy of its folder");
@@ -122,7 +122,7 @@ Status PeerBook::greet(const PeerIdentity& peer) {
   return Unit{};
 }
 
-void PeerBook::invited(raft::NodeId peer) {
+void Contacts::invited(raft::NodeId peer) {
   const auto found = greeted_.find(peer);
   if (found == greeted_.end() || initialized()) return;
   adopt(found->second.cluster);
@@ -130,19 +130,19 @@ void PeerBook::invited(raft::NodeId peer) {
 
 // --- Talking.
 
-bool PeerBook::is_member(raft::NodeId id) const {
+bool Contacts::is_member(raft::NodeId id) const {
   return std::any_of(members_.begin(), members_.end(),
                      [&](const raft::Member& member) { return member.id == id; });
 }
 
 // One place, one node: a member that said earlier that it is there has gone.
-void PeerBook::forget_others_at(const std::string& address, raft::NodeId node) {
+void Contacts::forget_others_at(const std::string& address, raft::NodeId node) {
   std::erase_if(greeted_, [&](const auto& each) {
     return each.first != node && each.second.address == address && is_member(each.first);
   });
 }
 
-void PeerBook::update() {
+void Contacts::update() {
   if (!host_.core) return;
   std::vector<raft::Member> members = raft::all_members(host_.core->members());
   std::swap(members_, members);
@@ -162,7 +162,7 @@ void PeerBook::update() {
   host_.transport.set_peers(told_);
 }
 
-const PeerBook::Acquaintance* PeerBook::said(raft::NodeId id) const {
+const Contacts::Acquaintance* Contacts::said(raft::NodeId id) const {
   const auto found = greeted_.find(id);
   const bool serves = found != greeted_.end() && found->second.cluster == host_.cluster &&
                       !found->second.address.empty();
@@ -172,18 +172,18 @@ const PeerBook::Acquaintance* PeerBook::said(raft::NodeId id) const {
 // A member that came back under another address says so before the members can agree on it, and to
 // who lags also after they agreed on a former one. Where it is silent either may be old: the one it
 // said last, or the one in the configuration. So each gets its turn.
-bool PeerBook::is_believed(const Acquaintance& who) const {
+bool Contacts::is_believed(const Acquaintance& who) const {
   const std::uint64_t silence = host_.now - who.heard;
   return silence < silent_elections * host_.election_ticks() ||
          host_.now / host_.election_ticks() % 2 == 0;
 }
 
-void PeerBook::heard(raft::NodeId peer) {
+void Contacts::heard(raft::NodeId peer) {
   const auto found = greeted_.find(peer);
   if (found != greeted_.end()) found->second.heard = host_.now;
 }
 
-std::optional<raft::Member> PeerBook::moved() const {
+std::optional<raft::Member> Contacts::moved() const {
   for (const raft::Member& member : members_) {
     const Acquaintance* greeted = said(member.id);
     if (greeted == nullptr || greeted->address == member.address) continue;
@@ -197,7 +197,7 @@ std::optional<raft::Member> PeerBook::moved() const {
   return std::nullopt;
 }
 
-void PeerBook::collect(std::vector<raft::Member>& wanted) {
+void Contacts::collect(std::vector<raft::Member>& wanted) {
   const std::vector<raft::Member>& learners = host_.core->members().learners;
   for (const raft::Member& member : members_) {
     if (member.id == host_.self) continue;
@@ -230,7 +230,7 @@ void PeerBook::collect(std::vector<raft::Member>& wanted) {
             [](const raft::Member& a, const raft::Member& b) { return a.id < b.id; });
 }
 
-void PeerBook::tick() {
+void Contacts::tick() {
   if (host_.now % host_.election_ticks() != 0) return;
   std::erase_if(former_, [&](const auto& each) {
     return each.second.until <= host_.now || is_member(each.first);

@@ -1,4 +1,4 @@
-// PeerBook: whom this node talks to, and how it comes to belong to a cluster. Keeps the transport's
+// Contacts: whom this node talks to, and how it comes to belong to a cluster. Keeps the transport's
 // list of peers: the members, those who were members a moment ago (they must hear of it), and those
 // who said who they are and need an answer.
 // Loop thread. A node of no cluster joins the one that sends it Raft messages: nobody does that
@@ -16,9 +16,9 @@
 
 namespace iris {
 
-class PeerBook {
+class Contacts {
  public:
-  explicit PeerBook(NodeHost& host) : host_(host) {}
+  explicit Contacts(NodeHost& host) : host_(host) {}
 
   // The core exists now.
   void start();

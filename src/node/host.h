@@ -1,5 +1,5 @@
 // NodeHost: what the parts of a Node share: the core, what they borrow, the tick count, answers
-// that wait for the end of the turn. Loop thread. Parts (node_writes.h, node_reads.h, ...) know the
+// that wait for the end of the turn. Loop thread. Parts (writes.h, reads.h, ...) know the
 // host and never each other, but for what their constructors name. Decides nothing itself.
 #pragma once
 

@@ -1,6 +1,6 @@
 // Node::State: the turn. Takes the core's output in a written order and carries it out: log lane,
 // messages, data lane, reads; holds back what must wait for a disk. Loop thread. Owns the host and
-// its parts; only node.cc and node_turn.cc include it.
+// its parts; only node.cc and turn.cc include it.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,12 @@ struct Node::State {
   Writes writes{host};
   Reads reads{host};
   Admin admin{host, writes};
-  PeerBook peers{host};
+  Contacts peers{host};
   SnapshotSender sender{host};
   SnapshotReceiver receiver{host};
   Trimmer trimmer{host, sender};
 
-  // --- The turn (node_turn.cc).
+  // --- The turn (turn.cc).
   void flush();
   void durable(raft::Ticket ticket);
   void failed(Error error);

@@ -6,8 +6,7 @@
 // Owns acceptor, connections and queues. Never blocks; never keeps more than its limits allow.
 //
 // A node id is random and lives with the data folder: a wiped node comes back as another node. So
-// the id in the handshake is the life id of design.md as well, and no message of a former life is
-// taken for one of this (hazards 50, 108).
+// no message of a former life is taken for one of this (hazards 50, 108).
 //
 // A main wires it so:
 //   Peers peers(loop, {.self = id, .listen = ..., .port = 32001}, tls.get(),

@@ -1,7 +1,7 @@
 // The wire format of Protocol Buffers, as far as peer.proto needs it: a writer that appends to a
 // string in one pass, and a reader that walks over the fields of one message without copying.
 // Any thread; pure. Owns nothing: the writer borrows its string, the reader the bytes it walks
-// over. Knows no message; src/wire does.
+// over. Knows no message; src/peers/wire does.
 //
 // A field is a tag (number << 3 | type, as a varint) and a value: type 0 a varint, 1 eight bytes
 // little-endian, 2 a varint length and that many bytes, 5 four bytes.

@@ -1,4 +1,4 @@
-// What the files of src/wire share; nobody else includes it.
+// What the wire files share; nobody else includes it.
 // Any thread; pure. A Complaint is the sentence that says what is wrong with some bytes; an empty
 // one says that nothing is. parse() fills a default-constructed value and checks it completely.
 #pragma once

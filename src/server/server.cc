@@ -145,7 +145,7 @@ struct Server::State {
   std::unique_ptr<Node> node;
   std::unique_ptr<NodeHistory> history;
   std::unique_ptr<Listeners> listeners;
-  std::unique_ptr<SessionTerms> terms;
+  std::unique_ptr<Leases> terms;
   std::unique_ptr<Api> api;
   std::unique_ptr<Formation> formation;
   std::unique_ptr<Discovery> discovery;
@@ -313,10 +313,10 @@ void Server::State::make_listeners() {
   hooks.opened = [this](const std::string& session) { terms->opened(session); };
   listeners = std::make_unique<Listeners>(settings, *store, *history, std::move(hooks));
 
-  SessionTermsOptions times;
+  LeasesOptions times;
   times.tick_ms = tick_ms;
   times.session_ttl_ms = static_cast<std::uint64_t>(options.session_ttl.count());
-  SessionTermsHooks calls;
+  LeasesHooks calls;
   calls.propose = [this](ExpireSessions command) {
     node->submit(std::move(command), own_call_ms_max, [](const Result<Outcome>&) {});
   };
@@ -324,7 +324,7 @@ void Server::State::make_listeners() {
     peers->send(leader, SessionsServed{std::move(sessions)});
   };
   calls.served = [this] { return listeners->served(); };
-  terms = std::make_unique<SessionTerms>(times, *store, std::move(calls));
+  terms = std::make_unique<Leases>(times, *store, std::move(calls));
 }
 
 bool Server::State::listen() {

@@ -1,7 +1,7 @@
-// Server: one node as a process: everything wired to one loop, started and stopped in the order of
-// design.md. run() is the life of the process.
-// run() on the thread that made it, which becomes the loop thread. Owns all there is. Says every
-// reason to end in one log line; decides nothing that a room of the house can decide.
+// Server: one node as a process: everything wired to one loop, started and stopped in the order
+// that README.md tells. run() is the life of the process. run() on the thread that made it, which
+// becomes the loop thread. Owns all there is. Says every reason to end in one log line; decides
+// nothing that another part can decide.
 #pragma once
 
 #include <memory>

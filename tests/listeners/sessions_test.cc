@@ -16,7 +16,7 @@ using Names = std::vector<std::string>;
 
 // A node's terms over the cluster's store; ttl 1 s, ticks of 10 ms.
 struct TermsNode {
-  explicit TermsNode(Cluster& of, SessionTermsOptions options = {10, 1'000, 1'000, 1'000})
+  explicit TermsNode(Cluster& of, LeasesOptions options = {10, 1'000, 1'000, 1'000})
       : cluster(of),
         terms(options, *of.store,
               {[this](ExpireSessions command) { proposed.push_back(std::move(command)); },
@@ -52,7 +52,7 @@ struct TermsNode {
   std::vector<ExpireSessions> proposed;
   std::vector<std::pair<raft::NodeId, Names>> reports;
   Names served;
-  SessionTerms terms;
+  Leases terms;
 };
 
 TEST_CASE("a session nobody serves for its term is expired by the leader (old fault 18)") {
@@ -112,7 +112,7 @@ TEST_CASE("a new leader grants a full term to everybody it finds") {
 
 TEST_CASE("a command ends as many sessions as an entry carries and a node removes at once") {
   Cluster cluster;
-  SessionTermsOptions options{10, 1'000, 1'000, 1'000};
+  LeasesOptions options{10, 1'000, 1'000, 1'000};
   options.names_bytes_max = 30;
   options.expire_subscriptions_max = 4;
   TermsNode node(cluster, options);
@@ -139,7 +139,7 @@ TEST_CASE("a command ends as many sessions as an entry carries and a node remove
 
 TEST_CASE("a report carries no more bytes of names than a message, one session at least") {
   Cluster cluster;
-  SessionTermsOptions options{10, 1'000, 1'000, 1'000};
+  LeasesOptions options{10, 1'000, 1'000, 1'000};
   options.names_bytes_max = 4;
   TermsNode node(cluster, options);
   node.served = {"ab", "cd", "e", "longer", "f"};
@@ -229,7 +229,7 @@ TEST_CASE("a node that does not lead ignores reports") {
   CHECK(node.terms.size() == 0);
 }
 
-TEST_CASE("answers that come after the end of SessionTerms find nobody") {
+TEST_CASE("answers that come after the end of Leases find nobody") {
   Cluster cluster;
   cluster.subscribe("one", "s");
   {

@@ -1,4 +1,5 @@
-// src/tls: what it says of bad files, how it reloads; and who gets through the raft port with it.
+// src/net/tls: what it says of bad files, how it reloads; and who gets through the raft port with
+// it.
 #include "src/net/tls.h"
 
 #include <openssl/ssl.h>

@@ -1,4 +1,5 @@
-// src/wire against the code generated from proto/peer.proto, at its limits, and against garbage.
+// src/peers/wire against the code generated from proto/peer.proto, at its limits, and against
+// garbage.
 #include "src/peers/wire.h"
 
 #include <google/protobuf/text_format.h>

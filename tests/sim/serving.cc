@@ -23,8 +23,8 @@ class Serving::NodeHistory final : public History {
 
 namespace {
 
-SessionTermsOptions terms_options(const SimOptions& options) {
-  SessionTermsOptions terms;
+LeasesOptions terms_options(const SimOptions& options) {
+  LeasesOptions terms;
   terms.tick_ms = options.node.tick_ms;
   terms.session_ttl_ms = options.session_ttl_ms;
   terms.expire_max = options.expire_max;
@@ -61,8 +61,8 @@ ListenersHooks Serving::listeners_hooks() {
   return hooks;
 }
 
-SessionTermsHooks Serving::terms_hooks() {
-  SessionTermsHooks hooks;
+LeasesHooks Serving::terms_hooks() {
+  LeasesHooks hooks;
   hooks.propose = [this](ExpireSessions command) {
     TRACE(host_.tag(), "expires" + to_text(command.sessions));
     host_.node().submit(std::move(command), host_.world().options.call_ms,

@@ -1,4 +1,4 @@
-// Serving: what a process does for Listen streams besides its node: Listeners and SessionTerms of
+// Serving: what a process does for Listen streams besides its node: Listeners and Leases of
 // production, wired to node, store and transport as src/server/server.cc does.
 // One thread. Owns both, for one life of a process. Knows no client: a stream is an UpdateStream.
 #pragma once
@@ -33,7 +33,7 @@ class Serving {
  private:
   class NodeHistory;
   [[nodiscard]] ListenersHooks listeners_hooks();
-  [[nodiscard]] SessionTermsHooks terms_hooks();
+  [[nodiscard]] LeasesHooks terms_hooks();
   void pump();
 
   Host& host_;
@@ -41,7 +41,7 @@ class Serving {
   std::unique_ptr<NodeHistory> history_;
   bool pump_scheduled_ = false;
   Listeners listeners_;
-  SessionTerms terms_;
+  Leases terms_;
 };
 
 }  // namespace iris::sim
