@@ -30,7 +30,7 @@ struct Disk {
 [[nodiscard]] Member member(std::uint64_t id);
 [[nodiscard]] Members voters(const std::vector<std::uint64_t>& ids,
                              const std::vector<std::uint64_t>& learners = {});
-[[nodiscard]] EntryPtr entry(std::uint64_t term, std::uint64_t index, Payload payload = Empty{});
+[[nodiscard]] EntryPtr entry(std::uint64_t term, std::uint64_t index, Payload payload = NoOp{});
 // A disk whose log is the configuration as entry (1, 1), then an entry of each of `terms`.
 [[nodiscard]] Disk disk_with(const Members& members, const std::vector<std::uint64_t>& terms = {});
 

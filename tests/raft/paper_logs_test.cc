@@ -163,7 +163,7 @@ TEST_CASE("5.3 a follower cuts only what conflicts and appends only what is new 
     bare.disk_waits = true;
     AppendRequest request{each.prev, {}, {}};
     for (const auto& [term, index] : each.entries) {
-      const Payload payload = index == 1 ? Payload{voters({1, 2, 3})} : Payload{Empty{}};
+      const Payload payload = index == 1 ? Payload{voters({1, 2, 3})} : Payload{NoOp{}};
       request.entries.push_back(entry(term, index, payload));
     }
     bare.receive(2, 5, request);
