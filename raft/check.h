@@ -1,5 +1,5 @@
 // CHECK: an invariant that holds or the process ends, in release builds too.
-// Any thread. Owns nothing. Never used for what the outside world may do wrong: that is a Result.
+// Any thread. Owns nothing. For bugs only: what the outside world may do wrong is a Result.
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,5 @@
-// The public face, the rules on terms (paper 5.1), and how inputs become an output.
+// The rules on terms (paper 5.1), the dispatch of messages, how inputs become an output, and the
+// public class.
 #include "raft/core.h"
 
 #include <algorithm>
@@ -10,7 +11,7 @@
 namespace iris::raft {
 namespace {
 
-// No honest cluster gets here; a later term in a message would only exhaust the numbers.
+// No sound cluster gets here. A message of a later term is ignored: it would exhaust the numbers.
 constexpr Term term_max{std::uint64_t{1} << 62};
 
 void count_up(std::uint32_t& ticks) {
@@ -35,7 +36,7 @@ Core::State::State(Options given, Recovered recovered)
       log(recovered.floor.last, std::move(recovered.entries), recovered.state),
       members(recovered.floor.members, recovered.floor.members_index),
       commit(recovered.applied),
-      handed(recovered.applied),
+      handed_out(recovered.applied),
       applied(recovered.applied),
       jitter(given.seed ^ (recovered.self.value * 0xff51afd7ed558ccdu)) {
   CHECK(options.heartbeat_ticks > 0 && options.election_ticks > options.heartbeat_ticks);
@@ -45,11 +46,12 @@ Core::State::State(Options given, Recovered recovered)
   CHECK(applied >= log.floor().index && applied <= log.last());
   CHECK(log.last_id().term <= hard.term);
   for (Index index = log.first(); index <= log.last(); index = index.next()) {
-    const auto* configuration = std::get_if<Members>(&log.at(index)->payload);
-    if (configuration != nullptr) members.append(index, *configuration);
+    if (const Members* members_here = members_in(*log.at(index))) {
+      members.append(index, *members_here);
+    }
   }
-  hard.led = std::max(hard.led, log.last_id().term);  // whose leader wrote it
-  told = now();
+  hard.led = std::max(hard.led, log.last_id().term);  // a leader of that term wrote the entry
+  reported = now();
   restart_timer();
   on_configurations_committed({});
 }
@@ -77,8 +79,8 @@ void Core::State::enter_term(Term term) {
   CHECK(term > hard.term);
   hard = {term, NodeId{}, hard.led};
   verified = {};
-  // What was to be said in an earlier term and is not on its way yet is void by now: the vote or
-  // the entries it speaks of may never reach the disk as such.
+  // Messages of an earlier term that still wait for the disk are obsolete: the vote or the entries
+  // that they tell of may never become durable.
   std::erase_if(out.release, [term](const Message& message) { return message.term < term; });
   if (auto* follower = std::get_if<Follower>(&role_data)) {
     follower->leader = {};  // its timer runs on: only a granted vote restarts it (paper 5.2)
@@ -87,17 +89,17 @@ void Core::State::enter_term(Term term) {
   }
 }
 
-void Core::State::halt(Errc code, std::string text, bool dismissed) {
+void Core::State::halt(Errc code, std::string text, bool removed) {
   if (halted) return;
   become_follower({});
   halted = true;
-  out.release.clear();  // nothing more is written, so nothing more is proved
+  out.release.clear();  // no further write, so the condition for these is never met
   out.halt = Error{code, std::move(text)};
-  out.dismissed = dismissed;
+  out.removed = removed;
 }
 
-// Paper 5.1: a later term is entered on sight, with two exceptions. Whoever hears its leader does
-// not even look at a vote request (thesis 4.2.3), and a reply can only come from a member.
+// Paper 5.1: a later term is entered on sight, with two exceptions. A node that hears its leader
+// ignores vote requests, their term included (thesis 4.2.3); and a reply counts only from a member.
 // Returns false where the message is to be ignored.
 bool Core::State::enter_later_term(const Message& message) {
   if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
@@ -111,10 +113,10 @@ bool Core::State::enter_later_term(const Message& message) {
   return true;
 }
 
-// Requests of an earlier term are answered with ours: a leader that lags behind must step down,
-// or a node that went ahead alone would never be heard by it again (hazard 11). The answer says
-// nothing but the term: who asked may lead that one by now, and would take a round or an index of
-// its former term for one of this (hazards 27, 74).
+// Requests of an earlier term are answered with the present one: the leader that sent them must
+// step down, or this node, alone in its later term, would ignore it for ever (hazard 11). The
+// answer tells nothing but the term: the sender may lead that term by now, and would take a round
+// or an index of its former term for one of this (hazards 27, 74).
 void Core::State::answer_earlier_term(const Message& message) {
   if (std::holds_alternative<AppendRequest>(message.body)) {
     release(message.from, AppendReply{false, {}, {}});
@@ -130,9 +132,10 @@ void Core::State::step(Message message) {
       message.term > term_max) {
     return;
   }
-  // Neither trial votes nor a dismissal move or obey terms.
-  if (const auto* dismissed = std::get_if<Dismissed>(&message.body))
-    return on_dismissed(message.term, *dismissed);
+  // Pre-votes and removal notices neither move a term nor depend on it.
+  if (const auto* notice = std::get_if<Dismissed>(&message.body)) {
+    return on_removal_notice(message.term, *notice);
+  }
   if (const auto* request = std::get_if<PreVoteRequest>(&message.body)) {
     return on_pre_vote_request(message, *request);
   }
@@ -141,7 +144,7 @@ void Core::State::step(Message message) {
   }
   if (std::holds_alternative<VoteRequest>(message.body) ||
       std::holds_alternative<HeartbeatReply>(message.body)) {
-    dismiss_stranger(message.from, message.term);
+    tell_if_removed(message.from, message.term);
   }
   if (message.term > hard.term && !enter_later_term(message)) return;
   if (message.term < hard.term) return answer_earlier_term(message);
@@ -187,12 +190,12 @@ void Core::State::tick_follower() {
   count_up(elapsed_ticks);
   if (elapsed_ticks < timeout_ticks) {
     const bool is_time = elapsed_ticks % options.heartbeat_ticks == 0;
-    if (is_time && std::holds_alternative<Precandidate>(role_data)) ask_again_for_trial_votes();
+    if (is_time && std::holds_alternative<Precandidate>(role_data)) ask_again_for_pre_votes();
     return;
   }
-  // Nobody would notice otherwise that it still waits for a leader.
+  // The members may have forgotten this node, and no other message would tell them that it waits.
   if (!is_voter(configuration(), self)) ask_whether_member();
-  // With a disk that hangs its vote could not become durable.
+  // While the disk hangs, its own vote could not become durable.
   const bool hangs = options.disk_stall_ticks != 0 && stalled_ticks >= options.disk_stall_ticks;
   if (!may_campaign() || hangs) return become_follower({});
   campaign();
@@ -211,7 +214,7 @@ void Core::State::persisted(Ticket ticket) {
 
 bool Core::State::has_write() const {
   if (halted) return false;
-  // That it was led in a term waits for company.
+  // A new `led` alone is no reason to write: it is written along with the next change.
   const bool has_voted = hard.term != hard_written.term || hard.vote != hard_written.vote;
   return has_voted || install.has_value() || log.has_unwritten();
 }
@@ -220,11 +223,12 @@ bool Core::State::has_output() const {
   if (out.halt) return true;
   if (halted) return false;
   if (const Leader* leader = as_leader()) {
-    if (leader->work || (leader->reads.has_unsent() && committed_own_term())) return true;
+    if (leader->replication_due || (leader->reads.has_unsent() && committed_own_term()))
+      return true;
   }
-  return has_write() || handed < applicable() || !out.release.empty() || !out.send.empty() ||
+  return has_write() || handed_out < applicable() || !out.release.empty() || !out.send.empty() ||
          !out.reads.empty() || !out.snapshots_wanted.empty() || out.members_changed ||
-         told != now();
+         reported != now();
 }
 
 Output Core::State::take_output() {
@@ -244,17 +248,17 @@ Output Core::State::take_output() {
     log.open(last_ticket, hard);
     out.write = std::move(write);
   }
-  while (!halted && handed < applicable()) {
-    handed = handed.next();
-    out.commit.push_back(log.at(handed));
-    if (Leader* leader = as_leader()) leader->pending_bytes -= entry_bytes(*log.at(handed));
+  while (!halted && handed_out < applicable()) {
+    handed_out = handed_out.next();
+    out.commit.push_back(log.at(handed_out));
+    if (Leader* leader = as_leader()) leader->pending_bytes -= entry_bytes(*log.at(handed_out));
   }
-  out.role_changed = told != now();
-  told = now();
+  out.role_changed = reported != now();
+  reported = now();
   return std::exchange(out, Output{});
 }
 
-// --- The face.
+// --- The public class.
 
 Core::Core(Options options, Recovered recovered)
     : state_(std::make_unique<State>(options, std::move(recovered))) {}
@@ -275,14 +279,14 @@ void Core::campaign() {
 }
 void Core::persisted(Ticket ticket) { state_->persisted(ticket); }
 void Core::applied(Index index) {
-  CHECK(index <= state_->handed);
+  CHECK(index <= state_->handed_out);
   state_->applied = std::max(state_->applied, index);
 }
-void Core::lags(bool yes) { state_->lags = yes; }
-bool Core::snapshot_received(const SnapshotMark& mark, NodeId from) {
-  return state_->snapshot_received(mark, from);
+void Core::set_lagging(bool lagging) { state_->lagging = lagging; }
+bool Core::snapshot_received(const SnapshotMark& snapshot, NodeId from) {
+  return state_->snapshot_received(snapshot, from);
 }
-void Core::snapshot_sent(NodeId id, bool ok, EntryId mark) { state_->snapshot_sent(id, ok, mark); }
+void Core::snapshot_sent(NodeId id, bool ok, EntryId last) { state_->snapshot_sent(id, ok, last); }
 void Core::trim(Index floor) {
   if (floor <= state_->log.floor().index) return;
   CHECK(floor <= state_->applied);
@@ -297,9 +301,15 @@ Role Core::role() const { return state_->role(); }
 Term Core::term() const { return state_->hard.term; }
 Index Core::commit_index() const { return state_->commit; }
 const Members& Core::members() const { return state_->configuration(); }
+Index Core::members_index() const { return state_->members.latest().index; }
+bool Core::members_settled() const { return state_->members_settled(); }
+bool Core::was_member() const { return state_->was_member; }
+NodeId Core::transfer_target() const { return state_->transfer_target(); }
+bool Core::hears(NodeId id) const { return state_->hears(id); }
+NodeId Core::promotable_learner() const { return state_->promotable_learner(); }
 SnapshotMark Core::mark_at(Index index) const {
   const EntryId id = state_->log.id_at(index);
-  const MembersHistory::Version& version = state_->members.at(index);
+  const MembersVersion& version = state_->members.at(index);
   return {id, version.members, version.index};
 }
 EntryPtr Core::entry(Index index) const {

@@ -1,7 +1,8 @@
 // One node's Raft, as a pure state machine: inputs are calls, effects leave through take_output().
 // Paper = Ongaro & Ousterhout 2014, thesis = Ongaro 2014.
-// One thread. No clock (tick() is its time), no I/O, no entropy but Options.seed; never blocks,
-// never calls back. The host may feed any number of inputs before it takes the output.
+// One thread. No clock (tick() is its time), no I/O, no randomness but Options.seed; never blocks,
+// never calls back. Owns the log in memory. Input never aborts it; it halts (Output.halt) instead.
+// The host may feed any number of inputs before it takes the output.
 #pragma once
 
 #include <cstdint>
@@ -20,20 +21,19 @@ namespace iris::raft {
 struct Options {
   // An election timeout is drawn from [election_ticks, 2 * election_ticks) (paper 5.2). A leader
   // that heard no quorum for election_ticks steps down; a follower that heard its leader within
-  // election_ticks grants no vote but to a transfer (thesis 4.2.3).
+  // election_ticks grants a vote only for a leadership transfer (thesis 4.2.3).
   std::uint32_t election_ticks = 50;       // REQUIRES: > heartbeat_ticks
   std::uint32_t heartbeat_ticks = 5;       // REQUIRES: > 0
-  std::uint64_t seed = 1;                  // of election jitter, the only randomness in the core
+  std::uint64_t seed = 1;                  // of the election timeouts, the only randomness
   std::size_t entry_bytes_max = 8u << 20;  // propose() refuses a larger command (Errc::limit)
-  std::size_t append_bytes_max = 1u
-                                 << 20;  // of entries in one AppendRequest; one entry may pass it
+  // Of the entries in one AppendRequest; a single larger entry travels alone.
+  std::size_t append_bytes_max = 1u << 20;
   std::size_t window_bytes_max = 4u << 20;  // of unacknowledged entries to one follower
   std::size_t window_messages_max = 128;    // of unacknowledged AppendRequests to one follower
-  // Of entries that are not committed, or not yet on this disk: propose() refuses past it
-  // (Errc::limit).
+  // Of entries not committed, or not yet on this disk; propose() refuses past it (Errc::limit).
   std::size_t uncommitted_bytes_max = 64u << 20;
   std::uint64_t promote_lag_entries_max = 1000;  // a learner further behind is not promoted
-  // A leader whose own disk kept a ticket waiting this long hands leadership over (0: never).
+  // A leader whose disk has left a ticket open for so long transfers leadership (0: never).
   std::uint32_t disk_stall_ticks = 200;
 };
 
@@ -47,29 +47,28 @@ struct ReadGrant {
 
 // Everything the host must do, in any order the fields' comments allow.
 struct Output {
-  std::optional<LogWrite> write;  // to the log lane, before anything of a later output
-  // Leave once every ticket issued so far is durable: votes, append replies, and vote requests too
-  // (a candidate that forgets its vote and the end of its log could win with answers to a longer
-  // one).
+  std::optional<LogWrite> write;  // to the log lane, before the write of any later output
+  // To send once every ticket issued so far is durable: votes, append replies, and vote requests (a
+  // candidate that crashed and lost its last entries could win by answers to an earlier request).
   std::vector<Message> release;
-  std::vector<Message> send;     // leave now: append requests, heartbeats both ways, pre-votes
-  std::vector<EntryPtr> commit;  // to apply, in order; never beyond the stable mark
+  std::vector<Message> send;     // to send now: append requests, heartbeats both ways, pre-votes
+  std::vector<EntryPtr> commit;  // to apply, in order; never beyond the stable index
   std::vector<ReadGrant> reads;
-  std::vector<NodeId>
-      snapshots_wanted;  // host starts a transfer, reports its end with snapshot_sent()
-  // Own disk lies, or this node was removed: say it and stop, after the rest of this output is done
-  // (`send` tells the others). The core ignores everything from here on.
+  // Followers that need a snapshot: the host starts a transfer, its end is told by snapshot_sent().
+  std::vector<NodeId> snapshots_wanted;
+  // This node was removed, or its disk lost acknowledged writes: the host logs it and stops once
+  // the rest of this output is done. The core ignores all further input.
   std::optional<Error> halt;
-  bool dismissed = false;        // with halt: it was removed, which is not a fault
+  bool removed = false;          // with halt: a removal, which is not a fault
   bool role_changed = false;     // role, term or known leader changed
   bool members_changed = false;  // the latest configuration changed (also by truncation)
 };
 
-// --- Membership (thesis chapter 4). Each change appends one configuration, effective on append.
+// --- Membership (thesis chapter 4). A change appends a configuration, in force from the append.
 struct AddLearner {
   Member member;
 };
-// Learner -> voter; with `replaces` that voter leaves in the same joint change.
+// Learner to voter; with `replaces`, that voter leaves in the same joint change.
 struct Promote {
   NodeId id;
   std::optional<NodeId> replaces;
@@ -83,16 +82,17 @@ struct SetAddress {
 };
 using MemberChange = std::variant<AddLearner, Promote, Remove, SetAddress>;
 
-// One follower or learner as the leader sees it.
+// One follower or learner as its leader sees it.
 struct PeerStatus {
   NodeId id;
   Index match;
   Index next;
   bool active = false;     // answered within the last election_ticks
-  bool snapshot = false;   // waits for a snapshot transfer
+  bool snapshot = false;   // waits for the end of a snapshot transfer
   bool caught_up = false;  // may be promoted (learners)
 };
 
+// A copy of everything a person may ask about. One question alone has a function of Core.
 struct CoreStatus {
   NodeId self;
   NodeId leader;  // 0: unknown
@@ -100,11 +100,11 @@ struct CoreStatus {
   Term term;
   Index first;  // of the in-memory log; last.next() where it is empty
   Index last;
-  Index stable;  // durable here
+  Index stable;  // of the last entry that is durable here
   Index commit;
   Index applied;
   std::size_t log_bytes = 0;
-  Members members;  // latest, effective on append
+  Members members;  // latest, committed or not
   Index members_index;
   Index members_committed_index;  // of the latest committed configuration
   bool was_member = false;        // a committed configuration contained this node
@@ -122,61 +122,70 @@ class Core {
   Core& operator=(const Core&) = delete;
   Core& operator=(Core&&) = delete;
 
-  // First start of a new cluster: appends the configuration {members} as entry (term 1, index 1).
-  // REQUIRES: an empty log that never was (floor.last.index 0, no entries, term 0), self in voters.
+  // First start of a new cluster: appends `members` as entry (term 1, index 1).
+  // REQUIRES: a new node (floor.last.index 0, no entries, term 0) that is one of the voters.
   void bootstrap(Members members);
 
   void tick();
-  // Takes anything that src/peers/wire lets through; messages for another addressee, from an
-  // earlier term or from a stranger are ignored or answered as Raft demands. Never fails on input.
+  // Accepts whatever the wire format can carry: messages for another addressee, of an earlier term
+  // or from a non-member are ignored or answered as Raft demands.
   void step(Message message);
 
-  // Errc::not_leader (also during a transfer), Errc::limit. The entry may still be lost until it
-  // comes back in Output.commit under the same id.
+  // Errc::not_leader (also during a transfer), Errc::limit. The entry is safe once it comes back in
+  // Output.commit under the same id; until then it may be lost.
   Result<EntryId> propose(Command command);
   // Errc::not_leader, busy (a change is uncommitted, or no entry of this term is committed: thesis
   // 4.1 erratum), refused (says why; `force` overrides only the live-majority rule), not_found,
   // limit (members_per_list_max).
   Result<EntryId> change(const MemberChange& change, bool force = false);
-  // Linearizable read (thesis 6.4). Errc::not_leader. Waits by itself for the first commit of the
-  // term; answered by exactly one ReadGrant.
+  // Linearizable read (thesis 6.4), answered by exactly one ReadGrant; waits for the first commit
+  // of the term where there is none yet. Errc::not_leader.
   Result<ReadId> read();
-  // Hands leadership to `target` (0: the most up-to-date voter; thesis 3.10). Returns who it is.
-  // Gives up after election_ticks. Errc::not_leader, busy, refused, not_found.
+  // Transfers leadership to `target` (0: the most up-to-date voter; thesis 3.10) and returns the
+  // target. Given up after election_ticks. Errc::not_leader, busy, refused, not_found.
   Result<NodeId> transfer(NodeId target);
-  // Campaign now, as if the election timeout had passed (tests, a lone voter's start).
+  // Campaigns now, as if the election timeout had passed (tests, the start of an only voter).
   void campaign();
 
   void persisted(Ticket ticket);  // all tickets up to this one are on disk
   void applied(Index index);      // REQUIRES: handed out in Output.commit
-  // The host is far behind in applying. While it is, this node acknowledges no entry that it has
-  // not applied, so that its leader sends no more than a window past those.
-  void lags(bool yes);
+  // While the host lags in applying, this node acknowledges only applied entries: its leader sends
+  // at most a window past those, which bounds the memory of a slow node.
+  void set_lagging(bool lagging);
   // A snapshot from `from` is staged completely. True: the core answers with LogWrite.install.
-  // False: the host drops it, since it is not newer than the commit index, or the log here has all
-  // of it (which is committed then).
-  bool snapshot_received(const SnapshotMark& mark, NodeId from);
-  // A transfer to `id` ended; `mark` is what was sent (ignored where !ok).
-  void snapshot_sent(NodeId id, bool ok, EntryId mark);
-  // Forget entries up to `floor`. REQUIRES: floor <= applied. Followers below it get a snapshot.
+  // False: the host drops it, as it is not newer than the commit index, or the log here has all of
+  // it (which is committed then).
+  bool snapshot_received(const SnapshotMark& snapshot, NodeId from);
+  // A transfer to `id` ended; `last` is the last entry of what was sent (ignored where !ok).
+  void snapshot_sent(NodeId id, bool ok, EntryId last);
+  // Drops entries up to `floor`. REQUIRES: floor <= applied. Followers below it get a snapshot.
   void trim(Index floor);
 
   [[nodiscard]] bool has_output() const;
   [[nodiscard]] Output take_output();
 
-  [[nodiscard]] CoreStatus status() const;
-  [[nodiscard]] NodeId leader() const;  // 0: unknown
+  // --- Questions.
+  [[nodiscard]] CoreStatus status() const;  // for people and tests: copies all of it
+  [[nodiscard]] NodeId leader() const;      // 0: unknown
   [[nodiscard]] Role role() const;
   [[nodiscard]] Term term() const;
   [[nodiscard]] Index commit_index() const;
-  [[nodiscard]] const Members& members() const;  // latest
-  // The configuration in force at `index`, for a snapshot's mark. REQUIRES: floor <= index <= last.
+  [[nodiscard]] const Members& members() const;  // latest, committed or not
+  [[nodiscard]] Index members_index() const;     // of the entry that made members()
+  [[nodiscard]] bool members_settled() const;    // committed and not joint: no change is under way
+  [[nodiscard]] bool was_member() const;         // a committed configuration contained this node
+  [[nodiscard]] NodeId transfer_target() const;  // 0: no transfer is under way here
+  // Itself, or a member that answered this leader within the last election_ticks.
+  [[nodiscard]] bool hears(NodeId id) const;
+  // The first learner that has caught up and may be promoted; 0: none, or this node does not lead.
+  [[nodiscard]] NodeId promotable_learner() const;
+  // What a snapshot of the state at `index` says of itself. REQUIRES: floor <= index <= last.
   [[nodiscard]] SnapshotMark mark_at(Index index) const;
   // nullptr where `index` is trimmed or beyond the last entry.
   [[nodiscard]] EntryPtr entry(Index index) const;
 
-  // Every invariant this node alone can check; aborts where one fails. O(log); tests and the
-  // simulator call it after every input.
+  // CHECKs every invariant of one node by itself. O(entries in memory): tests and the simulator
+  // call it after every input, production never.
   void check_invariants() const;
 
  private:

@@ -1,5 +1,5 @@
 // A follower's side of replication: entries, heartbeats and snapshots from its leader (paper 5.3,
-// 7), and the signs by which it sees that its own disk forgot what it acknowledged.
+// 7), and the detection of a disk that lost acknowledged entries.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -31,8 +31,8 @@ bool is_contiguous(const AppendRequest& request, Term term) {
 
 }  // namespace
 
-// The sender leads this term. False where another one is known to: one of the two lies, and there
-// is nothing to be gained by choosing.
+// The sender leads this term. False where another leader of it is known: one of the two is wrong,
+// which one cannot be told, so the second is ignored.
 bool Core::State::follow(NodeId leader) {
   if (role() == Role::leader) return false;
   const auto* follower = std::get_if<Follower>(&role_data);
@@ -57,27 +57,28 @@ void Core::State::on_append_request(const Message& message, AppendRequest reques
     return acknowledge(message.from, end);
   }
   if (request.prev.index < floor.index) {
-    // What the log no longer holds is skipped, not compared and not a conflict (hazard 24).
+    // Trimmed entries are skipped: neither compared nor a conflict (hazard 24).
     const std::size_t known = floor.index.value - request.prev.index.value;
     request.prev = request.entries[known - 1]->id;
     request.entries.erase(request.entries.begin(),
                           request.entries.begin() + static_cast<std::ptrdiff_t>(known));
   }
   if (!log.holds(request.prev)) {
-    if (request.prev.index <= std::max(commit, verified))
+    if (request.prev.index <= std::max(commit, verified)) {
       return halt_contradicted(request.prev.index);
+    }
     return release(message.from,
                    AppendReply{false, request.prev.index, log.last_not_after(request.prev)});
   }
   if (!accept_entries(request.entries)) return;
   verified = std::max(verified, end);
-  // No further than this very message proved, whatever lies behind it in this log (hazard 25).
+  // Only as far as this very message proved, whatever follows in this log (hazard 25).
   commit_to(std::min(request.commit, end));
   if (!halted) acknowledge(message.from, end);
 }
 
-// Entries known already stay, and what follows them too: a late or repeated request must not cut a
-// longer log that matches (paper 5.3, hazard 22).
+// Entries that are here already stay, as does the log after them: a late or repeated request must
+// not cut a longer log that matches (paper 5.3, hazard 22).
 bool Core::State::accept_entries(std::vector<EntryPtr>& entries) {
   auto entry = entries.begin();
   while (entry != entries.end() && log.holds((*entry)->id)) ++entry;
@@ -93,14 +94,12 @@ bool Core::State::accept_entries(std::vector<EntryPtr>& entries) {
   }
   for (; entry != entries.end(); ++entry) {
     log.append(*entry);
-    if (const auto* next = std::get_if<Members>(&(*entry)->payload)) {
-      members_appended((*entry)->id.index, *next);
-    }
+    if (const Members* next = members_in(**entry)) members_appended((*entry)->id.index, *next);
   }
   return true;
 }
 
-// What a leader says contradicts what was committed here: somewhere acknowledged entries were lost.
+// The leader's log lacks an entry that is committed here: some disk lost acknowledged entries.
 void Core::State::halt_contradicted(Index index) {
   halt(Errc::corrupt,
        "the leader's log contradicts entry " + std::to_string(index.value) +
@@ -109,13 +108,14 @@ void Core::State::halt_contradicted(Index index) {
        false);
 }
 
-// To say less than is true is always safe. Who applies more slowly than others commit would
-// otherwise have to keep the whole difference in memory.
+// To acknowledge less than is durable is always safe. A node that applies more slowly than the
+// others commit would otherwise have to keep the whole difference in memory.
 Index Core::State::acknowledgeable(Index index) const {
-  return lags ? std::min(index, applied) : index;
+  return lagging ? std::min(index, applied) : index;
 }
 
-// Proved by requests of one leader in one term, so the furthest claim covers the others.
+// Several acknowledgements of one output become one: requests of one leader in one term proved them
+// all, so the furthest covers the others.
 void Core::State::acknowledge(NodeId leader, Index index) {
   index = acknowledgeable(index);
   if (!out.release.empty()) {
@@ -132,7 +132,7 @@ void Core::State::acknowledge(NodeId leader, Index index) {
 void Core::State::on_heartbeat(const Message& message, const Heartbeat& heartbeat) {
   if (!follow(message.from)) return;
   if (heartbeat.match > log.last()) {
-    // Nothing that was acknowledged in a term is ever cut in that term, so it was forgotten.
+    // Entries acknowledged in a term are never cut in that term, so the disk lost them.
     return halt(Errc::corrupt,
                 "this node's log ends at entry " + std::to_string(log.last().value) +
                     ", but it acknowledged entry " + std::to_string(heartbeat.match.value) +
@@ -140,42 +140,42 @@ void Core::State::on_heartbeat(const Message& message, const Heartbeat& heartbea
                     ": its disk lost synced writes, or an old copy of its raft folder was started",
                 false);
   }
-  // Only as far as this life has seen its log proved equal to the leader's (hazard 35).
+  // Only as far as requests of this term proved the log equal to the leader's (hazard 35).
   commit_to(std::min(heartbeat.commit, verified));
   if (!halted) send(message.from, heartbeat_reply(heartbeat.round));
 }
 
 HeartbeatReply Core::State::heartbeat_reply(Round round) const {
-  // An acknowledgement in a term that is not on disk would be void after a crash.
+  // A crash would take back a term that is not durable, and with it the acknowledgement.
   const bool term_is_durable = log.durable_state().term == hard.term;
   return {round, verified,
           term_is_durable ? acknowledgeable(std::min(verified, log.stable())) : Index{}};
 }
 
-bool Core::State::snapshot_received(const SnapshotMark& mark, NodeId from) {
+bool Core::State::snapshot_received(const SnapshotMark& snapshot, NodeId from) {
   if (halted || role() == Role::leader) return false;
-  if (mark.last.term > hard.term) enter_term(mark.last.term);
+  if (snapshot.last.term > hard.term) enter_term(snapshot.last.term);
   bool installs = false;
-  if (log.holds(mark.last)) {
-    // Paper 7: what follows it stays. It may have been acknowledged.
-    commit_to(mark.last.index);
-  } else if (mark.last.index > commit) {
-    become_follower(leader_id());  // a candidate asked for votes with another log
-    log.restart(mark.last, commit);
-    hard.led = std::max(hard.led, mark.last.term);
-    members.restart(mark.members, mark.members_index);
-    commit = handed = mark.last.index;
+  if (log.holds(snapshot.last)) {
+    // Paper 7: entries after it stay, as they may have been acknowledged.
+    commit_to(snapshot.last.index);
+  } else if (snapshot.last.index > commit) {
+    become_follower(leader_id());  // a candidate's requests told of the former log
+    log.restart(snapshot.last, commit);
+    hard.led = std::max(hard.led, snapshot.last.term);
+    members.restart(snapshot.members, snapshot.members_index);
+    commit = handed_out = snapshot.last.index;
     verified = {};
-    install = mark;
+    install = snapshot;
     installs = true;
     out.members_changed = true;
     on_configurations_committed({});
     halt_if_removed();
   }
-  // Its leader holds what it sent and what it sent is committed, so the logs are equal up to it.
+  // A snapshot is committed and its leader's log contains it, so both logs are equal up to it.
   if (!halted && from == leader_id()) {
-    verified = std::max(verified, mark.last.index);
-    acknowledge(from, mark.last.index);
+    verified = std::max(verified, snapshot.last.index);
+    acknowledge(from, snapshot.last.index);
   }
   return installs;
 }

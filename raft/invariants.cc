@@ -1,4 +1,4 @@
-// What must hold of one core at any moment, and what it says of itself.
+// The invariants of one core, which hold at any moment.
 #include <algorithm>
 
 #include "raft/state.h"
@@ -11,7 +11,7 @@ void check_members(const Log& log, const MembersHistory& members) {
   CHECK(versions.front().index <= log.floor().index);
   auto version = versions.begin();
   for (Index index = log.first(); index <= log.last(); index = index.next()) {
-    const auto* configuration = std::get_if<Members>(&log.at(index)->payload);
+    const Members* configuration = members_in(*log.at(index));
     if (configuration == nullptr) continue;
     ++version;
     CHECK(version != versions.end() && version->index == index);
@@ -28,9 +28,9 @@ void Core::State::check_invariants() const {
   CHECK(log.last_id().term <= hard.term);
   CHECK(log.durable_state().term <= hard.term);
   CHECK(log.last_id().term <= hard.led && hard.led <= hard.term);
-  CHECK(log.floor().index <= handed && handed <= commit && commit <= log.last());
-  CHECK(applied <= handed);
-  CHECK(handed <= std::max(log.stable(), log.floor().index));
+  CHECK(log.floor().index <= handed_out && handed_out <= commit && commit <= log.last());
+  CHECK(applied <= handed_out);
+  CHECK(handed_out <= std::max(log.stable(), log.floor().index));
   CHECK(verified <= log.last());
   CHECK(hard.term >= hard_written.term);
   CHECK(hard.term != hard_written.term || hard_written.vote == NodeId{} ||
@@ -44,13 +44,13 @@ void Core::State::check_leader(const Leader& leader) const {
   CHECK(hard.vote == self && log.durable_state().vote == self);
   CHECK(log.durable_state().term == hard.term && hard.led == hard.term);
   CHECK(!install);
-  // At most one configuration is not committed (thesis 4.1), once it knows what is.
+  // At most one configuration is uncommitted (thesis 4.1), once it knows what is committed.
   const auto& versions = members.versions();
   CHECK(!committed_own_term() ||
         std::count_if(versions.begin(), versions.end(),
                       [this](const auto& version) { return version.index > commit; }) <= 1);
   std::size_t pending_bytes = 0;
-  for (Index index = handed.next(); index <= log.last(); index = index.next()) {
+  for (Index index = handed_out.next(); index <= log.last(); index = index.next()) {
     pending_bytes += entry_bytes(*log.at(index));
   }
   CHECK(pending_bytes == leader.pending_bytes);
@@ -66,34 +66,6 @@ void Core::State::check_leader(const Leader& leader) const {
     CHECK(peer.window.messages() <= options.window_messages_max);
     CHECK(peer.window.bytes() <= options.window_bytes_max || peer.window.messages() == 1);
   }
-}
-
-CoreStatus Core::State::status() const {
-  CoreStatus status;
-  status.self = self;
-  status.leader = leader_id();
-  status.role = role();
-  status.term = hard.term;
-  status.first = log.first();
-  status.last = log.last();
-  status.stable = log.stable();
-  status.commit = commit;
-  status.applied = applied;
-  status.log_bytes = log.bytes();
-  status.members = configuration();
-  status.members_index = members.latest().index;
-  status.members_committed_index = members.at(commit).index;
-  status.was_member = was_member;
-  const Leader* leader = as_leader();
-  if (leader == nullptr) return status;
-  for (const auto& [id, peer] : leader->peers) {
-    if (peer.leaving) continue;
-    status.peers.push_back({id, peer.match, peer.next, peer.silent_ticks < options.election_ticks,
-                            peer.pace == Pace::snapshot,
-                            is_learner(configuration(), id) && caught_up(peer)});
-  }
-  if (leader->transfer) status.transfer_target = leader->transfer->target;
-  return status;
 }
 
 }  // namespace iris::raft

@@ -61,12 +61,12 @@ void Log::trim(Index floor) {
   }
 }
 
-void Log::restart(EntryId mark, Index committed) {
-  CHECK(mark.index > committed);
+void Log::restart(EntryId last, Index committed) {
+  CHECK(last.index > committed);
   entries_.clear();
   bytes_ = 0;
-  floor_ = mark;
-  written_ = mark.index;
+  floor_ = last;
+  written_ = last.index;
   lower_claims(committed);
 }
 

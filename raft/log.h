@@ -1,14 +1,13 @@
 // The log as the core sees it: all entries since the floor in memory, and how much of it is on
-// disk. One thread. Owns the entries and the open tickets; never does I/O and never decides
-// anything.
+// disk. One thread. Owns the entries and the open tickets; no I/O, no decisions.
 //
 //   floor            stable      written        last
 //     |  entries ...   |  in open  | not in any  |
 //     |  on disk       |  tickets  | ticket yet  |
 //
-// Tickets are done in order, so an ack covers all earlier ones. Each open ticket claims its last
-// index; when the log is cut at i, every claim and the stable mark fall to i - 1, so that a late
-// ack of overwritten entries proves nothing about those that took their place.
+// Tickets become durable in order, so an ack covers all earlier ones. Each open ticket claims its
+// last index as durable. When the log is cut at i, every claim and the stable index fall to i - 1,
+// so a late ack of overwritten entries proves nothing about those that took their place.
 #pragma once
 
 #include <deque>
@@ -32,25 +31,26 @@ class Log {
   [[nodiscard]] EntryId id_at(Index index) const;
   // REQUIRES: first() <= index <= last().
   [[nodiscard]] const EntryPtr& at(Index index) const;
-  // The very entry is here, or is the floor.
+  // The log contains exactly this entry, or it is the floor.
   [[nodiscard]] bool holds(EntryId id) const;
-  // The last entry that may equal one of a log that has `limit`: greatest index <= limit.index
-  // whose term <= limit.term; the floor where there is none above it.
+  // The last entry that a log containing `limit` may have in common with this one: the greatest
+  // index <= limit.index whose term <= limit.term; the floor where there is none above it.
   [[nodiscard]] EntryId last_not_after(EntryId limit) const;
 
   void append(EntryPtr entry);      // REQUIRES: entry->id.index == last().next()
   void truncate_from(Index index);  // REQUIRES: floor().index < index <= last()
   void trim(Index floor);           // REQUIRES: floor().index <= floor <= stable()
-  // A snapshot replaces everything. `committed` is what stays true of the disk until its ticket is
-  // done. REQUIRES: mark.index > committed.
-  void restart(EntryId mark, Index committed);
+  // A snapshot that ends with `last` replaces everything. Until its ticket is durable, the disk has
+  // the former log, of which only entries up to `committed` count. REQUIRES: last.index >
+  // committed.
+  void restart(EntryId last, Index committed);
 
   // --- The disk.
   [[nodiscard]] Index stable() const { return stable_; }
   [[nodiscard]] const HardState& durable_state() const { return durable_state_; }
   [[nodiscard]] bool has_unwritten() const { return written_ < last(); }
   [[nodiscard]] std::vector<EntryPtr> take_unwritten();
-  // A ticket leaves with all that was unwritten and with `state`.
+  // `ticket` goes to the disk with all entries that were unwritten and with `state`.
   void open(Ticket ticket, HardState state);
   [[nodiscard]] bool has_open_tickets() const { return !open_.empty(); }
   void persisted(Ticket ticket);

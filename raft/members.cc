@@ -17,11 +17,10 @@ void insert_sorted(std::vector<Member>& list, Member member) {
 
 // REQUIRES: `id` is in the list.
 Member take(std::vector<Member>& list, NodeId id) {
-  const auto found = std::find_if(list.begin(), list.end(),
-                                  [id](const Member& member) { return member.id == id; });
-  CHECK(found != list.end());
-  Member member = std::move(*found);
-  list.erase(found);
+  const Member* found = find_member(list, id);
+  CHECK(found != nullptr);
+  Member member = *found;
+  list.erase(list.begin() + (found - list.data()));
   return member;
 }
 
@@ -31,7 +30,7 @@ bool sorted_without_repeats(const std::vector<Member>& list) {
          }) == list.end();
 }
 
-// The voters change: both sets decide until the joint configuration is committed (thesis 4.3).
+// Both sets of voters decide until the joint configuration is committed (thesis 4.3).
 Members joint_from(const Members& now, Members next) {
   next.outgoing = now.voters;
   return next;
@@ -55,15 +54,13 @@ Result<Members> add_learner(const Members& now, const AddLearner& change) {
 }
 
 Result<Members> promote(const Members& now, const Promote& change) {
-  if (find_member(now.voters, change.id) != nullptr) {
-    return fail(Errc::refused, "it is a voter already");
-  }
+  if (contains(now.voters, change.id)) return fail(Errc::refused, "it is a voter already");
   if (!is_learner(now, change.id)) return fail(Errc::not_found, "it is not a member");
   if (!change.replaces && now.voters.size() >= members_per_list_max) return list_is_full("voters");
   Members next = now;
   insert_sorted(next.voters, take(next.learners, change.id));
   if (change.replaces) {
-    if (*change.replaces == change.id || find_member(now.voters, *change.replaces) == nullptr) {
+    if (*change.replaces == change.id || !contains(now.voters, *change.replaces)) {
       return fail(Errc::not_found, "the member to replace is not a voter");
     }
     take(next.voters, *change.replaces);
@@ -77,9 +74,7 @@ Result<Members> remove(const Members& now, const Remove& change) {
     take(next.learners, change.id);
     return next;
   }
-  if (find_member(now.voters, change.id) == nullptr) {
-    return fail(Errc::not_found, "it is not a member");
-  }
+  if (!contains(now.voters, change.id)) return fail(Errc::not_found, "it is not a member");
   if (now.voters.size() == 1) {
     return fail(Errc::refused, "it is the only voter: a cluster without voters cannot decide");
   }
@@ -107,13 +102,46 @@ const Member* find_member(const std::vector<Member>& list, NodeId id) {
   return found != list.end() && found->id == id ? &*found : nullptr;
 }
 
-bool is_voter(const Members& members, NodeId id) {
-  return find_member(members.voters, id) != nullptr || find_member(members.outgoing, id) != nullptr;
+const Member* find_by_address(const std::vector<Member>& list, std::string_view address) {
+  const auto found = std::find_if(list.begin(), list.end(), [address](const Member& member) {
+    return member.address == address;
+  });
+  return found != list.end() ? &*found : nullptr;
 }
 
-bool is_learner(const Members& members, NodeId id) {
-  return find_member(members.learners, id) != nullptr;
+bool contains(const std::vector<Member>& list, NodeId id) {
+  return find_member(list, id) != nullptr;
 }
+
+const Member* find_member(const Members& members, NodeId id) {
+  if (const Member* staying = find_staying(members, id)) return staying;
+  return find_member(members.outgoing, id);
+}
+
+std::string address_of(const Members& members, NodeId id) {
+  const Member* member = find_member(members, id);
+  return member != nullptr ? member->address : std::string();
+}
+
+const Member* find_staying(const Members& members, NodeId id) {
+  if (const Member* voter = find_member(members.voters, id)) return voter;
+  return find_member(members.learners, id);
+}
+
+const Member* find_staying_by_address(const Members& members, std::string_view address) {
+  if (const Member* voter = find_by_address(members.voters, address)) return voter;
+  return find_by_address(members.learners, address);
+}
+
+bool is_voter(const Members& members, NodeId id) {
+  return contains(members.voters, id) || contains(members.outgoing, id);
+}
+
+bool is_only_voter(const Members& members, NodeId id) {
+  return !is_joint(members) && members.voters.size() == 1 && members.voters.front().id == id;
+}
+
+bool is_learner(const Members& members, NodeId id) { return contains(members.learners, id); }
 
 bool is_member(const Members& members, NodeId id) {
   return is_voter(members, id) || is_learner(members, id);
@@ -163,10 +191,10 @@ MembersHistory::MembersHistory(Members members, Index index) {
   versions_.push_back({index, std::move(members)});
 }
 
-const MembersHistory::Version& MembersHistory::at(Index index) const {
+const MembersVersion& MembersHistory::at(Index index) const {
   const auto version =
       std::find_if(versions_.rbegin(), versions_.rend(),
-                   [index](const Version& candidate) { return candidate.index <= index; });
+                   [index](const MembersVersion& candidate) { return candidate.index <= index; });
   CHECK(version != versions_.rend());
   return *version;
 }

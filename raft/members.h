@@ -1,10 +1,14 @@
-// Configurations: who is in one, which changes are legal (thesis chapter 4), and the history of
-// those in the log, by index, so that cutting the log rolls them back.
-// One thread. Owns the versions since the floor; never decides when a change may be made (that is
-// membership.cc) and never sends anything.
+// Configurations: every question about one (members, roles, addresses, the latest of a log), the
+// legal changes (thesis chapter 4), and the history of those in the log, by index, so that cutting
+// the log rolls them back.
+// Functions: any thread, pure. MembersHistory: one thread; owns the versions since the floor. When
+// a change may be made is decided in membership.cc.
 #pragma once
 
 #include <deque>
+#include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "raft/core.h"
@@ -13,10 +17,33 @@
 
 namespace iris::raft {
 
-// nullptr where `id` is not in the list.
+// --- One list. REQUIRES: sorted by id. nullptr: not in the list.
 [[nodiscard]] const Member* find_member(const std::vector<Member>& list, NodeId id);
-// A voter of either list: in a joint configuration those who leave still vote.
+[[nodiscard]] const Member* find_by_address(const std::vector<Member>& list,
+                                            std::string_view address);
+[[nodiscard]] bool contains(const std::vector<Member>& list, NodeId id);
+
+// --- A whole configuration. nullptr: no such member.
+// The first in the order voters, outgoing voters, learners for which `holds(member)` is true.
+template <class Predicate>
+[[nodiscard]] const Member* find_member_if(const Members& members, const Predicate& holds) {
+  for (const auto* list : {&members.voters, &members.outgoing, &members.learners}) {
+    for (const Member& member : *list) {
+      if (holds(member)) return &member;
+    }
+  }
+  return nullptr;
+}
+[[nodiscard]] const Member* find_member(const Members& members, NodeId id);
+// "" where `id` is not a member.
+[[nodiscard]] std::string address_of(const Members& members, NodeId id);
+// Voters and learners: the members that stay once a joint configuration is left.
+[[nodiscard]] const Member* find_staying(const Members& members, NodeId id);
+[[nodiscard]] const Member* find_staying_by_address(const Members& members,
+                                                    std::string_view address);
+// A voter of either list: outgoing voters of a joint configuration still vote.
 [[nodiscard]] bool is_voter(const Members& members, NodeId id);
+[[nodiscard]] bool is_only_voter(const Members& members, NodeId id);  // a quorum by itself
 [[nodiscard]] bool is_learner(const Members& members, NodeId id);
 [[nodiscard]] bool is_member(const Members& members, NodeId id);
 [[nodiscard]] bool is_joint(const Members& members);
@@ -28,32 +55,48 @@ namespace iris::raft {
 // `now` after `change`; joint where the set of voters changes. Errc::not_found, refused, limit, or
 // invalid_argument with the reason. REQUIRES: !is_joint(now).
 [[nodiscard]] Result<Members> changed(const Members& now, const MemberChange& change);
-// What follows a joint configuration (thesis 4.3).
+// The configuration that follows a joint one (thesis 4.3).
 [[nodiscard]] Members without_outgoing(Members joint);
+
+// --- Configurations in a log.
+struct MembersVersion {
+  Index index;  // of the entry that made it
+  Members members;
+};
+
+// nullptr where the entry is not a configuration.
+[[nodiscard]] inline const Members* members_in(const Entry& entry) {
+  return std::get_if<Members>(&entry.payload);
+}
+
+// The latest configuration of a recovered log, committed or not; that of the floor where `entries`
+// (any range of EntryPtr) have none.
+template <class Entries>
+[[nodiscard]] MembersVersion latest_members(const SnapshotMark& floor, const Entries& entries) {
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    if (const Members* members = members_in(**entry)) return {(*entry)->id.index, *members};
+  }
+  return {floor.members_index, floor.members};
+}
 
 class MembersHistory {
  public:
-  struct Version {
-    Index index;  // of the entry that made it
-    Members members;
-  };
-
   // `members` as of the floor; index 0 and empty where there has never been a configuration.
   MembersHistory(Members members, Index index);
 
-  [[nodiscard]] const Version& latest() const { return versions_.back(); }
+  [[nodiscard]] const MembersVersion& latest() const { return versions_.back(); }
   // The configuration in force at `index`. REQUIRES: not before the floor.
-  [[nodiscard]] const Version& at(Index index) const;
+  [[nodiscard]] const MembersVersion& at(Index index) const;
   // Ascending; the first is the one in force at the floor.
-  [[nodiscard]] const std::deque<Version>& versions() const { return versions_; }
+  [[nodiscard]] const std::deque<MembersVersion>& versions() const { return versions_; }
 
   void append(Index index, Members members);  // REQUIRES: index > latest().index
   bool truncate_from(Index index);            // true where a version was rolled back
-  void trim(Index floor);                     // keeps what is in force at `floor`
+  void trim(Index floor);                     // keeps the one in force at `floor`
   void restart(Members members, Index index);
 
  private:
-  std::deque<Version> versions_;  // never empty
+  std::deque<MembersVersion> versions_;  // never empty
 };
 
 }  // namespace iris::raft

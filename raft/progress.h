@@ -1,10 +1,10 @@
-// One follower or learner as its leader sees it: how far its log is known to equal the leader's,
-// what to send next and how much may be on the way.
-// One thread. Owns the window; never builds or sends a message (replication.cc does).
+// Progress: one follower or learner as its leader sees it: how far its log is known to equal the
+// leader's, the next entry to send, and the requests on their way.
+// One thread. Owns the window; replication.cc builds and sends the messages.
 //
 //   probe      one request at a time, until one is answered; `next` is a guess that moves down
 //   replicate  pipelined: `next` moves up as requests leave, bounded by the window
-//   snapshot   the log here no longer reaches back to it; waits for the host's transfer
+//   snapshot   the leader's log does not reach back to it; waits for the host's transfer
 #pragma once
 
 #include <algorithm>
@@ -49,33 +49,34 @@ class Window {
   std::size_t bytes_ = 0;
 };
 
-enum class Pace { probe, replicate, snapshot };
+enum class ProgressState { probe, replicate, snapshot };
 
 struct Progress {
   Index match;  // durable there and equal to the leader's log, proved in this term
   Index next;   // of the first entry to send
-  Pace pace = Pace::probe;
-  bool paused = false;  // probe: waits for an answer, or (sent_to 0) for a sign of life
-  bool bare = false;    // probe: without entries, because one that had some got no answer
+  ProgressState state = ProgressState::probe;
+  bool paused = false;       // probe: waits for an answer, or (sent_to 0) to be heard again
+  bool empty_probe = false;  // probe: without entries, as one that had some got no answer
   Window window;
 
   std::uint32_t silent_ticks = 0;  // since it was last heard
   Round round_acked;               // greatest round of heartbeats it answered
-  Index commit_told;               // commit index it was last told, as far as a message can tell
+  Index commit_told;               // the greatest commit index sent to it
 
-  // Loss detection. What had left before the heartbeat of mark_round must have been verified by
-  // whoever answers that round; else it was lost on the way, however slow the disk there is.
-  Index sent_to;  // last index of any request since `pace` began; 0: none left
-  std::optional<Round> mark_round;
-  Index mark_sent;
+  // Loss detection. The answer to the heartbeat of loss_round must say that the follower verified
+  // all that was sent before that heartbeat (loss_sent); else a request was lost on the way,
+  // however slow the follower's disk is.
+  Index sent_to;  // last index of any request since `state` began; 0: none was sent
+  std::optional<Round> loss_round;
+  Index loss_sent;
 
-  // Catch-up rounds of a learner (thesis 4.2.1): each aims at the log's end as it was when the
-  // round began; one shorter than an election timeout shows that it can keep up.
+  // Catch-up rounds of a learner (thesis 4.2.1): each ends when the learner has the log as it was
+  // when the round began; one shorter than an election timeout shows that it keeps up.
   Index catch_up_target;
   std::uint32_t catch_up_ticks = 0;
   bool keeps_up = false;
 
-  // Not a member any more: it still gets the log for a while, to learn of its removal.
+  // A former member, which still gets the log for a while, to learn of its removal.
   bool leaving = false;
   std::uint32_t leaving_ticks = 0;
 
@@ -85,37 +86,37 @@ struct Progress {
   }
 
   void probe(Index from) {
-    pace = Pace::probe;
+    state = ProgressState::probe;
     next = std::max(from, match.next());
     paused = false;
-    bare = false;
+    empty_probe = false;
     restart_window();
   }
   void replicate() {
-    pace = Pace::replicate;
+    state = ProgressState::replicate;
     next = match.next();
     paused = false;
     restart_window();
     sent_to = match;
   }
   void wait_for_snapshot() {
-    pace = Pace::snapshot;
+    state = ProgressState::snapshot;
     paused = true;
     restart_window();
   }
 
   void check_invariants() const {
     CHECK(match < next);
-    CHECK(pace == Pace::replicate || window.empty());
-    CHECK(pace != Pace::snapshot || paused);
+    CHECK(state == ProgressState::replicate || window.empty());
+    CHECK(state != ProgressState::snapshot || paused);
   }
 
  private:
   void restart_window() {
     window.clear();
     sent_to = {};
-    mark_round.reset();
-    mark_sent = {};
+    loss_round.reset();
+    loss_sent = {};
   }
 };
 

@@ -1,6 +1,6 @@
-// Majorities over a configuration, as pure functions: the greatest value a quorum has reached, and
-// the tally of a vote. While a configuration is joint, a quorum is a majority of its voters and a
-// majority of its outgoing voters, each for itself (thesis 4.3). Learners count nowhere.
+// Quorums of a configuration, as pure functions: the greatest value that a quorum has reached, and
+// the tally of a vote. In a joint configuration a quorum is a majority of the voters and, by
+// itself, a majority of the outgoing voters (thesis 4.3). Learners never count.
 // Any thread. A list without voters never forms a majority.
 #pragma once
 
@@ -14,8 +14,8 @@ namespace iris::raft {
 
 enum class Tally { pending, won, lost };
 
-// The greatest value that a majority of `voters` has reached, where `of(id)` is what `id` has
-// reached. Value{} where there are no voters.
+// The greatest value that a majority of `voters` has reached; `of(id)` is the value of one voter.
+// Value{} where there are no voters.
 template <class Value, class Of>
 [[nodiscard]] Value majority_value(const std::vector<Member>& voters, const Of& of) {
   if (voters.empty()) return Value{};
@@ -35,7 +35,7 @@ template <class Value, class Of>
   return std::min(value, majority_value<Value>(members.outgoing, of));
 }
 
-// `vote(id)` is what `id` answered, or nothing so far.
+// `vote(id)` is the answer of one voter, or nothing so far.
 template <class Vote>
 [[nodiscard]] Tally majority_tally(const std::vector<Member>& voters, const Vote& vote) {
   std::size_t granted = 0;

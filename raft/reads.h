@@ -1,5 +1,5 @@
-// Linearizable reads on their way (thesis 6.4): they wait for the round of heartbeats that proves
-// that this node still led when it began, and get the commit index of that moment.
+// Linearizable reads (thesis 6.4): each waits for a round of heartbeats, whose answers prove that
+// this node still led when the round began, and is granted at the commit index of that moment.
 // One thread. Owns the waiting reads; lives as long as one leadership.
 #pragma once
 
@@ -25,7 +25,7 @@ class Reads {
     unsent_.clear();
   }
 
-  // A quorum answered `round`: it and all earlier ones are proved.
+  // A quorum answered `round`, which confirms it and all earlier rounds.
   void grant(Round round, std::vector<ReadGrant>& grants) {
     while (!waiting_.empty() && waiting_.front().round <= round) {
       for (const ReadId id : waiting_.front().ids) {

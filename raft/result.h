@@ -1,6 +1,6 @@
 // Result<T>: a value, or the reason why the world refused. The names are std::expected's, so that
 // C++23 can replace it. Errc is the one list of reasons in Iris; src/api maps each to a gRPC code.
-// Any thread. Never carries a bug (that is a CHECK) and never a value of a user in its text.
+// Any thread. Bugs are CHECKs, never Errors; the text of an Error never holds a user's value.
 #pragma once
 
 #include <string>

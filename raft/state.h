@@ -1,6 +1,6 @@
-// The inside of a core: what it knows, and the functions of its parts. Internal to raft/.
-// One thread. Owns everything; effects gather in `out` and leave with take_output().
-// Leader-only data lives in Leader, so that no other role can see it.
+// The state of a core, and the functions of its parts. Internal to raft/.
+// One thread. Owns all of the core; effects gather in `out` until take_output(). Data of a leader
+// is in Leader, so that no other role can see it.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,9 @@
 
 namespace iris::raft {
 
-using Ballot = std::map<NodeId, bool>;  // who answered, and whether they grant
+using Ballot = std::map<NodeId, bool>;  // voters that answered: granted or refused
 
-// Also a learner, a newcomer and whoever was removed.
+// Also the role of learners, newcomers and removed nodes.
 struct Follower {
   NodeId leader;  // 0: unknown
 };
@@ -37,16 +37,16 @@ struct Leader {
     std::uint32_t ticks = 0;
   };
 
-  std::map<NodeId, Progress> peers;  // all members but this node, and those who are leaving
+  std::map<NodeId, Progress> peers;  // of the other members, and of former members for a while
   Round round;                       // of the latest heartbeats
   Reads reads;
   std::uint32_t heartbeat_ticks = 0;
-  std::size_t pending_bytes = 0;  // of entries not handed out yet: uncommitted, or not on this disk
+  std::size_t pending_bytes = 0;  // of entries after handed_out: uncommitted, or not on this disk
   std::optional<Transfer> transfer;
-  bool work = true;  // something changed that may let a request leave
+  bool replication_due = true;  // something changed that may let a request leave
 };
 
-// The only source of chance: splitmix64, the same on every platform.
+// The only randomness: splitmix64, the same on every platform.
 class Jitter {
  public:
   explicit Jitter(std::uint64_t seed) : state_(seed) {}
@@ -61,23 +61,23 @@ struct Core::State {
 
   Options options;
   NodeId self;
-  HardState hard;          // as it is; what is on disk is log.durable_state()
-  HardState hard_written;  // as the latest ticket has it
+  HardState hard;          // in memory; the durable one is log.durable_state()
+  HardState hard_written;  // of the latest ticket
   Log log;
   MembersHistory members;
   Index commit;
-  Index handed;       // given out in Output.commit (or contained in a snapshot)
-  Index applied;      // as the host says
-  bool lags = false;  // likewise: it is far behind `handed`
-  // How far requests of this term proved the log equal to the leader's. Never survives a term.
+  Index handed_out;      // the last one of Output.commit, or of an installed snapshot
+  Index applied;         // by the host
+  bool lagging = false;  // the host applies far behind `handed_out`
+  // How far requests of this term proved the log equal to the leader's; 0 again in each term.
   Index verified;
   bool was_member = false;  // a committed configuration contained this node
-  Index commit_heard;       // the furthest that a leader told of in this life, here or not yet
+  Index commit_heard;       // the greatest commit index told by a leader since the start
 
   std::variant<Follower, Precandidate, Candidate, Leader> role_data;
   std::uint32_t elapsed_ticks = 0;  // since the leader was heard, a vote granted, a campaign begun
-  std::uint32_t timeout_ticks = 0;  // drawn anew for each of these
-  std::uint32_t stalled_ticks = 0;  // since a ticket came back, while any is open
+  std::uint32_t timeout_ticks = 0;  // the election timeout, drawn anew with restart_timer()
+  std::uint32_t stalled_ticks = 0;  // since the last ticket became durable, while any is open
   Jitter jitter;
 
   Ticket last_ticket;
@@ -85,12 +85,12 @@ struct Core::State {
   std::optional<SnapshotMark> install;  // for the next LogWrite
   Output out;
   bool halted = false;
-  struct Told {  // what the host knows, for Output.role_changed
+  struct Reported {  // known to the host, for Output.role_changed
     Role role = Role::follower;
     Term term;
     NodeId leader;
-    bool operator==(const Told&) const = default;
-  } told;
+    bool operator==(const Reported&) const = default;
+  } reported;
 
   // --- core.cc: roles, terms, dispatch.
   [[nodiscard]] Role role() const { return static_cast<Role>(role_data.index()); }
@@ -98,7 +98,7 @@ struct Core::State {
   [[nodiscard]] Leader* as_leader() { return std::get_if<Leader>(&role_data); }
   [[nodiscard]] const Leader* as_leader() const { return std::get_if<Leader>(&role_data); }
   [[nodiscard]] const Members& configuration() const { return members.latest().members; }
-  [[nodiscard]] Told now() const { return {role(), hard.term, leader_id()}; }
+  [[nodiscard]] Reported now() const { return {role(), hard.term, leader_id()}; }
   void step(Message message);
   bool enter_later_term(const Message& message);
   void answer_earlier_term(const Message& message);
@@ -107,7 +107,7 @@ struct Core::State {
   void become_follower(NodeId leader);
   void enter_term(Term term);
   void restart_timer();
-  void halt(Errc code, std::string text, bool dismissed);
+  void halt(Errc code, std::string text, bool removed);
   void send(NodeId to, Body body) { out.send.push_back({self, to, hard.term, std::move(body)}); }
   void release(NodeId to, Body body) {
     out.release.push_back({self, to, hard.term, std::move(body)});
@@ -121,13 +121,13 @@ struct Core::State {
   // --- election.cc
   void campaign();
   [[nodiscard]] bool may_campaign() const;
-  void ask_for_trial_votes();
-  void ask_again_for_trial_votes();
+  void ask_for_pre_votes();
+  void ask_again_for_pre_votes();
   void ask_for_votes(bool transfer);
   void become_leader();
-  [[nodiscard]] bool hears_leader() const;
+  [[nodiscard]] bool hears_leader() const;  // or leads
   [[nodiscard]] Tally tally(const Ballot& ballot) const;
-  void count_trial_votes();
+  void count_pre_votes();
   void count_votes();
   void on_pre_vote_request(const Message& message, const PreVoteRequest& request);
   void on_pre_vote_reply(const Message& message, const PreVoteReply& reply);
@@ -144,12 +144,16 @@ struct Core::State {
   [[nodiscard]] Index acknowledgeable(Index index) const;
   void acknowledge(NodeId leader, Index index);
   [[nodiscard]] HeartbeatReply heartbeat_reply(Round round) const;
-  bool snapshot_received(const SnapshotMark& mark, NodeId from);
+  bool snapshot_received(const SnapshotMark& snapshot, NodeId from);
 
   // --- replication.cc: the leader's side.
   Result<EntryId> propose(Command command);
   EntryId append_own(Payload payload);
   void tick_leader(Leader& leader);
+  // Answered this leader within an election timeout.
+  [[nodiscard]] bool is_active(const Progress& peer) const {
+    return peer.silent_ticks < options.election_ticks;
+  }
   [[nodiscard]] bool hears_quorum(const Leader& leader, const Members& among) const;
   void broadcast_heartbeats(Leader& leader);
   void replicate_all(Leader& leader);
@@ -162,30 +166,37 @@ struct Core::State {
   void advance_commit(Leader& leader);
   void commit_to(Index index);
   [[nodiscard]] bool committed_own_term() const;
-  void snapshot_sent(NodeId id, bool ok, EntryId mark);
+  void snapshot_sent(NodeId id, bool ok, EntryId last);
   Result<ReadId> read();
   void start_reads(Leader& leader);
   void grant_reads(Leader& leader);
 
   // --- membership.cc
   void bootstrap(Members first);
+  [[nodiscard]] bool members_settled() const;
   Result<EntryId> change(const MemberChange& change, bool force);
+  [[nodiscard]] Status may_decide_alone(const Leader& leader, const Members& next) const;
   [[nodiscard]] Status may_promote(const Leader& leader, NodeId id) const;
   [[nodiscard]] bool caught_up(const Progress& peer) const;
   void members_appended(Index index, const Members& next);
   void align_peers(Leader& leader) const;
   void on_configurations_committed(Index before);
-  void halt_if_removed();
   void continue_change();
+
+  // --- removal.cc
+  void halt_removed(const std::string& why);
+  void halt_if_removed();
   [[nodiscard]] bool is_removed() const;
   void resign_removed(Leader& leader);
   void tick_leaving(Leader& leader);
-  void dismiss_stranger(NodeId from, Term seen);
-  [[nodiscard]] Status may_decide_alone(const Leader& leader, const Members& next) const;
-  [[nodiscard]] bool outdates_own(const Dismissed& dismissed) const;
-  void on_dismissed(Term term, const Dismissed& dismissed);
+  void tell_if_removed(NodeId from, Term seen);
+  [[nodiscard]] bool supersedes_own(const Dismissed& notice) const;
+  void on_removal_notice(Term term, const Dismissed& notice);
   void ask_whether_member();
+
+  // --- transfer.cc
   Result<NodeId> transfer(NodeId target);
+  [[nodiscard]] NodeId transfer_target() const;
   [[nodiscard]] NodeId best_successor(const Leader& leader) const;
   void tick_transfer(Leader& leader) const;
   void push_transfer(Leader& leader);
@@ -193,6 +204,10 @@ struct Core::State {
   // --- invariants.cc
   void check_invariants() const;
   void check_leader(const Leader& leader) const;
+
+  // --- status.cc
+  [[nodiscard]] bool hears(NodeId id) const;
+  [[nodiscard]] NodeId promotable_learner() const;
   [[nodiscard]] CoreStatus status() const;
 };
 

@@ -1,5 +1,5 @@
-// The nouns of Raft, each a type of its own: no naked integer crosses a public face.
-// Any thread; plain values. Knows no wire bytes and no file formats.
+// The values of Raft, each a type of its own: no bare integer in a public interface.
+// Any thread; plain values. Independent of wire and file formats.
 #pragma once
 
 #include <compare>
@@ -22,8 +22,8 @@ struct Number {
   [[nodiscard]] Number next() const { return {value + 1}; }
 };
 
-// Random, made once with the data folder, kept in it: a wiped node is a new node, and an address is
-// not an identity. 0 is "none".
+// Random, made once with the data folder and kept in it: a node whose folder was wiped is a new
+// node, and an address is not an identity. 0: none.
 using NodeId = Number<struct NodeIdTag>;
 // Random, made when a cluster is bootstrapped or restored. 0: this node belongs to none yet.
 using ClusterId = Number<struct ClusterIdTag>;
@@ -39,7 +39,8 @@ struct EntryId {
   auto operator<=>(const EntryId&) const = default;
 };
 
-// A log is more up to date by the term of its last entry, then by length (paper 5.4.1).
+// The candidate's log is at least as up to date as one's own: a later last term wins, then the
+// longer log (paper 5.4.1). Both arguments are last entries.
 [[nodiscard]] inline bool up_to_date(EntryId candidate, EntryId own) {
   return candidate.term != own.term ? candidate.term > own.term : candidate.index >= own.index;
 }
@@ -50,11 +51,12 @@ struct Member {
   bool operator==(const Member&) const = default;
 };
 
-// Of one list of a configuration. One that no message could carry would never leave its leader.
+// Limit of one list of a configuration: a longer one would fit no message and never be replicated.
 inline constexpr std::size_t members_per_list_max = 127;
 
-// A configuration, whole. Joint while `outgoing` is not empty (thesis 4.3): then both majorities
-// are needed. Each list is sorted by id; a learner is in neither voter list.
+// One whole configuration. Joint while `outgoing` is not empty (thesis 4.3): then both majorities
+// are needed. Each list is sorted by id; a learner is in neither voter list. raft/members.h answers
+// questions about it.
 struct Members {
   std::vector<Member> voters;
   std::vector<Member> outgoing;
@@ -62,11 +64,11 @@ struct Members {
   bool operator==(const Members&) const = default;
 };
 
-struct Empty {  // what a new leader appends to commit its predecessors' entries (paper 5.4.2)
-  bool operator==(const Empty&) const = default;
+struct NoOp {  // appended by a new leader to commit its predecessors' entries (paper 5.4.2)
+  bool operator==(const NoOp&) const = default;
 };
 using Command = std::string;  // opaque to Raft
-using Payload = std::variant<Empty, Command, Members>;
+using Payload = std::variant<NoOp, Command, Members>;
 
 struct Entry {
   EntryId id;
@@ -75,24 +77,24 @@ struct Entry {
 };
 using EntryPtr = std::shared_ptr<const Entry>;
 
-// What an entry counts for against byte limits: its command plus a fixed overhead.
+// The size of an entry as byte limits count it: its command plus a fixed overhead.
 inline constexpr std::size_t entry_overhead_bytes = 64;
 [[nodiscard]] inline std::size_t entry_bytes(const Entry& entry) {
   const auto* command = std::get_if<Command>(&entry.payload);
   return entry_overhead_bytes + (command != nullptr ? command->size() : 0);
 }
 
-// Term and vote must be durable before anything that depends on them leaves the node (paper figure
-// 2). `led` goes to disk with whatever is written next: it is what a node that may have been
-// removed asks by (Dismissed in message.h), since `term` may be one that nobody ever led.
+// Term and vote must be durable before any message that depends on them is sent (paper figure 2).
+// `led` is written along with the next change. A node that may have been removed asks in that term
+// (Dismissed in message.h), since `term` may be one that nobody ever led.
 struct HardState {
   Term term;
   NodeId vote;  // 0: none in this term
-  Term led{};   // the latest whose leader it heard or was: no later one admitted it
+  Term led{};   // the latest term whose leader it heard or was: no later leader admitted it
   bool operator==(const HardState&) const = default;
 };
 
-// What a snapshot says of itself: the last entry it contains and the configuration in force there.
+// Snapshot metadata: the last entry that it contains and the configuration in force there.
 struct SnapshotMark {
   EntryId last;
   Members members;
@@ -100,15 +102,16 @@ struct SnapshotMark {
   bool operator==(const SnapshotMark&) const = default;
 };
 
-// One job for the log lane. Jobs are done in ticket order; a job is durable as a whole.
+// One job for the log lane (the host's log writer). Jobs are done in ticket order; each becomes
+// durable as a whole.
 struct LogWrite {
   Ticket ticket;
   std::optional<HardState> state;
-  std::optional<SnapshotMark> install;  // staged data becomes the truth; the log restarts after it
+  std::optional<SnapshotMark> install;  // staged data replaces the state; the log restarts after it
   std::vector<EntryPtr> entries;        // replaces everything from entries.front() on
 };
 
-// What storage found at start. The log is `entries`, contiguous, the first at floor.last.index + 1.
+// The state that storage found at start. `entries` are contiguous, from floor.last.index + 1 on.
 struct Recovered {
   NodeId self;
   HardState state;

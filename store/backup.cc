@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <functional>
@@ -15,6 +14,7 @@
 #include <variant>
 
 #include "raft/check.h"
+#include "raft/members.h"
 #include "store/alarm.h"
 #include "store/data_db.h"
 #include "store/files.h"
@@ -211,24 +211,6 @@ Status become(Inside& inside, const Install& install, const Recover& how,
   return settle(*inside.log, inside.found, install.mark);
 }
 
-const raft::Members& latest_members(const LogFound& found) {
-  const auto last =
-      std::find_if(found.entries.rbegin(), found.entries.rend(), [](const raft::EntryPtr& entry) {
-        return std::holds_alternative<raft::Members>(entry->payload);
-      });
-  return last == found.entries.rend() ? found.floor.members
-                                      : std::get<raft::Members>((*last)->payload);
-}
-
-std::string address_in(const raft::Members& members, raft::NodeId self) {
-  for (const auto* list : {&members.voters, &members.learners, &members.outgoing}) {
-    for (const raft::Member& member : *list) {
-      if (member.id == self) return member.address;
-    }
-  }
-  return "";
-}
-
 }  // namespace
 
 raft::Index new_history(raft::Index known, std::uint64_t now_us) {
@@ -285,7 +267,8 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recov
   if (Status opened = open_inside(options, *folder, inside); !opened) {
     return unexpected(opened.error());
   }
-  const raft::Members members = latest_members(inside.found);
+  const raft::Members members =
+      raft::latest_members(inside.found.floor, inside.found.entries).members;
   if (members == raft::Members{}) {
     return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
   }
@@ -294,7 +277,7 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recov
   const LogDb& log = *inside.log;
   const raft::EntryId last{log.state().term, new_history(log.last().index, how.now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const std::string address = how.address_of(address_in(members, made.node));
+  const std::string address = how.address_of(raft::address_of(members, made.node));
   const Install install{{last, alone(made.node, address), last.index}, made.cluster};
   if (Status done = become(inside, install, how, options.row_memory_bytes); !done) {
     return named(path, done.error());

@@ -4,7 +4,7 @@
 // Any thread; pure functions; knows nothing of RocksDB.
 //
 //   'e' + u64 index   entry     u32 chain | u64 term | u8 kind | payload
-//                               kind 0 Empty (no payload), 1 command (its bytes), 2 Members
+//                               kind 0 NoOp (no payload), 1 command (its bytes), 2 Members
 //                               chain = CRC-32C( u32 former's chain | u64 index | term.. payload )
 //   "m/head"          sealed    u64 batch | u64 term | u64 vote | u64 last term | u64 last index |
 //                               u32 chain of the last entry | u64 led (not there in the oldest)

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "proto/health.pb.h"
+#include "raft/members.h"
 #include "src/api/context.h"
 #include "src/base/address.h"
 #include "src/base/log.h"
@@ -70,13 +71,7 @@ std::string grpc_address(const std::string& raft_address) {
 std::string leader_address(const Node& node) {
   const raft::NodeId leader = node.core().leader();
   if (leader.value == 0) return {};
-  const raft::Members& members = node.core().members();
-  for (const auto* list : {&members.voters, &members.outgoing}) {
-    for (const auto& member : *list) {
-      if (member.id == leader) return grpc_address(member.address);
-    }
-  }
-  return {};
+  return grpc_address(raft::address_of(node.core().members(), leader));
 }
 
 bool not_done(Errc code) {

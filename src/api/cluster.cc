@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "raft/members.h"
 #include "src/api/context.h"
 #include "src/base/address.h"
 #include "src/base/log.h"
@@ -17,26 +18,11 @@ constexpr CallLimits call_limits = {.ahead = 16, .open_max = 1'000};
 
 using Members = std::vector<raft::Member>;
 
-bool contains(const Members& members, raft::NodeId id) {
-  return std::any_of(members.begin(), members.end(),
-                     [&](const raft::Member& member) { return member.id == id; });
-}
-
-std::string address_of(const raft::Members& members, raft::NodeId id) {
-  for (const auto* list : {&members.voters, &members.outgoing, &members.learners}) {
-    for (const auto& member : *list) {
-      if (member.id == id) return member.address;
-    }
-  }
-  return {};
-}
-
 std::string role_text(const raft::CoreStatus& core) {
   const raft::Members& members = core.members;
-  const bool voter = contains(members.voters, core.self) || contains(members.outgoing, core.self);
   if (core.role == raft::Role::leader) return "leader";
-  if (contains(members.learners, core.self)) return "learner";
-  if (!voter) return members.voters.empty() ? "none" : "removed";
+  if (raft::is_learner(members, core.self)) return "learner";
+  if (!raft::is_voter(members, core.self)) return members.voters.empty() ? "none" : "removed";
   return core.role == raft::Role::follower ? "follower" : "candidate";
 }
 
@@ -140,12 +126,10 @@ void members(ApiContext& api, MembersCall& call) {
   };
   for (const auto& member : core.members.voters) add(member, true, false);
   for (const auto& member : core.members.learners) {
-    add(member, false, contains(core.members.outgoing, member.id));
+    add(member, false, raft::contains(core.members.outgoing, member.id));
   }
   for (const auto& member : core.members.outgoing) {
-    if (!contains(core.members.voters, member.id) && !contains(core.members.learners, member.id)) {
-      add(member, true, true);
-    }
+    if (raft::find_staying(core.members, member.id) == nullptr) add(member, true, true);
   }
   call.finish();
 }
@@ -162,11 +146,10 @@ std::optional<raft::NodeId> parse_id(std::string_view text) {
 // A member by its raft address, else by its gRPC address.
 std::optional<raft::NodeId> member_at(const raft::Members& members, const std::string& address) {
   for (const bool by_grpc : {false, true}) {
-    for (const auto* list : {&members.voters, &members.outgoing, &members.learners}) {
-      for (const auto& member : *list) {
-        if ((by_grpc ? grpc_address(member.address) : member.address) == address) return member.id;
-      }
-    }
+    const raft::Member* found = raft::find_member_if(members, [&](const raft::Member& member) {
+      return (by_grpc ? grpc_address(member.address) : member.address) == address;
+    });
+    if (found != nullptr) return found->id;
   }
   return {};
 }

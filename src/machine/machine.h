@@ -52,7 +52,7 @@ struct ValueView {  // good until the row function returns
 
 class Machine {
  public:
-  // One committed entry; Empty and Members change nothing.
+  // One committed entry; NoOp and Members change nothing.
   // Costs two reads and one write for a SetValue of an existing key, two and two for a new key.
   [[nodiscard]] static Outcome apply(const raft::Entry& entry, store::Batch& batch);
 };

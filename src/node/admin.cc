@@ -17,25 +17,6 @@ constexpr std::uint64_t announce_ms_max = 5'000;
 
 using Kind = AdminRequest::Kind;
 
-const raft::Member* find_by_address(const std::vector<raft::Member>& list,
-                                    const std::string& address) {
-  const auto found = std::find_if(list.begin(), list.end(), [&](const raft::Member& member) {
-    return member.address == address;
-  });
-  return found != list.end() ? &*found : nullptr;
-}
-
-const raft::Member* find_by_address(const raft::Members& members, const std::string& address) {
-  const raft::Member* voter = find_by_address(members.voters, address);
-  return voter != nullptr ? voter : find_by_address(members.learners, address);
-}
-
-// A voter or learner of the configuration that will be.
-const raft::Member* find_member(const raft::Members& members, raft::NodeId id) {
-  const raft::Member* voter = raft::find_member(members.voters, id);
-  return voter != nullptr ? voter : raft::find_member(members.learners, id);
-}
-
 // Asked twice they do no more than asked once, and both answers are right.
 bool repeatable(Kind kind) {
   return kind == Kind::join || kind == Kind::promote || kind == Kind::set_address;
@@ -182,9 +163,10 @@ void Admin::probed(Key key, Result<PeerIdentity> identity) {
   Call& call = found->second;
   AdminRequest& request = call.request;
   if (!identity) {
-    const raft::Member* known = request.kind == Kind::join
-                                    ? find_by_address(host_.core->members(), request.address)
-                                    : nullptr;
+    const raft::Member* known =
+        request.kind == Kind::join
+            ? raft::find_staying_by_address(host_.core->members(), request.address)
+            : nullptr;
     if (known != nullptr) {  // it may be down: it belongs all the same
       request.node = known->id;
       call.phase = Phase::changing;
@@ -223,12 +205,12 @@ Result<std::optional<raft::MemberChange>> Admin::missing(const Call& call) const
   using Missing = std::optional<raft::MemberChange>;
   const raft::Members& members = host_.core->members();
   const AdminRequest& request = call.request;
-  const raft::Member* member = find_member(members, request.node);
+  const raft::Member* member = raft::find_staying(members, request.node);
   switch (request.kind) {
     case Kind::join: {
       if (member != nullptr) return Missing{};
       // Its folder was emptied before it had become a voter.
-      const raft::Member* stale = find_by_address(members.learners, request.address);
+      const raft::Member* stale = raft::find_by_address(members.learners, request.address);
       if (stale != nullptr) return Missing{raft::Remove{stale->id}};
       return Missing{raft::AddLearner{{request.node, request.address}}};
     }
@@ -237,7 +219,7 @@ Result<std::optional<raft::MemberChange>> Admin::missing(const Call& call) const
       if (call.ever_sent) return Missing{};
       return fail(Errc::not_found, no_member(request.node));
     case Kind::promote: {
-      if (raft::find_member(members.voters, request.node) != nullptr) return Missing{};
+      if (raft::contains(members.voters, request.node)) return Missing{};
       if (member == nullptr) return fail(Errc::not_found, no_member(request.node));
       const Result<raft::Promote> step = promotion(request.node);
       if (!step) return unexpected(step.error());
@@ -264,7 +246,7 @@ void Admin::change(Key key, Call& call) {
     return;
   }
   if (!*step) {
-    if (settled(host_.core->status())) answer(key, call.request.node);
+    if (host_.core->members_settled()) answer(key, call.request.node);
     return;  // else it is on its way
   }
   if (!host_.leads()) {
@@ -308,32 +290,24 @@ void Admin::watch_transfer(Key key, const Call& call) {
   if (!host_.leads()) {
     host_.transferring = false;
     if (host_.other_leader().value != 0) answer(key, host_.other_leader());
-  } else if (host_.core->status().transfer_target.value == 0) {
+  } else if (host_.core->transfer_target().value == 0) {
     host_.transferring = false;
     answer(key, fail(Errc::refused, "node " + hex_id(call.request.node.value) +
                                         " did not take over in time; this node still leads"));
   }
 }
 
-bool Admin::settled(const raft::CoreStatus& status) {
-  return status.members.outgoing.empty() && status.members_committed_index >= status.members_index;
-}
-
 // A learner at a voter's address is what became of that voter: its folder was emptied. The old
 // identity leaves in the same change, so that it never counts beside the new one. Unless it is
 // still heard: then it has moved, and will say so (or it died just now, and will be silent).
 Result<raft::Promote> Admin::promotion(raft::NodeId learner) const {
-  const raft::CoreStatus status = host_.core->status();
+  const raft::Members& members = host_.core->members();
   raft::Promote promote{learner, std::nullopt};
-  const raft::Member* newcomer = raft::find_member(status.members.learners, learner);
+  const raft::Member* newcomer = raft::find_member(members.learners, learner);
   const raft::Member* old =
-      newcomer != nullptr ? find_by_address(status.members.voters, newcomer->address) : nullptr;
+      newcomer != nullptr ? raft::find_by_address(members.voters, newcomer->address) : nullptr;
   if (old == nullptr) return promote;
-  const bool heard =
-      old->id == host_.self ||
-      std::any_of(status.peers.begin(), status.peers.end(),
-                  [&](const raft::PeerStatus& peer) { return peer.id == old->id && peer.active; });
-  if (heard) {
+  if (host_.core->hears(old->id)) {
     return fail(Errc::busy, "node " + hex_id(old->id.value) + " has the same address, " +
                                 old->address + ", and is still heard");
   }
@@ -391,7 +365,7 @@ void Admin::role_changed() {
 }
 
 void Admin::tick() {
-  host_.transferring = host_.leads() && host_.core->status().transfer_target.value != 0;
+  host_.transferring = host_.leads() && host_.core->transfer_target().value != 0;
   expire();
   std::vector<Key> keys;
   keys.reserve(calls_.size());
@@ -438,34 +412,29 @@ void Admin::stop() {
 void Admin::promote_newcomer() {
   if (!host_.leads() || host_.core->members().learners.empty() || host_.now < promote_at_) return;
   promote_at_ = host_.now + host_.options.raft.heartbeat_ticks;
-  const raft::CoreStatus status = host_.core->status();
-  if (!settled(status)) return;
-  const auto ready =
-      std::find_if(status.peers.begin(), status.peers.end(), [&](const raft::PeerStatus& peer) {
-        return peer.caught_up && peer.active &&
-               raft::find_member(status.members.learners, peer.id) != nullptr;
-      });
-  if (ready == status.peers.end()) return;
-  const Result<raft::Promote> step = promotion(ready->id);
+  if (!host_.core->members_settled()) return;
+  const raft::NodeId ready = host_.core->promotable_learner();
+  if (ready.value == 0) return;
+  const Result<raft::Promote> step = promotion(ready);
   const Result<raft::EntryId> entry = step ? host_.core->change(*step) : unexpected(step.error());
   if (entry) {
     promote_pause_ = 0;
     log(LogLevel::info, "a learner has caught up and becomes a voter",
-        {{"node", hex_id(ready->id.value)}});
+        {{"node", hex_id(ready.value)}});
     host_.touch();
     return;
   }
   promote_pause_ = std::clamp(2 * promote_pause_, host_.retry_ticks(), host_.patience_ticks());
   promote_at_ = host_.now + promote_pause_;
   log(LogLevel::info, "a learner cannot become a voter yet",
-      {{"node", hex_id(ready->id.value)}, {"reason", entry.error().text}});
+      {{"node", hex_id(ready.value)}, {"reason", entry.error().text}});
 }
 
 // This node came back under another address than the members know.
 void Admin::announce_address() {
   if (!host_.takes_part() || host_.stopped || host_.now < announce_at_) return;
   announce_at_ = host_.now + host_.election_ticks();
-  const raft::Member* own = find_member(host_.core->members(), host_.self);
+  const raft::Member* own = raft::find_staying(host_.core->members(), host_.self);
   if (own == nullptr || host_.options.address.empty()) return;
   if (own->address == host_.options.address || host_.core->leader().value == 0) return;
   announce_at_ = host_.deadline(announce_ms_max) + host_.election_ticks();

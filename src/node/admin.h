@@ -78,7 +78,6 @@ class Admin {
   // What is missing for the call to be done; none: nothing.
   [[nodiscard]] Result<std::optional<raft::MemberChange>> missing(const Call& call) const;
   // The latest configuration is committed and not joint.
-  [[nodiscard]] static bool settled(const raft::CoreStatus& status);
   // Errc::busy: not yet.
   [[nodiscard]] Result<raft::Promote> promotion(raft::NodeId learner) const;
 

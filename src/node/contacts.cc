@@ -35,7 +35,7 @@ void Contacts::recall() {
   has_whole_log_ = recovered.floor.last.index == raft::Index{};
   const raft::Members* before = nullptr;
   for (const raft::EntryPtr& entry : recovered.entries) {
-    const auto* members = std::get_if<raft::Members>(&entry->payload);
+    const raft::Members* members = raft::members_in(*entry);
     if (members == nullptr) continue;
     if (before != nullptr && raft::is_member(*before, host_.self)) was_member_ = true;
     before = members;
@@ -44,17 +44,17 @@ void Contacts::recall() {
 
 bool Contacts::admitted() const {
   if (!host_.core) return false;
-  const raft::CoreStatus status = host_.core->status();
+  const raft::Members& members = host_.core->members();
   // A voter founded the cluster, or was a learner that was committed.
-  if (was_member_ || status.was_member || raft::is_voter(status.members, host_.self)) return true;
+  if (was_member_ || host_.core->was_member() || raft::is_voter(members, host_.self)) return true;
   // A log that was trimmed and does without it may have forgotten that it was removed.
-  return !has_whole_log_ && !raft::is_learner(status.members, host_.self);
+  return !has_whole_log_ && !raft::is_learner(members, host_.self);
 }
 
 // Nothing that is committed knows this node, so there is nothing to be removed from: it stays, and
 // whoever was told whom to join asks again.
 void Contacts::disowned(raft::NodeId by) {
-  const raft::Index index = host_.core->status().members_index;
+  const raft::Index index = host_.core->members_index();
   if (std::exchange(disowned_, index) == index) return;
   log(LogLevel::warn, "a member does not know this node: the entry that admitted it may be lost",
       {{"member", hex_id(by.value)}});
@@ -130,10 +130,7 @@ void Contacts::invited(raft::NodeId peer) {
 
 // --- Talking.
 
-bool Contacts::is_member(raft::NodeId id) const {
-  return std::any_of(members_.begin(), members_.end(),
-                     [&](const raft::Member& member) { return member.id == id; });
-}
+bool Contacts::is_member(raft::NodeId id) const { return raft::contains(members_, id); }
 
 // One place, one node: a member that said earlier that it is there has gone.
 void Contacts::forget_others_at(const std::string& address, raft::NodeId node) {
@@ -147,9 +144,7 @@ void Contacts::update() {
   std::vector<raft::Member> members = raft::all_members(host_.core->members());
   std::swap(members_, members);
   for (const raft::Member& member : members_) {
-    const bool is_new = std::none_of(members.begin(), members.end(),
-                                     [&](const auto& each) { return each.id == member.id; });
-    if (is_new) forget_others_at(member.address, member.id);
+    if (!raft::contains(members, member.id)) forget_others_at(member.address, member.id);
   }
   for (const raft::Member& member : members) {
     if (is_member(member.id)) continue;

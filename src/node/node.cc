@@ -3,6 +3,7 @@
 #include <utility>
 #include <variant>
 
+#include "raft/members.h"
 #include "src/node/state.h"
 
 namespace iris {
@@ -34,9 +35,7 @@ void Node::start() {
   host.floor = recovery.raft.floor.last.index;
   host.core.emplace(host.options.raft, recovery.raft);
   state_->peers.start();
-  const raft::Members& members = host.core->members();
-  if (host.takes_part() && members.outgoing.empty() && members.voters.size() == 1 &&
-      members.voters.front().id == host.self) {
+  if (host.takes_part() && raft::is_only_voter(host.core->members(), host.self)) {
     host.core->campaign();  // nobody to wait for
   }
   host.touch();

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "raft/members.h"
 #include "src/base/log.h"
 #include "src/node/state.h"
 
@@ -65,7 +66,7 @@ void Node::State::carry_out(raft::Output output) {
     sender.role_changed();
   }
   if (!output.halt) return;
-  if (output.dismissed) {
+  if (output.removed) {
     leaving = std::move(output.halt);
   } else {
     failed(std::move(*output.halt));
@@ -125,7 +126,7 @@ void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
   store::Store::Applied last{entries.back()->id, std::nullopt, {}};
   for (const raft::EntryPtr& entry : entries) {
     host.unapplied_bytes += raft::entry_bytes(*entry);
-    if (const auto* members = std::get_if<raft::Members>(&entry->payload)) {
+    if (const raft::Members* members = raft::members_in(*entry)) {
       last.members = *members;
       last.members_index = entry->id.index;
     }
@@ -169,7 +170,7 @@ void Node::State::applied(const ApplyJob& job) {
 }
 
 void Node::State::tell_whether_it_lags() {
-  host.core->lags(host.unapplied_bytes > host.options.unapplied_bytes_max);
+  host.core->set_lagging(host.unapplied_bytes > host.options.unapplied_bytes_max);
 }
 
 // A leader whose data lane hangs answers nobody, and those who hear it elect no other. The core

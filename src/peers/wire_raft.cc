@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "raft/members.h"
 #include "src/peers/wire.h"
 #include "src/peers/wire_parts.h"
 
@@ -81,13 +82,6 @@ Complaint parse(std::string_view bytes, std::vector<raft::Member>& list) {
   return {};
 }
 
-bool contains(const std::vector<raft::Member>& list, raft::NodeId id) {
-  for (const raft::Member& member : list) {
-    if (member.id == id) return true;
-  }
-  return false;
-}
-
 Complaint parse(std::string_view bytes, raft::Members& members) {
   Complaint wrong = walk("Members", bytes, [&](ProtoReader& in) -> Complaint {
     switch (in.field()) {
@@ -104,9 +98,7 @@ Complaint parse(std::string_view bytes, raft::Members& members) {
   if (!wrong.empty()) return wrong;
   if (members.voters.empty()) return "Members: no voter";
   for (const raft::Member& learner : members.learners) {
-    if (contains(members.voters, learner.id) || contains(members.outgoing, learner.id)) {
-      return "Members: a learner is a voter as well";
-    }
+    if (raft::is_voter(members, learner.id)) return "Members: a learner is a voter as well";
   }
   return {};
 }
@@ -124,7 +116,7 @@ Complaint parse(std::string_view bytes, raft::Entry& entry) {
         return {};
       case 3:
         static_cast<void>(in.bytes());
-        entry.payload.emplace<raft::Empty>();
+        entry.payload.emplace<raft::NoOp>();
         return {};
       case 4:
         if (in.bytes().size() > command_bytes_max) return "Entry: over the limit command_bytes_max";

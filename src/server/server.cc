@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "raft/members.h"
 #include "src/api/api.h"
 #include "src/base/log.h"
 #include "src/base/scheduling.h"
@@ -66,14 +67,8 @@ std::int64_t unix_now_s() {
       .count();
 }
 
-// The configuration in force at the end of what the disk holds.
-const raft::Members& latest_members(const raft::Recovered& recovered) {
-  const auto& entries = recovered.entries;
-  const auto last = std::find_if(entries.rbegin(), entries.rend(), [](const raft::EntryPtr& entry) {
-    return std::holds_alternative<raft::Members>(entry->payload);
-  });
-  return last == entries.rend() ? recovered.floor.members
-                                : std::get<raft::Members>((*last)->payload);
+raft::Members latest_members(const raft::Recovered& recovered) {
+  return raft::latest_members(recovered.floor, recovered.entries).members;
 }
 
 class NodeHistory final : public History {
@@ -197,15 +192,10 @@ void Server::State::choose_address() {
   const raft::Recovered& recovered = store->recovered().raft;
   OwnAddressHints hints{options.advertise, options.listen, "", options.join, "127.0.0.1"};
   if (!options.no_stela) hints.otherwise = Stela::own_ipv4_address();
-  const raft::Members& members = latest_members(recovered);
-  for (const auto* list : {&members.voters, &members.learners, &members.outgoing}) {
-    for (const auto& member : *list) {
-      if (member.id == recovered.self) {
-        hints.recorded = member.address;
-      } else {
-        hints.towards.push_back(member.address);
-      }
-    }
+  const raft::Members members = latest_members(recovered);
+  hints.recorded = raft::address_of(members, recovered.self);
+  for (const raft::Member& member : raft::all_members(members)) {
+    if (member.id != recovered.self) hints.towards.push_back(member.address);
   }
   address = own_raft_address(hints, options.port + 1);
 }

@@ -70,7 +70,7 @@ TEST_CASE("commands that changed nothing are not published, live or from the log
   test.cluster.set("s", "k", "a", 0);  // 5
   test.cluster.set("s", "k", "b", 0);
   test.cluster.append(raft::Command("not a command"));
-  test.cluster.append(raft::Empty{});
+  test.cluster.append(raft::NoOp{});
   test.cluster.set("s", "k", "c", 5);  // 9
   const Texts expected{"s/k=a@5", "s/k=c@9"};
   CHECK(test.settle(live) == expected);
@@ -121,7 +121,7 @@ TEST_CASE("heartbeats come on a quiet stream only to who asked, never past an up
   CHECK(beating.take().empty());
   test.node.tick(200);
   CHECK(beating.take() == Texts{"bookmark@3"});
-  test.cluster.append(raft::Empty{});
+  test.cluster.append(raft::NoOp{});
   test.node.tick(500);
   test.cluster.set("s", "k", "v");  // 5
   test.node.tick(600);

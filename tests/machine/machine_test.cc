@@ -180,7 +180,7 @@ TEST_CASE("entries that are no commands change nothing") {
   MachineFixture machine;
   store::MemoryBatch batch(machine.tables);
   const raft::EntryId id{raft::Term{1}, raft::Index{5}};
-  CHECK(Machine::apply({id, raft::Empty{}}, batch) == Outcome{Code::done, false, 5});
+  CHECK(Machine::apply({id, raft::NoOp{}}, batch) == Outcome{Code::done, false, 5});
   CHECK(Machine::apply({id, raft::Members{}}, batch) == Outcome{Code::done, false, 5});
   CHECK(machine.tables.rows.empty());
 }

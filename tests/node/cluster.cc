@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "raft/members.h"
 #include "src/base/log.h"
 #include "tests/catch.h"
 
@@ -286,9 +287,7 @@ std::string Cluster::value(std::uint64_t id, const std::string& key) {
 
 bool Cluster::is_voter(std::uint64_t seen_by, std::uint64_t id) {
   const raft::Members& members = node(seen_by).core().members();
-  return members.outgoing.empty() &&
-         std::any_of(members.voters.begin(), members.voters.end(),
-                     [&](const raft::Member& voter) { return voter.id.value == id; });
+  return !raft::is_joint(members) && raft::contains(members.voters, {id});
 }
 
 }  // namespace iris::test

@@ -38,7 +38,7 @@ inline raft::AppendRequest append() {
   return {.prev = {{5}, {40}},
           .commit = {39},
           .entries = {entry(5, 41, raft::Command("set")), entry(5, 42, raft::Command()),
-                      entry(6, 43, raft::Empty()), entry(6, 44, members())}};
+                      entry(6, 43, raft::NoOp()), entry(6, 44, members())}};
 }
 
 inline std::vector<PeerBody> all() {

@@ -296,7 +296,7 @@ TEST_CASE("a command is taken at its limit and not one byte over it (hazard 40)"
 TEST_CASE("entries, sessions and members are counted before they are kept (hazard 107)") {
   raft::AppendRequest append;
   for (std::uint64_t i = 1; i <= wire::entries_per_message_max; ++i) {
-    append.entries.push_back(samples::entry(1, i, raft::Empty()));
+    append.entries.push_back(samples::entry(1, i, raft::NoOp()));
   }
   CHECK(complaint(message(1, append)).empty());
   append.entries.push_back(append.entries.back());

@@ -1,5 +1,5 @@
-// One core with its disk and nobody around: the test plays all the others.
-// One thread. Everything that leaves the core is in `left` until the test takes it. The disk is
+// Bare: one core with its disk and no other node: the test plays all the others.
+// One thread. Messages that leave the core are in `left` until the test takes them. The disk is
 // done at once, unless a test says otherwise.
 #pragma once
 
@@ -14,23 +14,19 @@ namespace iris::raft::test {
 
 using Terms = std::vector<std::uint64_t>;
 
-[[nodiscard]] inline EntryId id(std::uint64_t term, std::uint64_t index) {
-  return {Term{term}, Index{index}};
-}
-
 class Bare {
  public:
   explicit Bare(Disk disk, Options options = {}, std::uint64_t id = 1)
       : host(NodeId{id}, options, std::move(disk)) {}
 
-  // Receives `body` from `from` in `term`, and everything it causes happens.
+  // Receives `body` from `from` in `term`, and settles.
   void receive(std::uint64_t from, std::uint64_t term, Body body) {
-    host.core().step({NodeId{from}, host.id(), Term{term}, std::move(body)});
+    host.step({NodeId{from}, host.id(), Term{term}, std::move(body)});
     settle();
   }
   void tick(std::uint32_t ticks = 1) {
     for (std::uint32_t tick = 0; tick < ticks; ++tick) {
-      host.core().tick();
+      host.tick();
       settle();
     }
   }
@@ -53,7 +49,7 @@ class Bare {
     return taken;
   }
 
-  // Becomes a candidate of the next term: everybody says that it might win.
+  // Becomes a candidate of the next term: all voters grant their pre-votes.
   void stand() {
     host.core().campaign();
     settle();
@@ -63,7 +59,7 @@ class Bare {
       if (voter.id != host.id()) receive(voter.id.value, term, PreVoteReply{true});
     }
   }
-  // Becomes leader: everybody votes for it.
+  // Becomes leader: all voters vote for it.
   void lead() {
     stand();
     for (const Member& voter : host.core().members().voters) {

@@ -1,4 +1,4 @@
-// Three cores and a wire that loses nothing: the paths everybody takes every day.
+// Three cores and a wire that loses nothing: the everyday paths.
 #include "tests/raft/cluster.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
@@ -60,10 +60,10 @@ TEST_CASE("a cluster grows from one to three, replaces a voter and loses its lea
   REQUIRE(cluster.core(1).change(Promote{NodeId{4}, NodeId{3}}).has_value());
   cluster.settle();
   CHECK(cluster.core(4).members() == voters({1, 2, 4}));
-  CHECK(cluster[3].dismissed);
+  CHECK(cluster[3].removed);
   REQUIRE(cluster.core(1).change(Remove{NodeId{1}}).has_value());
   cluster.settle();
-  CHECK(cluster[1].dismissed);
+  CHECK(cluster[1].removed);
   const std::uint64_t leader = cluster.leader();
   REQUIRE((leader == 2 || leader == 4));
   CHECK(cluster.core(leader).members() == voters({2, 4}));

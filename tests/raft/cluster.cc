@@ -5,6 +5,19 @@
 
 namespace iris::raft::test {
 
+std::vector<std::uint64_t> ids_up_to(std::uint64_t count) {
+  std::vector<std::uint64_t> ids;
+  for (std::uint64_t id = 1; id <= count; ++id) ids.push_back(id);
+  return ids;
+}
+
+Options quick() {
+  Options options;
+  options.election_ticks = 10;
+  options.heartbeat_ticks = 2;
+  return options;
+}
+
 Member member(std::uint64_t id) { return {NodeId{id}, "node" + std::to_string(id) + ":1"}; }
 
 Members voters(const std::vector<std::uint64_t>& ids, const std::vector<std::uint64_t>& learners) {
@@ -43,6 +56,27 @@ void Host::restart() {
   core_->check_invariants();
 }
 
+void Host::step(Message message) {
+  core_->step(std::move(message));
+  core_->check_invariants();
+}
+
+void Host::tick() {
+  core_->tick();
+  core_->check_invariants();
+}
+
+bool Host::receive_snapshot(const SnapshotMark& snapshot, NodeId from) {
+  const bool installs = core_->snapshot_received(snapshot, from);
+  core_->check_invariants();
+  return installs;
+}
+
+void Host::snapshot_sent(NodeId to, bool ok, EntryId last) {
+  core_->snapshot_sent(to, ok, last);
+  core_->check_invariants();
+}
+
 void Host::flush(std::deque<Message>& wire) {
   if (!is_up()) return;
   while (core_->has_output()) {
@@ -64,7 +98,7 @@ void Host::flush(std::deque<Message>& wire) {
                             output.snapshots_wanted.end());
     if (output.halt) {
       halted = output.halt;
-      dismissed = output.dismissed;
+      removed = output.removed;
     }
     if (auto_apply) apply();
   }
@@ -141,22 +175,21 @@ void Host::crash(std::size_t kept, Index data_kept) {
   reads.clear();
   snapshots_wanted.clear();
   halted.reset();
-  dismissed = false;
+  removed = false;
 }
 
 void Host::trim(Index floor) {
-  const SnapshotMark mark = core_->mark_at(floor);
+  SnapshotMark new_floor = core_->mark_at(floor);
   core_->trim(floor);
   core_->check_invariants();
   std::erase_if(disk_.entries, [floor](const EntryPtr& kept) { return kept->id.index <= floor; });
-  disk_.floor = mark;
+  disk_.floor = std::move(new_floor);
 }
 
 SnapshotMark Host::snapshot() const { return core_->mark_at(applied_index_); }
 
 Cluster::Cluster(std::uint64_t count, Options options) : options_(options) {
-  std::vector<std::uint64_t> ids;
-  for (std::uint64_t id = 1; id <= count; ++id) ids.push_back(id);
+  const std::vector<std::uint64_t> ids = ids_up_to(count);
   for (const std::uint64_t id : ids) add(id, disk_with(voters(ids)));
 }
 
@@ -170,8 +203,7 @@ void Cluster::flush(std::uint64_t id) { hosts_.at(id)->flush(wire); }
 void Cluster::deliver(Message message) {
   const auto host = hosts_.find(message.to.value);
   if (host == hosts_.end() || !host->second->is_up()) return;
-  host->second->core().step(std::move(message));
-  host->second->core().check_invariants();
+  host->second->step(std::move(message));
   host->second->flush(wire);
 }
 
@@ -180,7 +212,7 @@ void Cluster::settle() {
 }
 
 void Cluster::settle(const std::function<bool(const Message&)>& lost) {
-  // A bound on what one cause may bring about: a storm of messages ends here (hazard 37).
+  // A bound on the consequences of one cause: a storm of messages ends here (hazard 37).
   for (std::size_t steps = 0; steps < 1'000'000; ++steps) {
     for (auto& [id, host] : hosts_) {
       host->flush(wire);
@@ -204,8 +236,7 @@ void Cluster::settle(const std::function<bool(const Message&)>& lost) {
 
 void Cluster::tick(std::uint64_t id, std::uint32_t ticks) {
   for (std::uint32_t tick = 0; tick < ticks; ++tick) {
-    core(id).tick();
-    core(id).check_invariants();
+    hosts_.at(id)->tick();
     flush(id);
   }
 }
@@ -213,9 +244,7 @@ void Cluster::tick(std::uint64_t id, std::uint32_t ticks) {
 void Cluster::tick_all(std::uint32_t ticks) {
   for (std::uint32_t tick = 0; tick < ticks; ++tick) {
     for (auto& [id, host] : hosts_) {
-      if (!host->is_up()) continue;
-      host->core().tick();
-      host->core().check_invariants();
+      if (host->is_up()) host->tick();
     }
     settle();
   }
@@ -239,16 +268,14 @@ EntryId Cluster::propose(std::uint64_t id, std::string command) {
 void Cluster::send_snapshots(std::uint64_t leader) {
   Host& from = *hosts_.at(leader);
   for (const NodeId to : std::exchange(from.snapshots_wanted, {})) {
-    const SnapshotMark mark = from.snapshot();
+    const SnapshotMark sent = from.snapshot();
     const auto host = hosts_.find(to.value);
     const bool arrives = host != hosts_.end() && host->second->is_up();
     if (arrives) {
-      host->second->core().snapshot_received(mark, from.id());
-      host->second->core().check_invariants();
+      host->second->receive_snapshot(sent, from.id());
       settle();
     }
-    from.core().snapshot_sent(to, arrives, mark.last);
-    from.core().check_invariants();
+    from.snapshot_sent(to, arrives, sent.last);
   }
   settle();
 }

@@ -19,7 +19,7 @@ namespace iris::raft::test {
 
 inline constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
 
-// What survives a crash.
+// The state that survives a crash.
 struct Disk {
   HardState state;
   SnapshotMark floor;
@@ -27,10 +27,15 @@ struct Disk {
   Index applied;
 };
 
+[[nodiscard]] inline EntryId id(std::uint64_t term, std::uint64_t index) {
+  return {Term{term}, Index{index}};
+}
+[[nodiscard]] std::vector<std::uint64_t> ids_up_to(std::uint64_t count);  // 1..count
+[[nodiscard]] Options quick();  // an election timeout of 10 ticks, a heartbeat every 2
 [[nodiscard]] Member member(std::uint64_t id);
 [[nodiscard]] Members voters(const std::vector<std::uint64_t>& ids,
                              const std::vector<std::uint64_t>& learners = {});
-[[nodiscard]] EntryPtr entry(std::uint64_t term, std::uint64_t index, Payload payload = Empty{});
+[[nodiscard]] EntryPtr entry(std::uint64_t term, std::uint64_t index, Payload payload = NoOp{});
 // A disk whose log is the configuration as entry (1, 1), then an entry of each of `terms`.
 [[nodiscard]] Disk disk_with(const Members& members, const std::vector<std::uint64_t>& terms = {});
 
@@ -46,25 +51,31 @@ class Host {
   [[nodiscard]] const Disk& disk() const { return disk_; }
   [[nodiscard]] const std::vector<EntryPtr>& applied() const { return applied_; }
 
+  // Inputs to the core, followed by check_invariants().
+  void step(Message message);
+  void tick();
+  bool receive_snapshot(const SnapshotMark& snapshot, NodeId from);
+  void snapshot_sent(NodeId to, bool ok, EntryId last);
+
   // Takes all output. Log jobs queue up; messages go to `wire`, or wait for the jobs before them.
   void flush(std::deque<Message>& wire);
-  // Does the first `jobs` of the queue and lets go what waited for them.
+  // Does the first `jobs` of the queue and sends the messages that waited for them.
   void persist(std::deque<Message>& wire, std::size_t jobs = all);
   [[nodiscard]] std::size_t queued_jobs() const { return jobs_.size(); }
   [[nodiscard]] std::vector<EntryPtr> queued_entries() const;
-  // Tells the core that all it handed out up to `limit` is applied.
+  // Applies the committed entries that the core handed out, up to `limit`, and tells it so.
   void apply(Index limit = {std::numeric_limits<std::uint64_t>::max()});
-  // Loses what is not on disk; the first `kept` queued jobs were done, but nobody heard of it. The
-  // data, never synced but before a trim, falls back to `data_kept` (not below the floor).
+  // Loses all that is not on disk. The first `kept` queued jobs were done, without an answer to the
+  // core. The data, synced only before a trim, falls back to `data_kept` (not below the floor).
   void crash(std::size_t kept = 0, Index data_kept = {std::numeric_limits<std::uint64_t>::max()});
   void restart();                               // REQUIRES: !is_up()
-  void trim(Index floor);                       // as a host: memory and disk
-  [[nodiscard]] SnapshotMark snapshot() const;  // of what is applied
+  void trim(Index floor);                       // in memory and on disk
+  [[nodiscard]] SnapshotMark snapshot() const;  // of the applied state
 
   std::vector<ReadGrant> reads;          // granted or refused so far
   std::vector<NodeId> snapshots_wanted;  // and not sent yet
   std::optional<Error> halted;
-  bool dismissed = false;
+  bool removed = false;
   bool auto_apply = true;
   std::function<void(const Message&)> on_leave;  // sees every message as it leaves
   std::function<void(const Output&)> on_output;  // sees every output first
@@ -83,7 +94,7 @@ class Host {
   std::unique_ptr<Core> core_;
   std::deque<Job> jobs_;
   std::vector<EntryPtr> handed_;   // by the core, not applied yet
-  std::vector<EntryPtr> applied_;  // in this life; empty again after a snapshot
+  std::vector<EntryPtr> applied_;  // since the last start or snapshot
   Index applied_index_;
 };
 
@@ -107,7 +118,7 @@ class Cluster {
   void tick_all(std::uint32_t ticks = 1);  // with settle() after each
   void elect(std::uint64_t id);            // campaign and settle; CHECKs that it leads
   EntryId propose(std::uint64_t id, std::string command = "x");  // and settles
-  // Hosts' part of a snapshot: every wanted one is taken and arrives.
+  // The hosts' part of snapshots: each that `leader` wants is taken and arrives.
   void send_snapshots(std::uint64_t leader);
   [[nodiscard]] std::uint64_t leader();  // of the latest term; 0: none
 

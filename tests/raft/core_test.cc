@@ -1,4 +1,4 @@
-// Corners of one core that need more than a script can say.
+// Corner cases of one core that a script cannot express.
 #include <algorithm>
 #include <cstdint>
 #include <utility>
@@ -10,13 +10,6 @@
 
 namespace iris::raft::test {
 namespace {
-
-Options quick() {
-  Options options;
-  options.election_ticks = 10;
-  options.heartbeat_ticks = 2;
-  return options;
-}
 
 TEST_CASE("nodes that bootstrap the same members form one cluster (hazard 56)") {
   Cluster cluster;
@@ -151,11 +144,11 @@ TEST_CASE("a node whose own log says that it was removed asks, and stops when to
     CHECK(campaigns == (applied == 2));  // it may be needed until its removal is committed
     CHECK(bare.take<HeartbeatReply>().size() == 2);
     bare.receive(1, 1, Dismissed{Index{3}, true, {Term{1}, Index{3}}});
-    CHECK(bare.host.dismissed);
+    CHECK(bare.host.removed);
   }
 }
 
-TEST_CASE("who lags in applying acknowledges only what it has applied (hazard 112)") {
+TEST_CASE("a node that lags in applying acknowledges only applied entries (hazard 112)") {
   Bare bare(disk_with(voters({1, 2, 3})), quick(), 3);
   bare.host.auto_apply = false;
   const auto append = [&](std::uint64_t index, std::uint64_t commit) {
@@ -170,7 +163,7 @@ TEST_CASE("who lags in applying acknowledges only what it has applied (hazard 11
   CHECK(append(2, 2).index == Index{2});
   CHECK(append(3, 3).index == Index{3});
   bare.host.apply(Index{2});
-  bare.core().lags(true);
+  bare.core().set_lagging(true);
   const AppendReply reply = append(4, 3);
   CHECK(reply.matched);
   CHECK(reply.index == Index{2});
@@ -178,7 +171,7 @@ TEST_CASE("who lags in applying acknowledges only what it has applied (hazard 11
   CHECK(beat().durable == Index{2});
   bare.host.apply(Index{3});
   CHECK(beat().durable == Index{3});
-  bare.core().lags(false);
+  bare.core().set_lagging(false);
   CHECK(beat().durable == Index{4});
 }
 

@@ -1,4 +1,4 @@
-// The log in memory and what of it is on disk.
+// The log in memory, and how much of it is on disk.
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -12,8 +12,6 @@ namespace iris::raft::test {
 namespace {
 
 constexpr HardState state{Term{9}, NodeId{1}};
-
-EntryId id(std::uint64_t term, std::uint64_t index) { return {Term{term}, Index{index}}; }
 
 // Entries of these terms after the floor (2, 10), all on disk.
 Log log_with(const std::vector<std::uint64_t>& terms) {
@@ -69,7 +67,7 @@ TEST_CASE("a ticket claims its last index, and one ack covers all earlier ticket
   log.persisted(Ticket{3});
   CHECK(log.stable() == Index{14});
   CHECK_FALSE(log.has_open_tickets());
-  log.persisted(Ticket{2});  // late news
+  log.persisted(Ticket{2});  // obsolete
   CHECK(log.stable() == Index{14});
 }
 
@@ -89,7 +87,8 @@ TEST_CASE("a late ack of overwritten entries proves nothing of the new ones (haz
   CHECK(log.stable() == Index{15});
 }
 
-TEST_CASE("cutting what is stable lowers the stable mark, and what was unwritten stays unwritten") {
+TEST_CASE(
+    "cutting what is stable lowers the stable index, and what was unwritten stays unwritten") {
   Log log = log_with({3, 3, 3});
   log.append(entry(3, 14));
   log.truncate_from(Index{12});

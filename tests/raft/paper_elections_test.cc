@@ -14,13 +14,6 @@
 namespace iris::raft::test {
 namespace {
 
-Options quick() {
-  Options options;
-  options.election_ticks = 10;
-  options.heartbeat_ticks = 2;
-  return options;
-}
-
 // --- 5.1
 
 TEST_CASE("5.1 a follower updates its term from a message") {
@@ -104,12 +97,12 @@ TEST_CASE("5.2 a leader sends a heartbeat to everybody each interval") {
 TEST_CASE("5.2 a follower that hears nobody starts an election") {
   Bare bare = three({}, quick());
   for (int tick = 0; tick < 20 && bare.role() == Role::follower; ++tick) bare.tick();
-  // Thesis 9.6: a trial vote first, in the term to come, which moves nobody.
+  // Thesis 9.6: pre-votes first, for the next term; no term moves.
   CHECK(bare.role() == Role::precandidate);
   CHECK(bare.term() == 1);
-  const auto trials = bare.take<PreVoteRequest>();
-  REQUIRE(trials.size() == 2);
-  CHECK(trials[0].first.term == Term{2});
+  const auto pre_votes = bare.take<PreVoteRequest>();
+  REQUIRE(pre_votes.size() == 2);
+  CHECK(pre_votes[0].first.term == Term{2});
   bare.receive(2, 2, PreVoteReply{true});
   CHECK(bare.role() == Role::candidate);
   CHECK(bare.term() == 2);
@@ -153,9 +146,7 @@ TEST_CASE("5.2 an election is won by a majority in one round (hazard 5)") {
       {5, {{2, false}, {3, false}}, Role::candidate},
   };
   for (const Case& each : cases) {
-    std::vector<std::uint64_t> ids;
-    for (std::uint64_t node = 1; node <= each.size; ++node) ids.push_back(node);
-    Bare bare(disk_with(voters(ids)));
+    Bare bare(disk_with(voters(ids_up_to(each.size))));
     bare.stand();
     for (const auto& [from, granted] : each.votes) {
       bare.receive(from, 2, VoteReply{granted});

@@ -73,8 +73,7 @@ TEST_CASE("5.3 a majority of acknowledgements commits, its own disk included (ha
                                             {5, {2}, false},
                                             {5, {2, 3}, true},
                                             {5, {2, 3, 4, 5}, true}}) {
-    std::vector<std::uint64_t> ids;
-    for (std::uint64_t node = 1; node <= each.size; ++node) ids.push_back(node);
+    const std::vector<std::uint64_t> ids = ids_up_to(each.size);
     Bare bare(disk_with(voters(ids)));
     bare.lead();
     for (const std::uint64_t node : ids) {
@@ -93,7 +92,7 @@ TEST_CASE("5.3 committing an entry commits all before it, of other leaders too (
     Bare bare = three(before);
     bare.lead();
     CHECK(bare.commit() == 1);
-    bare.acknowledge(2, bare.last());  // of the empty entry of its term
+    bare.acknowledge(2, bare.last());  // of the no-op of its term
     CHECK(bare.commit() == before.size() + 2);
     CHECK(bare.host.applied().size() == before.size() + 1);
   }
@@ -163,7 +162,7 @@ TEST_CASE("5.3 a follower cuts only what conflicts and appends only what is new 
     bare.disk_waits = true;
     AppendRequest request{each.prev, {}, {}};
     for (const auto& [term, index] : each.entries) {
-      const Payload payload = index == 1 ? Payload{voters({1, 2, 3})} : Payload{Empty{}};
+      const Payload payload = index == 1 ? Payload{voters({1, 2, 3})} : Payload{NoOp{}};
       request.entries.push_back(entry(term, index, payload));
     }
     bare.receive(2, 5, request);
@@ -255,7 +254,7 @@ TEST_CASE("5.4.1 a voter refuses a candidate whose log is behind (hazard 4)") {
 TEST_CASE("5.4.2 a leader commits by counting only entries of its own term (hazard 20)") {
   for (const auto& [acknowledged, commit] :
        std::vector<std::pair<std::uint64_t, std::uint64_t>>{{2, 1}, {3, 1}, {4, 4}}) {
-    Bare bare = three({1, 2});  // then its own empty entry, (3, 4)
+    Bare bare = three({1, 2});  // then its own no-op, (3, 4)
     bare.lead();
     REQUIRE(bare.terms() == Terms{1, 1, 2, 3});
     bare.acknowledge(2, acknowledged);

@@ -66,7 +66,7 @@ std::uint64_t naive_value(const Members& members, const std::array<std::uint64_t
   return best;
 }
 
-// Won: those who granted are a quorum. Lost: they are none even if everybody else grants.
+// Won: the granting voters are a quorum. Lost: they are none even if all others grant.
 Tally naive_tally(const Members& members, Set granted, Set refused) {
   if (is_quorum(members, granted)) return Tally::won;
   return is_quorum(members, (sets - 1) & ~refused) ? Tally::pending : Tally::lost;
@@ -118,7 +118,7 @@ struct Model {
   Set learners;
 };
 
-// What a change does to the sets; nothing where it must be refused.
+// The sets after a change; nothing where it must be refused.
 std::optional<Model> naive_change(Model now, const MemberChange& change) {
   const auto bit = [](NodeId id) { return Set{1} << (id.value - 1); };
   if (const auto* add = std::get_if<AddLearner>(&change)) {
@@ -139,8 +139,8 @@ std::optional<Model> naive_change(Model now, const MemberChange& change) {
   return Model{now.voters & ~gone, now.learners & ~gone};
 }
 
-// Two configurations can never decide apart: whoever is a quorum of one meets every quorum of the
-// other, that is, its complement is none.
+// Two configurations can never decide apart: each quorum of one meets every quorum of the other, so
+// its complement is no quorum of the other.
 bool quorums_meet(const Members& left, const Members& right) {
   for (Set part = 0; part < sets; ++part) {
     if (is_quorum(left, part) && is_quorum(right, (sets - 1) & ~part)) return false;

@@ -1,7 +1,7 @@
-// Three or five cores in random weather: messages lost, repeated and reordered, disks that lag,
-// crashes that lose what was not synced, trims, snapshots, transfers and membership changes.
-// Every core checks itself after every input; this file checks what only all of them together show.
-// Small on purpose: the simulator of the whole house is tests/sim.
+// Three or five cores in random weather: messages lost, repeated and reordered, slow disks, crashes
+// that lose unsynced writes, trims, snapshots, transfers and membership changes.
+// Every core checks itself after every input; this file checks the properties of all together.
+// Small on purpose: the simulator of the whole server is tests/sim.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -27,9 +27,7 @@ void expect(bool holds, const char* what) {
 }
 
 Options small_options(std::uint64_t seed) {
-  Options options;
-  options.election_ticks = 10;
-  options.heartbeat_ticks = 2;
+  Options options = quick();
   options.seed = seed;
   options.append_bytes_max = 200;  // about three entries
   options.window_bytes_max = 600;
@@ -72,7 +70,7 @@ class World {
     host.on_leave = [this, id](const Message& message) { on_leave(id, message); };
   }
 
-  // What leaves must be on the disk it left from (VD, AD).
+  // A vote or acknowledgement that leaves must be on its sender's disk (VD, AD).
   void on_leave(std::uint64_t id, const Message& message) {
     const Disk& disk = cluster_[id].disk();
     if (const auto* vote = std::get_if<VoteReply>(&message.body);
@@ -170,8 +168,7 @@ class World {
     if (below(2) == 0 || host == cluster_.hosts().end() || !host->second->is_up()) {
       return cluster_.deliver(std::move(message));
     }
-    host->second->core().step(std::move(message));
-    host->second->core().check_invariants();
+    host->second->step(std::move(message));
   }
 
   // Links fail one way or both, for one node or between two halves.
@@ -199,7 +196,7 @@ class World {
     if (below(2) == 0) flush(host);
   }
 
-  // RL: whatever was committed anywhere before the read began must be covered by its grant.
+  // RL: a grant must cover all that was committed anywhere before its read began.
   void read() {
     Host& host = any();
     if (!host.is_up()) return;
@@ -224,20 +221,18 @@ class World {
     host.trim({status.first.value + below(status.applied.value - status.first.value + 1)});
   }
 
-  // The transfer as the host does it: marked by what the leader has applied, any time later.
+  // A snapshot transfer as hosts do it: of the leader's applied state, at any later time.
   void snapshots(Host& leader) {
     if (!leader.is_up()) return;
     for (const NodeId to : std::exchange(leader.snapshots_wanted, {})) {
-      const SnapshotMark mark = leader.snapshot();
+      const SnapshotMark sent = leader.snapshot();
       Host& host = cluster_[to.value];
       const bool arrives = host.is_up() && below(4) != 0;
       if (arrives) {
-        host.core().snapshot_received(mark, leader.id());
-        host.core().check_invariants();
+        host.receive_snapshot(sent, leader.id());
         flush(host);
       }
-      leader.core().snapshot_sent(to, arrives, mark.last);
-      leader.core().check_invariants();
+      leader.snapshot_sent(to, arrives, sent.last);
     }
     flush(leader);
   }
@@ -271,7 +266,7 @@ class World {
     for (auto& [id, host] : cluster_.hosts()) {
       if (!host->is_up()) continue;
       if (host->halted) {
-        REQUIRE(host->dismissed);  // no disk lies here
+        REQUIRE(host->removed);  // no disk loses synced writes here
         gone_.insert(id);
         host->crash(all);
         continue;
@@ -326,7 +321,7 @@ class World {
            "an entry was committed without a quorum of disks");
   }
 
-  // Fair weather: whoever belongs comes back, and the cluster must get on (LV).
+  // Fair weather: all members come back, and the cluster must make progress (LV).
   void heal() {
     cuts_.clear();
     for (auto& [id, host] : cluster_.hosts()) {
@@ -387,7 +382,7 @@ void run_seeds(std::uint64_t nodes, bool changes_members) {
     committed += world.committed();
     reads += world.reads_granted();
   }
-  // A run in which nothing succeeds proves nothing.
+  // A run without successes proves nothing.
   CHECK(committed > count * 30);
   CHECK(reads > count * 5);
 }

@@ -94,7 +94,7 @@ void Script::show(std::uint64_t node, const Output& output) {
     print(node, "wants a snapshot for " + std::to_string(to.value));
   }
   if (output.halt) {
-    print(node, (output.dismissed ? "is dismissed: " : "halts, " + text(output.halt->code) + ": ") +
+    print(node, (output.removed ? "was removed: " : "halts, " + text(output.halt->code) + ": ") +
                     output.halt->text);
   }
 }
@@ -125,8 +125,7 @@ void Script::options(Line& line) {
 }
 
 void Script::add_nodes(Line& line) {
-  std::vector<std::uint64_t> ids;
-  for (std::uint64_t count = line.node(), id = 1; id <= count; ++id) ids.push_back(id);
+  const std::vector<std::uint64_t> ids = ids_up_to(line.node());
   const std::vector<std::uint64_t> learners = line.list("learners");
   Cluster& cluster = made(cluster_, options_);
   for (const std::uint64_t id : ids) watch(cluster.add(id, disk_with(voters(ids, learners))));
@@ -188,16 +187,16 @@ void Script::snapshot(Line& line) {
   const bool is_lost = line.flag("lost");
   Host& from = (*cluster_)[node];
   const auto pin = pinned_.find(node);
-  const SnapshotMark mark = pin != pinned_.end() ? pin->second : from.snapshot();
+  const SnapshotMark sent = pin != pinned_.end() ? pin->second : from.snapshot();
   std::erase(from.snapshots_wanted, NodeId{to});
   if (!is_lost) {
-    const bool installs = cluster_->core(to).snapshot_received(mark, NodeId{node});
-    print(to, (installs ? "installs " : "does not need ") + text(mark.last) + ", members " +
-                  text(mark.members));
+    const bool installs = cluster_->core(to).snapshot_received(sent, NodeId{node});
+    print(to, (installs ? "installs " : "does not need ") + text(sent.last) + ", members " +
+                  text(sent.members));
     after_input(to);
   }
   if (!from.is_up()) return;
-  from.core().snapshot_sent(NodeId{to}, !is_lost, mark.last);
+  from.core().snapshot_sent(NodeId{to}, !is_lost, sent.last);
   after_input(node);
 }
 
@@ -253,7 +252,7 @@ Body body_of(const std::string& kind, Line& line) {
                           Index{line.option_or("durable", 0)}};
   }
   if (kind == "timeout-now") return TimeoutNow{};
-  CHECK(kind == "dismissed");
+  CHECK(kind == "removal-notice");
   return Dismissed{Index{line.option_or("by", 0)}, false, line.entry_or("at", {})};
 }
 
@@ -292,7 +291,7 @@ void Script::run_ticks(Line& line) {
   const std::string lost_kind = line.option("lose").value_or("");
   for (std::uint64_t tick = 0; tick < ticks; ++tick) {
     for (auto& [id, host] : cluster_->hosts()) {
-      if (host->is_up()) host->core().tick();
+      if (host->is_up()) host->tick();
     }
     settle(cuts, lost_kind);
   }
@@ -388,8 +387,8 @@ std::string Script::run(const std::string& command) {
       {"pin",
        [](Script& s, Line& l) {
          const std::uint64_t node = l.node();
-         const SnapshotMark mark = s.pinned_[node] = (*s.cluster_)[node].snapshot();
-         s.print(node, "pins " + text(mark.last) + ", members " + text(mark.members));
+         const SnapshotMark pinned = s.pinned_[node] = (*s.cluster_)[node].snapshot();
+         s.print(node, "pins " + text(pinned.last) + ", members " + text(pinned.members));
        }},
       {"crash",
        [](Script& s, Line& l) {

@@ -1,5 +1,5 @@
-// Scripts: text commands to bare cores, with the expected print below each. The script of a run
-// documents the run; IRIS_REWRITE=1 rewrites the prints, and the difference is reviewed.
+// Scripts: text commands to bare cores, with the expected print below each. A script documents its
+// run; IRIS_REWRITE=1 rewrites the prints, and the difference is reviewed.
 // One thread. Owns a cluster for the length of one script.
 //
 //   # a comment
@@ -13,17 +13,17 @@
 //   add-nodes COUNT [learners=N,..]      voters 1..COUNT, each with the configuration as entry 1/1
 //   add-node N [members=N,..] [learners=N,..] [terms=T,..] [term=T] [vote=M] [applied=I]
 //                                        one with such a disk; without members: a newcomer
-//   elect N                              campaign and settle, without a word
+//   elect N                              campaign and settle, without prints
 //   bootstrap N | campaign N | tick N [COUNT] | persist N [JOBS] | status N | log N | members N |
 //   flush N
 //   apply N [I]                          from now on by hand, and up to I
 //   propose N [TEXT] [bytes=] [count=] | transfer N [to=M] | read N   (a read leaves with `flush`)
 //   change N add=M | promote=M [replaces=M] | remove=M | address=M:TEXT [force]
-//   trim N I | pin N | snapshot N to=M [lost]   (pinned mark, else of what is applied)
+//   trim N I | pin N | snapshot N to=M [lost]   (the pinned one, else of what is applied)
 //   crash N [kept=JOBS] [data=I] | restart N
-//   wire                                 what is on its way
+//   wire                                 the messages on their way
 //   deliver [from=N] [to=M] [kind=KIND] [keep] | drop [from=N] [to=M] [kind=KIND]
-//                                        what is on the wire now, but not what that brings about
+//                                        the messages on the wire now, not those they cause
 //   send N>M tT KIND [last=T/I] [transfer] [yes] [after=T/I] [entries=T/I,..] [commit=I]
 //            [matched=I] [refused=I] [try=T/I] [round=] [match=I] [verified=I] [durable=I] [by=I]
 //            [at=T/I] [unflushed]        as if node N had sent it; delivered at once

@@ -1,6 +1,6 @@
-// One command line of a script, taken apart: words, key=value options, and what they mean.
-// One thread; plain values. A line that says what no command asks for ends the run: a script with a
-// slip of the pen would test nothing.
+// One command line of a script, parsed: words, key=value options, and their meaning.
+// One thread; plain values. A word or option that its command does not read ends the run: a script
+// with a misspelt one would test nothing.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,7 @@ namespace iris::raft::test {
 [[nodiscard]] inline std::uint64_t number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  CHECK(error == std::errc{} && end == text.data() + text.size());  // a script says what it means
+  CHECK(error == std::errc{} && end == text.data() + text.size());  // a mistake in the script
   return value;
 }
 
@@ -41,7 +41,7 @@ namespace iris::raft::test {
   return {Term{number(parts[0])}, Index{number(parts[1])}};
 }
 
-// One command line: words, and options by name. What nobody asks for is a mistake in the script.
+// One command line: words, and options by name. CHECKs in the end that all of them were read.
 class Line {
  public:
   explicit Line(const std::string& line) {
@@ -104,7 +104,7 @@ class Line {
   std::map<std::string, std::string> options_;
 };
 
-// Which messages a command means.
+// The messages that a command selects.
 struct Filter {
   explicit Filter(Line& line)
       : from(line.option_or("from", 0)),

@@ -66,7 +66,7 @@ std::string text(const Members& members) {
 std::string kind(const Body& body) {
   static constexpr std::array names{"pre-vote",    "pre-vote-reply", "vote",      "vote-reply",
                                     "append",      "append-reply",   "heartbeat", "heartbeat-reply",
-                                    "timeout-now", "dismissed"};
+                                    "timeout-now", "removal-notice"};
   static_assert(names.size() == std::variant_size_v<Body>);
   return names[body.index()];
 }

@@ -1,5 +1,4 @@
-// Messages, outputs and states as text, the same in every script: term/index for an entry, node
-// numbers for ids.
+// Messages, outputs and states as text for scripts: term/index for an entry, node numbers for ids.
 // Any thread; pure functions.
 #pragma once
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "raft/members.h"
 #include "tests/sim/model_view.h"
 #include "tests/sim/report.h"
 
@@ -45,11 +46,6 @@ std::uint64_t hash_payload(const raft::Payload& payload) {
 Chain extend(Chain before, const raft::Entry& entry) {
   return mix(before ^ mix(entry.id.term.value) ^ hash_payload(entry.payload) ^
              (entry.payload.index() + 1));
-}
-
-bool contains(const std::vector<raft::Member>& list, raft::NodeId id) {
-  return std::any_of(list.begin(), list.end(),
-                     [id](const raft::Member& member) { return member.id == id; });
 }
 
 bool is_quorum(const raft::Members& members, const std::function<bool(raft::NodeId)>& has) {
@@ -112,8 +108,7 @@ raft::Index Ghost::members_index_at(raft::Index index) const {
 bool Ghost::did_without(raft::NodeId id, raft::Index since) const {
   return std::any_of(configurations_.begin(), configurations_.end(), [&](const auto& each) {
     const auto& [index, members] = each;
-    return index >= since && !contains(members.voters, id) && !contains(members.outgoing, id) &&
-           !contains(members.learners, id);
+    return index >= since && !raft::is_member(members, id);
   });
 }
 

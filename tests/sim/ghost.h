@@ -106,7 +106,6 @@ class Ghost {
 // outgoing ones where there are any.
 [[nodiscard]] bool is_quorum(const raft::Members& members,
                              const std::function<bool(raft::NodeId)>& has);
-[[nodiscard]] bool contains(const std::vector<raft::Member>& list, raft::NodeId id);
 [[nodiscard]] std::string to_text(const raft::Members& members);
 [[nodiscard]] std::string to_text(raft::EntryId id);
 [[nodiscard]] std::string to_text(raft::NodeId id);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "raft/members.h"
 #include "tests/sim/report.h"
 #include "tests/sim/world.h"
 
@@ -55,17 +56,9 @@ SimTransport& Host::transport() {
 bool Host::leads() const { return node().core().role() == raft::Role::leader; }
 
 std::pair<raft::Index, raft::Members> Host::latest_members() const {
-  if (runs()) {
-    const raft::CoreStatus status = node().core().status();
-    return {status.members_index, status.members};
-  }
-  const LogState& log = disk_->log();
-  const auto last =
-      std::find_if(log.entries.rbegin(), log.entries.rend(), [](const raft::EntryPtr& entry) {
-        return std::holds_alternative<raft::Members>(entry->payload);
-      });
-  if (last == log.entries.rend()) return {log.floor.members_index, log.floor.members};
-  return {(*last)->id.index, std::get<raft::Members>((*last)->payload)};
+  if (runs()) return {node().core().members_index(), node().core().members()};
+  raft::MembersVersion latest = raft::latest_members(disk_->log().floor, disk_->log().entries);
+  return {latest.index, std::move(latest.members)};
 }
 
 raft::Index Host::decided_members_index() const {

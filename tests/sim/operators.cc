@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "raft/members.h"
 #include "tests/sim/report.h"
 #include "tests/sim/world.h"
 
@@ -57,10 +58,8 @@ Host* Operators::pick_voice() {
 // and admitted again by a call that was under way is started again.
 void Operators::ask_to_join() {
   for (const auto& host : world_.hosts) {
-    const raft::Members& members = world_.ghost.members();
-    const bool member =
-        contains(members.voters, host->id()) || contains(members.learners, host->id());
-    if (host->state() == Host::State::removed && member) host->start();
+    const bool member = raft::find_staying(world_.ghost.members(), host->id()) != nullptr;
+    if (host->state() == Host::State::dismissed && member) host->start();
   }
   for (const auto& host : world_.hosts) {
     const std::size_t number = host->number();
@@ -197,10 +196,8 @@ void Operators::start_stray() {
 bool Operators::may_bring_back(const Host& host, raft::NodeId id) const {
   if (!host.was_here(id) || host.life() == 0 || !nemesis_.may_lose(host.id())) return false;
   const std::vector<raft::Members> in_force = world_.members_in_force();
-  return std::none_of(in_force.begin(), in_force.end(), [id](const raft::Members& members) {
-    return contains(members.voters, id) || contains(members.outgoing, id) ||
-           contains(members.learners, id);
-  });
+  return std::none_of(in_force.begin(), in_force.end(),
+                      [id](const raft::Members& members) { return raft::is_member(members, id); });
 }
 
 void Operators::start_removed() {

@@ -315,8 +315,7 @@ class Run {
     }
     for (const auto& host : world_.hosts) {
       const std::string name = "h" + std::to_string(host->number());
-      const bool member =
-          contains(members.voters, host->id()) || contains(members.learners, host->id());
+      const bool member = raft::find_staying(members, host->id()) != nullptr;
       if (!member && host->runs() && host->node().admitted() && finds_a_member(*host)) {
         why = name + " was removed and does not know it";
         return false;
@@ -373,11 +372,8 @@ class Run {
   // A member that nobody finds, because it moved and that is not agreed on, and that finds nobody,
   // because all whom it knows have moved: the same as below.
   [[nodiscard]] bool is_lost(const Host& host) {
-    const std::vector<raft::Member> members = raft::all_members(world_.ghost.members());
-    const auto self = std::find_if(members.begin(), members.end(), [&](const raft::Member& member) {
-      return member.id == host.id();
-    });
-    return self != members.end() && self->address != host.address() && !finds_a_member(host);
+    const raft::Member* self = raft::find_member(world_.ghost.members(), host.id());
+    return self != nullptr && self->address != host.address() && !finds_a_member(host);
   }
 
   // A removed node that nobody told, and that knows no member by the address it has now, waits in

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/members.h"
 #include "tests/sim/report.h"
 #include "tests/sim/world.h"
 

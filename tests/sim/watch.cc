@@ -206,7 +206,7 @@ void Watch::check_leader() {
   // Who is about to be removed may be needed until that is committed (thesis 4.2.2).
   const raft::SnapshotMark committed_here = core.mark_at(core.commit_index());
   VERIFY(raft::is_voter(core.members(), host_.id()) ||
-             (committed_here.members_index < core.status().members_index &&
+             (committed_here.members_index < core.members_index() &&
               raft::is_voter(committed_here.members, host_.id())),
          "QF", who() + " leads and is no voter");
   VERIFY(is_quorum(core.members(),

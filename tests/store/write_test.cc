@@ -40,7 +40,7 @@ TEST_CASE("entries of every kind, term, vote and cluster come back as they were 
   const raft::HardState state{{3}, {77}};
   std::vector<raft::EntryPtr> entries{
       entry(1, 1, members_of({1})),
-      std::make_shared<const raft::Entry>(raft::Entry{{{2}, {2}}, raft::Empty{}}),
+      std::make_shared<const raft::Entry>(raft::Entry{{{2}, {2}}, raft::NoOp{}}),
       entry(2, 3, std::string("\0bytes\xff", 7)),
       entry(3, 4, ""),
       entry(3, 5, std::string(100'000, 'x')),
