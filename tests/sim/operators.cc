@@ -59,7 +59,7 @@ Host* Operators::pick_voice() {
 void Operators::ask_to_join() {
   for (const auto& host : world_.hosts) {
     const bool member = raft::find_staying(world_.ghost.members(), host->id()) != nullptr;
-    if (host->state() == Host::State::dismissed && member) host->start();
+    if (host->state() == Host::State::removed && member) host->start();
   }
   for (const auto& host : world_.hosts) {
     const std::size_t number = host->number();
