@@ -83,10 +83,10 @@ def rule_includes():
     for path in tracked("raft/*", "store/*", "src/*"):
         if not path.endswith((".h", ".cc")):
             continue
-        if folder_of(path) is None:
+        folder = folder_of(path)
+        if folder is None:
             yield f"{path}: its folder is not in the table of {INCLUDE_TABLE}"
             continue
-        folder = folder_of(path)
         allowed, libraries, in_cc_only = rows[folder]
         if in_cc_only and path.endswith(".h"):
             libraries = []
@@ -103,7 +103,7 @@ def rule_layers():
     order = list(layers())
     for path, number, source, name, target in arrows():
         if order.index(target) > order.index(source):
-            yield f"{path}:{number}: includes {name}: {target} stands above {source}"
+            yield f"{path}:{number}: includes {name}: {target} stands below {source} in {INCLUDE_TABLE}"
     paths = tracked()
     for folder, (allowed, _, _) in layers().items():
         for prefix in (folder, *allowed):
@@ -278,9 +278,7 @@ if __name__ == "__main__":
         print("\n".join(RULES))
     elif sys.argv[1:] == ["--graph"]:
         print_graph()
-        findings = list(rule_layers())
-        print("\n".join(findings))
-        sys.exit(1 if findings else 0)
+        sys.exit("\n".join(rule_layers()) or 0)
     elif len(sys.argv) == 2 and sys.argv[1] in RULES:
         findings = list(RULES[sys.argv[1]]())
         print("\n".join(findings))

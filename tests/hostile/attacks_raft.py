@@ -186,8 +186,8 @@ def great_frames_half_sent(node):
 
 
 @attack
-def hellos_of_a_thousand_strangers(node):
-    """1,000 connections that each say Hello by another name, and stay."""
+def hellos_of_many_strangers(node):
+    """300 connections that each say Hello by another name, and stay."""
     peers = [Peer(node, name=STRANGER + number) for number in range(300)]
     time.sleep(1)
     for peer in peers:
