@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -103,15 +104,24 @@ class FakeStela final : public stela::pb::Stela::Service {
                        grpc::ServerWriter<stela::pb::ServiceMessage>*) override {
     std::unique_lock lock(mutex_);
     const int drops = drops_;
+    connected_.insert(request->client_id());
+    changed_.notify_all();
     while (drops == drops_ && !context->IsCancelled())
       changed_.wait_for(lock, std::chrono::milliseconds(10));
+    connected_.erase(request->client_id());
     services_.erase(request->client_id());
     changed_.notify_all();
     return {};
   }
-  grpc::Status Register(grpc::ServerContext*, const stela::pb::RegisterRequest* request,
+  // Answers only once the client's stream is here: a test that drops the streams of a client known
+  // as registered then drops that one too.
+  grpc::Status Register(grpc::ServerContext* context, const stela::pb::RegisterRequest* request,
                         stela::pb::RegisterResponse*) override {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    while (!connected_.contains(request->client_id())) {
+      if (context->IsCancelled()) return {grpc::StatusCode::CANCELLED, "the client left"};
+      changed_.wait_for(lock, std::chrono::milliseconds(10));
+    }
     services_[request->client_id()] = request->service();
     ++registrations_;
     changed_.notify_all();
@@ -145,6 +155,7 @@ class FakeStela final : public stela::pb::Stela::Service {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, stela::pb::ServiceMessage> services_;  // by client
+  std::set<std::string> connected_;                            // the clients whose stream is here
   int clients_ = 0;
   int registrations_ = 0;
   bool refusing_ = false;
