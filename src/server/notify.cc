@@ -34,12 +34,4 @@ void notify_watchdog() { notify("WATCHDOG=1"); }
 
 void notify_status(std::string_view text) { notify("STATUS=" + std::string(text)); }
 
-std::optional<std::chrono::microseconds> watchdog_period() {
-#ifdef IRIS_SYSTEMD
-  std::uint64_t period_us = 0;
-  if (::sd_watchdog_enabled(0, &period_us) > 0) return std::chrono::microseconds(period_us);
-#endif
-  return std::nullopt;
-}
-
 }  // namespace iris

@@ -3,8 +3,6 @@
 // Any thread. Owns nothing.
 #pragma once
 
-#include <chrono>
-#include <optional>
 #include <string_view>
 
 namespace iris {
@@ -15,8 +13,5 @@ void notify_stopping();
 void notify_watchdog();  // "the loop turns"
 // One line for `systemctl status`.
 void notify_status(std::string_view text);
-
-// How often systemd wants to hear notify_watchdog(), where it does.
-[[nodiscard]] std::optional<std::chrono::microseconds> watchdog_period();
 
 }  // namespace iris

@@ -26,17 +26,6 @@ class TestServer::Silence final : public Transport {
   std::size_t queued_bytes(raft::NodeId) const override { return 0; }
 };
 
-class TestServer::NodeHistory final : public History {
- public:
-  explicit NodeHistory(const Node& node) : node_(node) {}
-  raft::EntryPtr entry(raft::Index index) const override { return node_.core().entry(index); }
-  raft::Index first() const override { return node_.core().status().first; }
-  raft::Index applied() const override { return node_.applied(); }
-
- private:
-  const Node& node_;
-};
-
 TestServer::TestServer(TestServerOptions options) : options_(std::move(options)) {
   disk_ = std::make_unique<sim::ModelDisk>(self, 1);
   disk_->profile = options_.disk;

@@ -20,6 +20,7 @@
 #include "src/api/api.h"
 #include "src/listeners/listeners.h"
 #include "src/node/node.h"
+#include "src/server/node_history.h"
 #include "tests/sim/model_store.h"
 
 namespace iris::test {
@@ -68,7 +69,6 @@ class TestServer {
 
  private:
   class Silence;  // a Transport to nobody
-  class NodeHistory;
   void make_node(TestServerOptions::Cluster cluster);
   void make_listeners();
   void tick();

@@ -8,19 +8,6 @@
 
 namespace iris::sim {
 
-class Serving::NodeHistory final : public History {
- public:
-  explicit NodeHistory(const Node& node) : node_(node) {}
-  [[nodiscard]] raft::EntryPtr entry(raft::Index index) const override {
-    return node_.core().entry(index);
-  }
-  [[nodiscard]] raft::Index first() const override { return node_.floor().next(); }
-  [[nodiscard]] raft::Index applied() const override { return node_.applied(); }
-
- private:
-  const Node& node_;
-};
-
 namespace {
 
 LeasesOptions terms_options(const SimOptions& options) {

@@ -1,5 +1,5 @@
 // Serving: what a process does for Listen streams besides its node: Listeners and Leases of
-// production, wired to node, store and transport as src/server/server.cc does.
+// production, wired to node, store and transport as src/server/wiring.cc does.
 // One thread. Owns both, for one life of a process. Knows no client: a stream is an UpdateStream.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include "src/listeners/leases.h"
 #include "src/listeners/listeners.h"
 #include "src/node/transport.h"
+#include "src/server/node_history.h"
 
 namespace iris::sim {
 
@@ -31,7 +32,6 @@ class Serving {
   [[nodiscard]] Listeners& listeners() { return listeners_; }
 
  private:
-  class NodeHistory;
   [[nodiscard]] ListenersHooks listeners_hooks();
   [[nodiscard]] LeasesHooks terms_hooks();
   void pump();

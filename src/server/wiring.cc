@@ -1,0 +1,255 @@
+// The wiring of one node: which parts there are, in which order they are made, and who is told of
+// what. What the parts do is in their own folders.
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "raft/members.h"
+#include "src/base/address.h"
+#include "src/base/log.h"
+#include "src/base/version.h"
+#include "src/net/own_address.h"
+#include "src/server/state.h"
+#include "store/rocks.h"
+
+namespace iris {
+namespace {
+
+constexpr std::uint32_t tick_ms_max = 10;
+constexpr std::uint64_t own_call_ms_max = 5'000;  // calls this node makes of itself
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  CHECK(::getrandom(&number, sizeof number, 0) == sizeof number);
+  return number;
+}
+
+raft::Members latest_members(const raft::Recovered& recovered) {
+  return raft::latest_members(recovered.floor, recovered.entries).members;
+}
+
+}  // namespace
+
+bool Server::State::refuse(int code, const std::string& text) {
+  log(LogLevel::error, "cannot start", {{"reason", text}});
+  exit_code = code;
+  return false;
+}
+
+bool Server::State::load_certificates() {
+  if (options.insecure) return true;
+  auto loaded = Certificates::load(options.tls, options.server_name);
+  if (!loaded) {
+    return refuse(exit_config, loaded.error().text +
+                                   " (the files of -cert, -key and -ca; -insecure does without)");
+  }
+  certificates = std::move(*loaded);
+  return true;
+}
+
+bool Server::State::open_store() {
+  store::RocksOptions rocks;
+  rocks.path = options.raft_dir;
+  rocks.post = [this](std::function<void()> job) { post(std::move(job)); };
+  // Growth is refused first; what RocksDB does behind the scenes may use half of the reserve.
+  rocks.disk_kept_free_bytes = options.disk_reserve_bytes / 2;
+  auto opened = store::open_rocks(std::move(rocks));
+  if (!opened) return refuse(exit_failure, opened.error().text);
+  store = std::move(*opened);
+  return true;
+}
+
+void Server::State::choose_address() {
+  const raft::Recovered& recovered = store->recovered().raft;
+  OwnAddressHints hints{options.advertise, options.listen, "", options.join, "127.0.0.1"};
+  if (!options.no_stela) hints.otherwise = Stela::own_ipv4_address();
+  const raft::Members members = latest_members(recovered);
+  hints.recorded = raft::address_of(members, recovered.self);
+  for (const raft::Member& member : raft::all_members(members)) {
+    if (member.id != recovered.self) hints.towards.push_back(member.address);
+  }
+  address = own_raft_address(hints, options.port + 1);
+}
+
+bool Server::State::make_discovery() {
+  if (options.no_stela) return true;
+  const auto own = parse_address(address);
+  CHECK(own);
+  DiscoveryOptions settings;
+  settings.stela = options.stela;
+  settings.server_name = options.stela_server_name;
+  if (!options.insecure) settings.tls = options.stela_tls;
+  settings.own_host = own->host;
+  settings.listen = options.listen;
+  settings.port = static_cast<std::uint16_t>(options.port);
+  discovery = std::make_unique<Discovery>(
+      loop, std::move(settings),
+      DiscoveryHooks{
+          .seeking = [this] { return !stopping && !node->admitted() && options.join.empty(); },
+          .join = [this](std::vector<std::string> targets,
+                         std::size_t expect) { join(std::move(targets), expect); }});
+  const Status loaded = discovery->load_certificates();
+  if (loaded) return true;
+  const store::Recovery& disk = store->recovered();
+  const bool empty = disk.cluster.value == 0 && latest_members(disk.raft).voters.empty();
+  if (empty && options.join.empty() && options.bootstrap_expect != 1) {
+    return refuse(exit_config, loaded.error().text);
+  }
+  log(LogLevel::error, "not at Stela before SIGHUP finds better certificates",
+      {{"reason", loaded.error().text}});
+  return true;
+}
+
+void Server::State::make_node() {
+  const raft::NodeId self = store->recovered().raft.self;
+  peers = std::make_unique<Peers>(
+      loop,
+      PeersOptions{.self = self,
+                   .listen = options.listen,
+                   .port = static_cast<std::uint16_t>(options.port + 1)},
+      certificates ? &certificates->tls() : nullptr,
+      PeersHooks{.identity =
+                     [this, self] {
+                       return PeerIdentity{self, node->status().cluster, address};
+                     },
+                 .greet = [this](const PeerIdentity& peer) { return node->greet(peer); },
+                 .receive = [this](PeerMessage message) { node->receive(std::move(message)); }});
+
+  NodeOptions settings;
+  tick_ms = std::clamp(options.heartbeat_ms / 5, 1u, tick_ms_max);
+  settings.tick_ms = tick_ms;
+  settings.raft.heartbeat_ticks = std::max(options.heartbeat_ms / tick_ms, 1u);
+  settings.raft.election_ticks = options.election_ms / tick_ms;
+  settings.raft.seed = random_number();
+  settings.raft.entry_bytes_max =
+      options.limits.message_bytes_max() + options.limits.name_bytes_max;
+  settings.address = address;
+  settings.log_bytes_max = options.log_bytes_max;
+  settings.snapshot_bytes_per_second = options.snapshot_bytes_per_second;
+  settings.disk_reserve_bytes = options.disk_reserve_bytes;
+  settings.cluster_seed = random_number();
+  settings.life_seed = random_number();
+
+  NodeHooks hooks;
+  hooks.schedule_flush = [this] {
+    if (std::exchange(flush_scheduled, true)) return;
+    asio::post(loop, [this] {
+      flush_scheduled = false;
+      if (node) node->flush();
+    });
+  };
+  hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {
+    listeners->on_applied(entry, outcome);
+    terms->on_applied(entry, outcome);
+  };
+  hooks.on_installed = [this](raft::Index index) { listeners->on_installed(index); };
+  hooks.log_kept = [this]() -> std::optional<raft::Index> {
+    return listeners ? listeners->keeps_log_after() : std::nullopt;
+  };
+  hooks.on_trimmed = [this](raft::Index floor) { listeners->on_trimmed(floor); };
+  hooks.on_sessions_served = [this](const SessionsServed& served) {
+    terms->on_served(served.sessions);
+  };
+  hooks.on_halt = [this](bool clean, const Error& why) { halt(clean, why); };
+  node = std::make_unique<Node>(std::move(settings), *store, *peers, std::move(hooks));
+  history = std::make_unique<NodeHistory>(*node);
+}
+
+void Server::State::make_listeners() {
+  ListenersOptions settings;
+  settings.tick_ms = tick_ms;
+  settings.buffer_bytes = options.listener_buffer_bytes;
+  settings.listeners_max = options.listeners_max;
+  ListenersHooks hooks;
+  hooks.schedule_pump = [this] {
+    if (std::exchange(pump_scheduled, true)) return;
+    asio::post(loop, [this] {
+      pump_scheduled = false;
+      if (listeners) listeners->pump();
+    });
+  };
+  hooks.barrier = [this](std::function<void(Status)> done) {
+    node->read(Consistency::linearizable, 0, own_call_ms_max, std::move(done));
+  };
+  hooks.opened = [this](const std::string& session) { terms->opened(session); };
+  listeners = std::make_unique<Listeners>(settings, *store, *history, std::move(hooks));
+
+  LeasesOptions times;
+  times.tick_ms = tick_ms;
+  times.session_ttl_ms = static_cast<std::uint64_t>(options.session_ttl.count());
+  LeasesHooks calls;
+  calls.propose = [this](ExpireSessions command) {
+    node->submit(std::move(command), own_call_ms_max, [](const Result<Outcome>&) {});
+  };
+  calls.report = [this](raft::NodeId leader, std::vector<std::string> sessions) {
+    peers->send(leader, SessionsServed{std::move(sessions)});
+  };
+  calls.served = [this] { return listeners->served(); };
+  terms = std::make_unique<Leases>(times, *store, std::move(calls));
+}
+
+bool Server::State::listen() {
+  ApiOptions settings;
+  settings.host = options.listen;
+  settings.port = static_cast<std::uint16_t>(options.port);
+  settings.limits = options.limits;
+  settings.disk_reserve_bytes = options.disk_reserve_bytes;
+  if (certificates) {
+    settings.credentials = certificates->grpc().server_credentials();
+    settings.certificate_expires_s = [this] { return certificates->tls().material().expires_s; };
+  }
+  api = std::make_unique<Api>(loop, *node, *store, *listeners, std::move(settings));
+  if (const Status can = peers->listen(); !can) return refuse(exit_failure, can.error().text);
+  if (const Status can = api->start(); !can) return refuse(exit_failure, can.error().text);
+  api->set_serving(true);
+  log(LogLevel::info, "serving",
+      {{"version", std::string(version)},
+       {"id", hex_id(store->recovered().raft.self.value)},
+       {"port", std::uint64_t{options.port}},
+       {"raft_address", address},
+       {"tls", !options.insecure},
+       {"raftdir", options.raft_dir}});
+  if (options.insecure && !is_loopback(options.listen)) {
+    log(LogLevel::warn, "anybody who reaches this host can read and write: no TLS (-insecure)");
+  }
+  return true;
+}
+
+// Data on disk wins: what follows is for a node that belongs to no cluster.
+void Server::State::become_member() {
+  if (discovery) discovery->start();
+  if (node->admitted()) {
+    if (!options.join.empty()) {
+      log(LogLevel::info, "the raft folder holds a member's data already, so -join is not used",
+          {{"raftdir", options.raft_dir}, {"cluster", hex_id(store->recovered().cluster.value)}});
+    }
+    return;
+  }
+  if (!options.join.empty()) return join(options.join, options.bootstrap_expect);
+  if (node->initialized()) return;  // adopted, and waits for its log
+  if (options.no_stela || options.bootstrap_expect == 1) node->bootstrap();
+}
+
+void Server::State::join(std::vector<std::string> targets, std::size_t expect) {
+  if (!formation) {
+    FormationOptions settings;
+    settings.self = store->recovered().raft.self;
+    settings.raft_address = address;
+    settings.server_name = options.server_name;
+    if (options.join.empty()) settings.counted_by = "Stela";
+    if (certificates) settings.credentials = certificates->grpc().channel_credentials();
+    formation = std::make_unique<Formation>(
+        std::move(settings),
+        FormationHooks{.post = [this](std::function<void()> job) { post(std::move(job)); },
+                       .found =
+                           [this] {
+                             if (!stopping && !node->initialized()) node->bootstrap();
+                           }});
+  }
+  // One that was adopted waits, or asks again; it founds nothing any more.
+  formation->set_targets(std::move(targets), node->initialized() ? 0 : expect);
+}
+
+}  // namespace iris
