@@ -1,5 +1,5 @@
-// What the parts of the Api share (api.cc, values.cc and its neighbours): its surroundings, how a
-// method is added, how an error is answered. Nobody else includes this. Loop thread.
+// ApiContext: the surroundings that the files of this folder share, how a method is added, and how
+// a call is refused. Only files of this folder include it. Loop thread.
 #pragma once
 
 #include <memory>
@@ -13,6 +13,7 @@
 #include "src/api/api.h"
 #include "src/api/call.h"
 #include "src/api/completion.h"
+#include "src/api/errors.h"
 #include "src/base/trailers.h"
 #include "src/listeners/listeners.h"
 
@@ -106,12 +107,6 @@ void add_backup_calls(ApiContext& api);   // backup.cc
 
 // The gRPC address of the leader, where this node knows one; else empty.
 [[nodiscard]] std::string leader_address(const Node& node);
-// A node's gRPC address: one port below its raft address.
-[[nodiscard]] std::string grpc_address(const std::string& raft_address);
-[[nodiscard]] grpc::Status to_grpc(const Error& error);
-
-// Whether the call was certainly not carried out, and may be tried again as it is.
-[[nodiscard]] bool not_done(Errc code);
 
 // Answers with an error, and the trailers that say what it means (trailers.h).
 template <class Call>
@@ -124,9 +119,6 @@ void refuse(ApiContext& api, Call& call, const Error& error) {
   }
   call.finish(status);
 }
-
-// A command that was applied but did not do what it says: the reason, else nothing.
-[[nodiscard]] std::optional<Error> objection(const Outcome& outcome);
 
 // Proposes, and answers once it is known what became of it. `Fill`, a lambda that captures nothing,
 // completes the response from the outcome: so what waits fits into a std::function without memory.

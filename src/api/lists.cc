@@ -1,12 +1,10 @@
-// Lists: GetSources and GetKeys, in byte order, at one revision, however long they are. A list
-// holds its state of the data, reads a page of it at a time on the read lane, and reads the next
-// when the client has taken the last: its memory is one page, and a client that does not read is
-// cut off.
+// Lists: GetSources and GetKeys, in byte order, at one revision, however long they are. A page of
+// rows is read at a time, on the read lane.
 #include <algorithm>
 #include <utility>
 #include <vector>
 
-#include "src/api/context.h"
+#include "src/api/data_stream.h"
 #include "src/machine/machine.h"
 
 namespace iris {
@@ -18,7 +16,7 @@ constexpr std::size_t page_bytes_max = 256u << 10;
 
 constexpr CallLimits call_limits = {.ahead = 32, .open_max = 512};
 
-// The rows of one page, in the order they are sent. `next` names where the following page begins.
+// The rows of one page, in the order they are sent.
 template <class Row>
 struct Rows {
   std::vector<Row> rows;
@@ -82,97 +80,64 @@ Status check_common(const Limits& limits, const Request& request) {
 }
 
 template <class Request, class Row>
-class List final : public StreamHandler<Request, Row>, private Stallable {
+class List final : public DataStream<Request, Row> {
+  using Base = DataStream<Request, Row>;
+
  public:
   using Call = StreamCall<Request, Row>;
 
-  List(ApiContext& api, Call& call) : api_(api), call_(call) {
-    api_.stallable.insert(this);
-    begin();
-  }
-  ~List() override { api_.stallable.erase(this); }
+  List(ApiContext& api, Call& call) : Base(api, call) { begin(); }
 
  private:
   void begin() {
-    const Request& request = call_.request;
-    if (const Status right = check_common(api_.options.limits, request); !right) {
-      return refuse(api_, call_, right.error());
+    const Request& request = this->call_.request;
+    if (const Status right = check_common(this->api_.options.limits, request); !right) {
+      return this->end(right.error());
     }
     const auto consistency = consistency_of(request);
-    if (!consistency) return refuse(api_, call_, consistency.error());
+    if (!consistency) return this->end(consistency.error());
     left_ = request.limit() == 0 ? UINT64_MAX : request.limit();
     page_.prefix = request.prefix();
     page_.start_after = request.start_after();
-    waiting_ = true;
-    api_.node.read(*consistency, request.min_revision(), call_.remaining_ms(),
-                   [this](const Status& ready) {
-                     waiting_ = false;
-                     if (gone_) return give_up();
-                     if (!ready) return refuse(api_, call_, ready.error());
-                     view_ = api_.store.hold();
-                     read_page();
-                   });
+    this->api_.node.read(*consistency, request.min_revision(), this->call_.remaining_ms(),
+                         this->awaited([this](const Status& ready) {
+                           if (!ready) return this->end(ready.error());
+                           view_ = this->api_.store.hold();
+                           read_page();
+                         }));
   }
 
   void read_page() {
-    waiting_ = true;
     page_.limit = std::min<std::uint64_t>(left_, page_rows_max + 1);  // one more tells of an end
     rows_ = {};
     sent_ = 0;
     // The lane owns page_ and rows_ until it answers.
-    api_.store.read_held(
-        view_, [this](const store::View& view) { read_rows(view, call_.request, page_, rows_); },
-        [this] {
-          waiting_ = false;
-          if (gone_) return give_up();
+    this->api_.store.read_held(
+        view_,
+        [this](const store::View& view) { read_rows(view, this->call_.request, page_, rows_); },
+        this->awaited([this] {
           left_ -= std::min<std::uint64_t>(left_, rows_.rows.size());
           page_.start_after = rows_.last_name;
-          write_next();
-        });
+          next();
+        }));
   }
 
-  void write_next() {
+  void next() override {
     if (sent_ < rows_.rows.size()) {
       const Row& row = rows_.rows[sent_++];
-      return call_.write(row, sent_ < rows_.rows.size());
+      return this->call_.write(row, sent_ < rows_.rows.size());
     }
     if (rows_.full && left_ > 0) return read_page();
-    view_.reset();
-    call_.finish(grpc::Status::OK);
+    this->end();
   }
 
-  void written(bool ok) override {
-    ++moved_;
-    if (!ok) return give_up();
-    write_next();
-  }
+  void release() override { view_.reset(); }
 
-  void cancelled() override {
-    gone_ = true;
-    CHECK(waiting_);  // whoever is waited for answers, and then it ends
-  }
-
-  void give_up() {
-    view_.reset();
-    call_.finish({grpc::StatusCode::CANCELLED, "the client went away, or did not read"});
-  }
-
-  void check_progress() override {
-    if (call_.writing() && moved_ == moved_before_) call_.cancel();
-    moved_before_ = moved_;
-  }
-
-  ApiContext& api_;
-  Call& call_;
   std::shared_ptr<const store::View> view_;
   Page page_;
   Rows<Row> rows_;
   std::size_t sent_ = 0;    // of rows_
   std::uint64_t left_ = 0;  // rows the client still wants
-  bool waiting_ = false;    // for the node or the read lane
-  bool gone_ = false;
-  std::uint64_t moved_ = 0;                  // writes that ended
-  std::uint64_t moved_before_ = UINT64_MAX;  // at the last look; none yet
 };
 
 }  // namespace

@@ -43,6 +43,12 @@ bool is_ipv6(std::string_view host) {
 
 }  // namespace
 
+std::string grpc_address(std::string_view raft_address) {
+  const auto address = parse_address(raft_address);
+  if (!address) return {};
+  return address_text(address->host, address->port - 1u);
+}
+
 bool is_host(std::string_view text) {
   if (text.empty() || text.size() > host_bytes_max) return false;
   const auto fits = [](char byte) {

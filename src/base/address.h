@@ -26,6 +26,9 @@ struct Address {
 [[nodiscard]] bool is_full_address(std::string_view text);
 // The inverse. Takes an IPv6 host with or without brackets.
 [[nodiscard]] std::string address_text(std::string_view host, std::uint32_t port);
+// The address of a node's gRPC port, which is one below its raft port; empty where the raft address
+// is none.
+[[nodiscard]] std::string grpc_address(std::string_view raft_address);
 // A name or an IP address, without port or brackets.
 [[nodiscard]] bool is_host(std::string_view text);
 // The host of a flag: as is_host(), and an IPv6 address may stand in brackets, which are taken off.

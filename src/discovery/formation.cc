@@ -34,18 +34,13 @@ struct Answer {
   std::string text;  // why it cannot be joined, where there is more to say
 };
 
-std::string grpc_address_of(const std::string& raft_address) {
-  const auto address = parse_address(raft_address);
-  return address ? address_text(address->host, address->port - 1u) : "";
-}
-
 }  // namespace
 
 struct Formation::State {
   State(FormationOptions given, FormationHooks hooks_given)
       : options(std::move(given)),
         hooks(std::move(hooks_given)),
-        own_address(grpc_address_of(options.raft_address)),
+        own_address(grpc_address(options.raft_address)),
         credentials(options.credentials) {}
 
   // --- On the thread.

@@ -1,0 +1,53 @@
+// Links: the connections that this node dials: to each peer one for control and one for bulk.
+// Loop thread. Owns the links. A link to a member is kept; others go when they are idle.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/node/transport.h"
+#include "src/peers/link.h"
+
+namespace iris {
+
+class Links {
+ public:
+  // `shared.retired` is set here. What it refers to outlives this object.
+  explicit Links(LinkShared shared);
+
+  // These are the members now; links to former ones hang up once they are idle.
+  void set_members(const std::vector<raft::Member>& members, raft::NodeId self);
+  [[nodiscard]] bool is_member(raft::NodeId node) const;
+
+  // True: the message is in the link's hands, which may still drop it. False: the node is neither a
+  // member nor connected, and no `address` (empty) says where it is.
+  [[nodiscard]] bool send(raft::NodeId to, const PeerBody& body, const std::string& address);
+  // Is send() possible without an address?
+  [[nodiscard]] bool reaches(raft::NodeId to) const;
+  // The node has just dialled this one, so it is up: links that wait after a failure dial at once.
+  void on_peer_heard(raft::NodeId node);
+
+  [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const;
+  [[nodiscard]] bool connected(raft::NodeId to) const;  // the control connection
+  void close();
+
+ private:
+  struct Pair {
+    std::string address;
+    bool member = false;
+    std::shared_ptr<Link> control;
+    std::shared_ptr<Link> bulk;
+  };
+
+  static void close(Pair& pair);
+  static bool connected(const Pair& pair);
+  void retire(const Link& link);
+
+  LinkShared shared_;
+  std::map<raft::NodeId, Pair> pairs_;
+};
+
+}  // namespace iris
