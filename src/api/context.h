@@ -1,5 +1,6 @@
 // ApiContext: the surroundings that the files of this folder share, how a method is added, and how
-// a call is refused. Only files of this folder include it. Loop thread.
+// a call is refused. Only files of this folder include it.
+// Loop thread.
 #pragma once
 
 #include <memory>
@@ -11,9 +12,10 @@
 
 #include "proto/iris.grpc.pb.h"
 #include "src/api/api.h"
-#include "src/api/call.h"
 #include "src/api/completion.h"
 #include "src/api/errors.h"
+#include "src/api/stream_call.h"
+#include "src/api/unary_call.h"
 #include "src/base/trailers.h"
 #include "src/listeners/listeners.h"
 

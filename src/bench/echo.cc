@@ -9,8 +9,8 @@
 #include <iterator>
 
 #include "proto/iris.grpc.pb.h"
-#include "src/api/call.h"
 #include "src/api/completion.h"
+#include "src/api/unary_call.h"
 #include "src/base/scheduling.h"
 #include "src/bench/report.h"
 #include "src/client/credentials.h"

@@ -5,7 +5,7 @@
 #include <optional>
 #include <thread>
 
-#include "src/api/call.h"
+#include "src/api/stream_call.h"
 #include "tests/api/server.h"
 #include "tests/catch.h"
 

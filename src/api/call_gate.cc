@@ -1,4 +1,4 @@
-#include "src/api/call.h"
+#include "src/api/call_gate.h"
 
 #include <grpc/support/time.h>
 

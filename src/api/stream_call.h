@@ -1,0 +1,201 @@
+// StreamCall: one RPC that is answered by a stream of rows, from the moment it is asked for at gRPC
+// to its last completion; StreamMethod: all calls of one such RPC; StreamHandler: who serves a
+// call. A call has one owner at a time: gRPC while an operation is started on it, else whoever was
+// handed it by `handle`; it goes back by finish(). A method owns its calls; nothing is copied
+// between request, handler and response. Loop thread.
+#pragma once
+
+#include <grpcpp/support/async_stream.h>
+
+#include <asio/post.hpp>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "src/api/call_gate.h"
+#include "src/api/completion.h"
+
+namespace iris {
+
+// So many rows of a stream may be held back until they fill a packet. Each costs a turn through
+// queue and loop: where these are slow, 64 KiB of small rows take seconds, and a client that hears
+// nothing for so long gives the stream up, again and again.
+inline constexpr std::size_t rows_held_max = 16;
+
+// Which rows of a stream may wait to share a packet with the next.
+class RowPacking {
+ public:
+  // `more`: another row follows at once.
+  [[nodiscard]] bool may_wait(bool more) {
+    // Never the first: it carries the initial metadata, and gRPC 1.51 holds both back until
+    // something else is written, without an end to the operation.
+    const bool waits = more && std::exchange(begun_, true) && held_ < rows_held_max;
+    begun_ = true;
+    held_ = waits ? held_ + 1 : 0;
+    return waits;
+  }
+
+ private:
+  bool begun_ = false;  // something was written
+  std::size_t held_ = 0;
+};
+
+template <class Request, class Row>
+class StreamMethod;
+
+// What serves one call that is answered by a stream. Made when the call comes, destroyed when gRPC
+// is done with it. Must finish() its call exactly once.
+template <class Request, class Row>
+class StreamHandler {
+ public:
+  virtual ~StreamHandler() = default;
+  // The row given to write() is with gRPC; the next may follow. Not ok: the client is gone, and
+  // only finish() makes sense.
+  virtual void written(bool ok) = 0;
+  // The client went away or its deadline passed, while no write was under way: no write() after
+  // this, only finish().
+  virtual void cancelled() = 0;
+};
+
+template <class Request, class Row>
+class StreamCall final : public Completion {
+ public:
+  explicit StreamCall(StreamMethod<Request, Row>& method) : method_(method) {}
+
+  Request request;
+
+  [[nodiscard]] std::uint64_t remaining_ms() const { return iris::remaining_ms(context_); }
+  void add_trailer(const std::string& name, const std::string& value) {
+    context_.AddTrailingMetadata(name, value);
+  }
+  [[nodiscard]] bool writing() const { return state_ == State::writing; }
+  // `more`: another row follows at once, so this one may wait to share a packet with it.
+  // REQUIRES: !writing(), neither cancelled() nor finish() was called.
+  void write(const Row& row, bool more) {
+    CHECK(state_ == State::open && !gone_seen_);
+    state_ = State::writing;
+    dropped_ = method_.gate_.is_sealed();
+    if (dropped_) return;  // gone() will say that it was lost
+    writer_.Write(
+        row,
+        packing_.may_wait(more) ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions(),
+        this);
+  }
+  // REQUIRES: !writing(), finish() was not called.
+  void finish(const grpc::Status& status) {
+    CHECK(state_ == State::open);
+    state_ = State::finishing;
+    if (!method_.gate_.is_sealed()) return writer_.Finish(status, this);
+    state_ = State::finished;
+    if (gone_seen_) asio::post(method_.gate_.loop(), [this] { method_.done(this); });
+  }
+  // Breaks off a call whose client does not read; written() or cancelled() follow.
+  void cancel() { context_.TryCancel(); }
+
+ private:
+  friend class StreamMethod<Request, Row>;
+  enum class State { asked, open, writing, finishing, finished };
+
+  // gRPC tells of the end of a call by a tag of its own.
+  class Gone final : public Completion {
+   public:
+    explicit Gone(StreamCall& call) : call_(call) {}
+
+   private:
+    void completed(bool) override { call_.gone(); }
+    StreamCall& call_;
+  };
+
+  void completed(bool ok) override {
+    switch (state_) {
+      case State::asked:
+        state_ = State::open;
+        return method_.arrived(this, ok);
+      case State::writing:
+        state_ = State::open;
+        return handler_->written(ok && !gone_seen_);
+      case State::finishing:
+        state_ = State::finished;
+        if (gone_seen_) method_.done(this);
+        return;
+      case State::open:
+      case State::finished:
+        CHECK(false);
+    }
+  }
+
+  // The call is over: finished by us (then this tells nothing new), or cancelled.
+  void gone() {
+    gone_seen_ = true;
+    if (state_ == State::finished) return method_.done(this);
+    if (state_ == State::open) return handler_->cancelled();
+    if (state_ == State::writing && dropped_) {
+      state_ = State::open;
+      handler_->written(false);
+    }
+  }
+
+  StreamMethod<Request, Row>& method_;
+  grpc::ServerContext context_;
+  grpc::ServerAsyncWriter<Row> writer_{&context_};
+  Gone gone_{*this};
+  State state_ = State::asked;
+  RowPacking packing_;
+  bool gone_seen_ = false;
+  bool dropped_ = false;  // the write under way was never started: the server is down
+  std::unique_ptr<StreamHandler<Request, Row>> handler_;
+};
+
+template <class Request, class Row>
+class StreamMethod final : public Method {
+ public:
+  using Call = StreamCall<Request, Row>;
+  using Handler = StreamHandler<Request, Row>;
+  using Ask =
+      std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*, void* tag)>;
+  // Begins to serve a call. The call outlives the handler.
+  using Handle = std::function<std::unique_ptr<Handler>(Call&)>;
+
+  StreamMethod(CallGate& gate, CallLimits limits, Ask ask, Handle handle)
+      : gate_(gate), limits_(limits), ask_(std::move(ask)), handle_(std::move(handle)) {}
+
+  void start() override { refill(); }
+
+ private:
+  friend class StreamCall<Request, Row>;
+
+  void refill() {
+    while (!gate_.is_shut() && asked_ < limits_.ahead && asked_ + open_ < limits_.open_max) {
+      Call* call = std::make_unique<Call>(*this).release();  // gRPC's now
+      ++asked_;
+      gate_.enter();
+      call->context_.AsyncNotifyWhenDone(&call->gone_);
+      ask_(&call->context_, &call->request, &call->writer_, call);
+    }
+  }
+
+  void arrived(Call* call, bool ok) {
+    --asked_;
+    ++open_;
+    if (!ok) return done(call);  // never began: gone() will not be called
+    refill();
+    call->handler_ = handle_(*call);
+  }
+
+  void done(Call* raw) {
+    std::unique_ptr<Call> call(raw);
+    --open_;
+    call.reset();
+    refill();
+    gate_.leave();
+  }
+
+  CallGate& gate_;
+  const CallLimits limits_;
+  const Ask ask_;
+  const Handle handle_;
+  std::size_t asked_ = 0;
+  std::size_t open_ = 0;
+};
+
+}  // namespace iris
