@@ -13,6 +13,8 @@ build_packages=(
   librocksdb-dev libssl-dev libsystemd-dev nlohmann-json3-dev catch2
 )
 # shellcheck disable=SC2034
+test_packages=(libbenchmark-dev python3-hpack)
+# shellcheck disable=SC2034
 lint_packages=(clang-format clang-tidy shellcheck)
 
 say() { printf '%s\n' "$*" >&2; }

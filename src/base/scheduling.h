@@ -6,6 +6,8 @@
 // waits for its turn instead of interrupting the one that runs; it finds more to do at once, and a
 // server with much to do loses less to switching. With little to do it would only wait, where other
 // programs keep the processors busy. So the threads are SCHED_BATCH while the loop has much to do.
+// Three threads that wake each other did 1.1 times the jobs on two processors (iris-microbench
+// three_threads).
 #pragma once
 
 #include <cstdint>

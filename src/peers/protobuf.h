@@ -3,6 +3,12 @@
 // Any thread; pure. Owns nothing: the writer borrows its string, the reader the bytes it walks
 // over. Knows no message; src/peers/wire does.
 //
+// Why not the code that protoc generates: it makes all objects of a message before a limit can be
+// checked, 40 bytes for each byte of a hostile AppendRequest, whereas this reader refuses at the
+// first wrong entry with nothing allocated (iris-microbench refuse_generated, refuse_by_hand:
+// 36 ms against 0.2 us for 2 MiB). A good AppendRequest of 64 entries of 300 bytes is written 2.2
+// times and read 1.8 times as fast (write_by_hand, read_by_hand).
+//
 // A field is a tag (number << 3 | type, as a varint) and a value: type 0 a varint, 1 eight bytes
 // little-endian, 2 a varint length and that many bytes, 5 four bytes.
 #pragma once
