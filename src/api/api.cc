@@ -69,12 +69,12 @@ struct Api::State : ApiContext {
   std::thread shutdown;
   asio::steady_timer sweep{loop};
 
-  void sweep_lists() {
-    sweep.expires_after(std::chrono::milliseconds(options.list_stall_ms));
+  void sweep_answers() {
+    sweep.expires_after(std::chrono::milliseconds(options.answer_stall_ms));
     sweep.async_wait([this](const asio::error_code& error) {
       if (error || gate.is_shut()) return;
-      for (Stallable* answer : stallable) answer->check_progress();
-      sweep_lists();
+      gate.shares().sweep();
+      sweep_answers();
     });
   }
 };
@@ -129,7 +129,7 @@ Status Api::start() {
   add_backup_calls(api);
   for (const auto& method : api.methods) method->start();
   api.completions->start();
-  api.sweep_lists();
+  api.sweep_answers();
   return Unit{};
 }
 
@@ -144,7 +144,7 @@ void Api::set_serving(bool serving) {
   health->SetServingStatus("", serving);
 }
 
-std::size_t Api::open_answers() const { return state_->stallable.size(); }
+std::size_t Api::open_answers() const { return state_->open_answers; }
 
 void Api::stop(std::uint32_t drain_ms, std::function<void()> done) {
   State& api = *state_;

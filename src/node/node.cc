@@ -106,13 +106,26 @@ void Node::receive(PeerMessage message) {
 
 Status Node::greet(const PeerIdentity& peer) { return state_->peers.greet(peer); }
 
-void Node::submit(const Operation& operation, std::uint64_t deadline_ms, Done done) {
-  state_->writes.submit(operation, deadline_ms, std::move(done));
+void Node::submit(const Operation& operation, std::uint64_t deadline_ms, Done done,
+                  WaitingCall* waiting) {
+  state_->writes.submit(operation, deadline_ms, std::move(done), waiting);
 }
 
 void Node::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-                std::function<void(Status)> done) {
-  state_->reads.read(consistency, min_revision, deadline_ms, std::move(done));
+                std::function<void(Status)> done, WaitingCall* waiting) {
+  state_->reads.read(consistency, min_revision, deadline_ms, std::move(done), waiting);
+}
+
+void Node::abandon(WaitingCall& waiting) {
+  switch (waiting.kind) {
+    case WaitingCall::Kind::none:
+      return;
+    case WaitingCall::Kind::read:
+      return state_->reads.abandon(waiting);
+    case WaitingCall::Kind::write:
+      return state_->writes.abandon(waiting);
+  }
+  CHECK(false);
 }
 
 void Node::admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done) {

@@ -13,6 +13,7 @@
 #include "raft/core.h"
 #include "src/machine/machine.h"
 #include "src/node/transport.h"
+#include "src/node/waiting_call.h"
 #include "store/store.h"
 
 namespace iris {
@@ -106,11 +107,17 @@ class Node {
 
   // --- Calls of clients. Each `done` is called exactly once, on the loop, never from inside the
   // call. deadline_ms counts from now. Errors: unavailable (not proposed), unknown_outcome, limit.
-  void submit(const Operation& operation, std::uint64_t deadline_ms, Done done);
+  // `waiting` says where the call waits, for abandon(); it outlives the call.
+  void submit(const Operation& operation, std::uint64_t deadline_ms, Done done,
+              WaitingCall* waiting = nullptr);
   // When `done` says ok, the store's views contain all that this read must see. For stale:
   // immediately, once `min_revision` is applied here.
   void read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-            std::function<void(Status)> done);
+            std::function<void(Status)> done, WaitingCall* waiting = nullptr);
+  // Nobody wants the answer any more: `done` of the call is called soon, with an error, and what
+  // the call held is free. A command that was proposed or forwarded may still be done. Does nothing
+  // where the call does not wait in the node.
+  void abandon(WaitingCall& waiting);
   // A membership change, transfer or join, wherever the leader is. id and from are filled in here.
   void admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done);
 

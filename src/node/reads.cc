@@ -24,7 +24,7 @@ void Reads::set_patience(std::uint64_t ticks) {
 }
 
 void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-                 Done done) {
+                 Done done, WaitingCall* waiting) {
   host_.touch();
   const raft::Index revision{min_revision};
   if (host_.stopped) {
@@ -33,22 +33,28 @@ void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint6
     host_.answers.read(std::move(done), Unit{});
   } else if (host_.budget.full()) {
     host_.answers.read(std::move(done), unexpected(host_.too_many_waiters()));
-  } else if (consistency == Consistency::stale) {
-    wait_for_revision(std::move(done), revision, host_.deadline(deadline_ms));
   } else {
-    Call call;
-    call.done = std::move(done);
-    call.min_revision = revision;
-    calls_.enter(collecting_, calls_.add(std::move(call), host_.deadline(deadline_ms)));
+    const bool by_revision = consistency == Consistency::stale;
+    const WaiterHandle handle =
+        add({std::move(done), revision, by_revision, waiting}, host_.deadline(deadline_ms));
+    if (by_revision) {
+      by_revision_.emplace(revision, handle);
+    } else {
+      calls_.enter(collecting_, handle);
+    }
   }
 }
 
-void Reads::wait_for_revision(Done done, raft::Index revision, std::uint64_t deadline) {
-  Call call;
-  call.done = std::move(done);
-  call.min_revision = revision;
-  call.by_revision = true;
-  by_revision_.emplace(revision, calls_.add(std::move(call), deadline));
+WaiterHandle Reads::add(Call call, std::uint64_t deadline) {
+  WaitingCall* waiting = call.waiting;
+  const WaiterHandle handle = calls_.add(std::move(call), deadline);
+  if (waiting != nullptr) *waiting = {WaitingCall::Kind::read, handle};
+  return handle;
+}
+
+void Reads::abandon(const WaitingCall& waiting) {
+  CHECK(waiting.kind == WaitingCall::Kind::read);
+  finish(waiting.handle, fail(Errc::unavailable, "the caller is gone"));
 }
 
 // --- Rounds.
@@ -201,6 +207,7 @@ void Reads::applied() {
 void Reads::finish(WaiterHandle handle, Status status) {
   Call call = calls_.take(handle);
   if (call.by_revision) by_revision_.erase({call.min_revision, handle});
+  if (call.waiting != nullptr) *call.waiting = {};
   host_.answers.read(std::move(call.done), std::move(status));
   host_.touch();
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "src/node/host.h"
+#include "src/node/waiting_call.h"
 
 namespace iris {
 
@@ -24,7 +25,9 @@ class Reads {
   explicit Reads(NodeHost& host);
 
   void read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-            Done done);
+            Done done, WaitingCall* waiting = nullptr);
+  // The call ends now: its caller is gone. REQUIRES: `waiting` is of a read.
+  void abandon(const WaitingCall& waiting);
 
   // --- From peers.
   void asked(raft::NodeId from, ReadIndexRequest request);
@@ -46,6 +49,7 @@ class Reads {
     Done done;
     raft::Index min_revision;
     bool by_revision = false;  // in by_revision_
+    WaitingCall* waiting = nullptr;
   };
   using Table = Waiters<Call>;
   struct Asker {  // a peer that asked for a read index
@@ -62,7 +66,7 @@ class Reads {
     std::vector<Asker> askers;
   };
 
-  void wait_for_revision(Done done, raft::Index revision, std::uint64_t deadline);
+  WaiterHandle add(Call call, std::uint64_t deadline);
   void set_patience(std::uint64_t ticks);
   void begin_own_round();
   void ask_leader(raft::NodeId leader);

@@ -27,10 +27,12 @@ Writes::Writes(NodeHost& host)
       forwarded_(calls_.open_line()),
       proposed_(calls_.open_line()) {}
 
-void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node::Done done) {
+void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node::Done done,
+                    WaitingCall* waiting) {
   host_.touch();
   Call call;
   call.done = std::move(done);
+  call.waiting = waiting;
   if (host_.stopped) {
     finish(std::move(call), fail(Errc::unavailable, "this node is stopping"));
   } else if (host_.budget.full()) {
@@ -58,7 +60,21 @@ void Writes::follow(raft::EntryId entry, std::uint64_t deadline, Node::Done done
   call.entry = entry;
   if (entry.term != proposed_term_) orphan_proposed();
   proposed_term_ = entry.term;
-  calls_.enter(proposed_, calls_.add(std::move(call), deadline));
+  calls_.enter(proposed_, add(std::move(call), deadline));
+}
+
+WaiterHandle Writes::add(Call call, std::uint64_t deadline) {
+  WaitingCall* waiting = call.waiting;
+  const WaiterHandle handle = calls_.add(std::move(call), deadline);
+  if (waiting != nullptr) *waiting = {WaitingCall::Kind::write, handle};
+  return handle;
+}
+
+void Writes::abandon(const WaitingCall& waiting) {
+  CHECK(waiting.kind == WaitingCall::Kind::write);
+  Call call = take(waiting.handle);
+  Error error = given_up(call, "the caller is gone; the command was not proposed");
+  finish(std::move(call), unexpected(std::move(error)));
 }
 
 void Writes::place(Call call, std::uint64_t deadline) {
@@ -88,7 +104,7 @@ void Writes::propose(Call call, std::uint64_t deadline) {
   call.stage = Stage::proposed;
   call.entry = *entry;
   call.command = {};
-  calls_.enter(proposed_, calls_.add(std::move(call), deadline));
+  calls_.enter(proposed_, add(std::move(call), deadline));
 }
 
 // Forwards the call to `leader`, or parks it where that is 0. Each time under a new id.
@@ -104,7 +120,7 @@ void Writes::keep(Call call, std::uint64_t deadline, raft::NodeId leader) {
   call.peer = leader;
   ForwardRequest request;
   if (leader.value != 0) request.command = call.command;
-  const WaiterHandle handle = calls_.add(std::move(call), deadline);
+  const WaiterHandle handle = add(std::move(call), deadline);
   if (leader.value == 0) {
     calls_.enter(parked_, handle);
     return;
@@ -259,6 +275,7 @@ Writes::Call Writes::take(WaiterHandle handle) {
   if (call.stage == Stage::parked || call.stage == Stage::forwarded) {
     waiting_bytes_ -= call.command.size();
   }
+  if (call.waiting != nullptr) *call.waiting = {};
   return call;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "src/node/host.h"
+#include "src/node/waiting_call.h"
 
 namespace iris {
 
@@ -18,7 +19,11 @@ class Writes {
  public:
   explicit Writes(NodeHost& host);
 
-  void submit(const Operation& operation, std::uint64_t deadline_ms, Node::Done done);
+  void submit(const Operation& operation, std::uint64_t deadline_ms, Node::Done done,
+              WaitingCall* waiting = nullptr);
+  // The call ends now: its caller is gone. The command may still be done. REQUIRES: `waiting` is of
+  // a write.
+  void abandon(const WaitingCall& waiting);
   // Follows an entry that was just proposed by somebody else in this node (a membership change).
   void follow(raft::EntryId entry, std::uint64_t deadline, Node::Done done);
 
@@ -42,11 +47,13 @@ class Writes {
     std::uint64_t id = 0;  // the peer's
     raft::EntryId entry;   // proposed, orphaned
     std::string command;   // parked, forwarded
+    WaitingCall* waiting = nullptr;
   };
   using Table = Waiters<Call>;
 
   void place(Call call, std::uint64_t deadline);
   void propose(Call call, std::uint64_t deadline);
+  WaiterHandle add(Call call, std::uint64_t deadline);
   void keep(Call call, std::uint64_t deadline, raft::NodeId leader);
   void retry_parked();
   void orphan_proposed();
