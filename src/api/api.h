@@ -34,6 +34,8 @@ struct ApiOptions {
   std::function<std::int64_t()> certificate_expires_s;
   // What Status warns of: less free space than the node keeps back (NodeOptions). 0: never.
   std::uint64_t disk_reserve_bytes = 0;
+  std::size_t connections_max = 10'000;             // -max-connections
+  std::size_t connections_per_address_max = 5'000;  // -max-connections-per-address
   ClientShareLimits client_shares;
   // An answer that its client does not take for that long, up to twice as long, is broken off.
   std::uint32_t answer_stall_ms = 15'000;
@@ -54,6 +56,8 @@ class Api {
   [[nodiscard]] std::uint16_t port() const;
   // What health answers, for "" and for iris.pb.Iris.
   void set_serving(bool serving);
+  // Connections of clients that stand, about.
+  [[nodiscard]] std::size_t connections() const;
   // Lists and backups under way, each of which holds a state of the data, and streams that are to
   // end once their client has taken what was written.
   [[nodiscard]] std::size_t open_answers() const;

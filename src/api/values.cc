@@ -15,7 +15,7 @@ using RemoveValueCall = UnaryCall<pb::RemoveValueRequest, pb::RemoveValueRespons
 using RemoveSourceCall = UnaryCall<pb::RemoveSourceRequest, pb::RemoveSourceResponse>;
 
 // Measured: 200 calls asked for ahead carry half as much again as one.
-constexpr CallLimits busy = {.ahead = 200, .open_max = 32'768};
+constexpr CallLimits busy = {.ahead = 200, .open_max = 16'384};
 constexpr CallLimits rare = {.ahead = 32, .open_max = 4'000};
 
 template <class Request>

@@ -21,7 +21,7 @@ namespace {
 using SetMethod = UnaryMethod<pb::SetValueRequest, pb::SetValueResponse>;
 using GetMethod = UnaryMethod<pb::GetValueRequest, pb::GetValueResponse>;
 
-constexpr CallLimits limits = {.ahead = 200, .open_max = 32'768};  // as src/api/values.cc
+constexpr CallLimits limits = {.ahead = 200, .open_max = 16'384};  // as src/api/values.cc
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
