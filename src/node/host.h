@@ -69,7 +69,6 @@ struct NodeHost {
   raft::Index floor;        // the in-memory log begins after it
   std::uint64_t now = 0;    // ticks since start
   std::size_t unapplied_bytes = 0;
-  bool transferring = false;  // leadership is being handed over: nothing can be proposed
   bool disk_low = false;
   bool stopped = false;  // stop() or on_halt: nothing is begun any more
   WaiterBudget budget;
@@ -89,7 +88,8 @@ struct NodeHost {
 
   [[nodiscard]] bool takes_part() const { return core.has_value() && cluster.value != 0; }
   [[nodiscard]] bool leads() const { return takes_part() && core->role() == raft::Role::leader; }
-  [[nodiscard]] bool may_propose() const { return leads() && !transferring; }
+  // The core refuses commands while it transfers leadership.
+  [[nodiscard]] bool may_propose() const { return leads() && core->transfer_target().value == 0; }
   // The leader, if it is known and another node; else 0.
   [[nodiscard]] raft::NodeId other_leader() const {
     if (!takes_part() || core->leader() == self) return {};
@@ -103,12 +103,17 @@ struct NodeHost {
     return leader.value != 0 && transport.connected(leader) ? leader : raft::NodeId{};
   }
 
-  // A call's time as a tick. Never now, never so far that ticks could overflow (hazard 15).
+  // The tick at which `deadline_ms` from now have passed: never now, and never so far that ticks
+  // could overflow (hazard 15).
   [[nodiscard]] std::uint64_t deadline(std::uint64_t deadline_ms) const {
     constexpr std::uint64_t ticks_max = 1ull << 40;
     const std::uint64_t ticks =
         deadline_ms / options.tick_ms + (deadline_ms % options.tick_ms != 0);
     return now + std::clamp<std::uint64_t>(ticks, 1, ticks_max);
+  }
+  // The ticks of an interval: rounded down, and at least one.
+  [[nodiscard]] std::uint64_t ticks(std::uint64_t ms) const {
+    return std::max<std::uint64_t>(1, ms / options.tick_ms);
   }
 
   // --- Times that follow from the election time, in ticks.

@@ -12,11 +12,13 @@
 
 #include "src/node/admin.h"
 #include "src/node/contacts.h"
+#include "src/node/disk_watch.h"
+#include "src/node/errands.h"
 #include "src/node/host.h"
 #include "src/node/reads.h"
-#include "src/node/snapshot_receive.h"
-#include "src/node/snapshot_send.h"
-#include "src/node/trim.h"
+#include "src/node/snapshot_receiver.h"
+#include "src/node/snapshot_sender.h"
+#include "src/node/trimmer.h"
 #include "src/node/writes.h"
 
 namespace iris {
@@ -29,10 +31,12 @@ struct Node::State {
   Writes writes{host};
   Reads reads{host};
   Admin admin{host, writes};
-  Contacts peers{host};
+  Contacts contacts{host};
+  Errands errands{host, admin, contacts};
   SnapshotSender sender{host};
   SnapshotReceiver receiver{host};
   Trimmer trimmer{host, sender};
+  DiskWatch disk_watch{host};
 
   // --- The turn (turn.cc).
   void flush();
@@ -69,7 +73,7 @@ struct Node::State {
   std::uint64_t got_on_at = 0;  // tick: the data lane finished something, or had nothing to do
   std::optional<raft::Ticket> install_ticket;
   raft::Index install_index;
-  std::optional<Error> leaving;  // dismissed: this is told once all that was committed is applied
+  std::optional<Error> leaving;  // removed: this is told once all that was committed is applied
   bool halted = false;           // on_halt was called: nothing is done any more
 };
 

@@ -57,12 +57,13 @@ void Node::State::carry_out(raft::Output output) {
   if (!output.commit.empty()) apply(std::move(output.commit));
   for (const raft::ReadGrant& grant : output.reads) reads.granted(grant);
   for (const raft::NodeId to : output.snapshots_wanted) sender.wanted(to);
-  if (output.members_changed) peers.members_changed();
+  if (output.members_changed) contacts.members_changed();
   if (output.role_changed) {
     log_role(*host.core);
     writes.role_changed();
     reads.role_changed();
     admin.role_changed();
+    errands.role_changed();
     sender.role_changed();
   }
   if (!output.halt) return;
@@ -100,7 +101,7 @@ void Node::State::durable(raft::Ticket ticket) {
     held.pop_front();
   }
   host.core->persisted(ticket);
-  peers.durable();
+  contacts.durable();
   if (install_ticket && *install_ticket <= ticket) installed();
   host.touch();
 }
@@ -182,7 +183,6 @@ void Node::State::hand_over_if_stuck() {
   got_on_at = host.now;  // one attempt in that time
   const Result<raft::NodeId> successor = host.core->transfer({});
   if (!successor) return;
-  host.transferring = true;
   log(LogLevel::warn, "the disk takes no more data: leadership is handed over",
       {{"to", hex_id(successor->value)}});
 }
@@ -198,7 +198,7 @@ void Node::State::install_if_ready() {
     receiver.offer();
   }
   trimmer.hold(receiver.ready() || receiver.installing());
-  if (halted || !receiver.ready() || applies_under_way > 0 || trimmer.busy()) return;
+  if (halted || !receiver.ready() || applies_under_way > 0 || trimmer.trimming()) return;
   if (host.core->has_output()) return;  // maybe more to apply; the caller comes again
   receiver.offer();
 }
@@ -227,7 +227,7 @@ void Node::State::failed(Error error) {
 // asked for the removal may be one of its own.
 void Node::State::halt_if_over() {
   if (!leaving || halted || applies_under_way > 0 || !held.empty()) return;
-  admin.dismissed();
+  admin.removed();
   host.answers.give();
   halted = true;
   host.stopped = true;

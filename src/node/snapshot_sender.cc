@@ -1,4 +1,4 @@
-#include "src/node/snapshot_send.h"
+#include "src/node/snapshot_sender.h"
 
 #include <algorithm>
 #include <utility>

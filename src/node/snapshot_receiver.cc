@@ -1,4 +1,4 @@
-#include "src/node/snapshot_receive.h"
+#include "src/node/snapshot_receiver.h"
 
 #include <utility>
 
