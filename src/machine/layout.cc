@@ -58,11 +58,6 @@ std::string value_key(std::uint64_t generation, std::string_view key) {
   return out;
 }
 
-std::string_view parse_value_key(std::string_view bytes) {
-  CHECK(bytes.size() >= 8);
-  return bytes.substr(8);
-}
-
 std::string value_record(const ValueRecord& record) {
   std::string out;
   out.reserve(8 + record.value.size());

@@ -40,7 +40,7 @@ void Errands::promote_newcomer() {
     host_.touch();
     return;
   }
-  promote_pause_ = std::clamp(2 * promote_pause_, host_.retry_ticks(), host_.patience_ticks());
+  promote_pause_ = std::clamp(2 * promote_pause_, host_.retry_ticks(), host_.give_up_ticks());
   promote_at_ = host_.now + promote_pause_;
   log(LogLevel::info, "a learner cannot become a voter yet",
       {{"node", hex_id(ready.value)}, {"reason", entry.error().text}});

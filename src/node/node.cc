@@ -36,7 +36,7 @@ void Node::start() {
   host.core.emplace(host.options.raft, recovery.raft);
   state_->contacts.start();
   if (host.takes_part() && raft::is_only_voter(host.core->members(), host.self)) {
-    host.core->campaign();  // nobody to wait for
+    host.core->campaign();  // no other voter could win
   }
   host.touch();
 }
@@ -63,7 +63,7 @@ void Node::tick() {
   state_->trimmer.tick();
   state_->contacts.tick();
   state_->errands.tick();
-  state_->hand_over_if_stuck();
+  state_->transfer_if_data_lane_hangs();
   host.touch();
 }
 
@@ -84,7 +84,7 @@ void Node::receive(PeerMessage message) {
     void operator()(raft::Message&& body) const {
       if (body.from != from) return;
       if (std::holds_alternative<raft::Dismissed>(body.body) && !state.contacts.admitted()) {
-        state.contacts.disowned(from);
+        state.contacts.not_known_to(from);
       } else {
         state.host.core->step(std::move(body));
       }
@@ -155,6 +155,9 @@ NodeStatus Node::status() const {
   status.disk_low = host.disk_low;
   return status;
 }
+
+raft::ClusterId Node::cluster() const { return state_->host.cluster; }
+const std::string& Node::address() const { return state_->host.options.address; }
 
 const raft::Core& Node::core() const {
   CHECK(state_->host.core);

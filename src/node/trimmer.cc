@@ -41,7 +41,8 @@ void Trimmer::tick() {
 void Trimmer::check() {
   written_bytes_ = 0;
   written_entries_ = 0;
-  if (trimming_ || held_ || host_.stopped || !host_.core) return;
+  if (trimming_ || host_.stopped || !host_.core) return;
+  if (receiver_.ready() || receiver_.installing()) return;  // the whole log is about to be replaced
   const raft::Index floor = allowed_floor(wanted_floor());
   if (floor > host_.floor) trim(floor);
 }

@@ -12,21 +12,21 @@
 #include <set>
 
 #include "src/node/host.h"
+#include "src/node/snapshot_receiver.h"
 #include "src/node/snapshot_sender.h"
 
 namespace iris {
 
 class Trimmer {
  public:
-  Trimmer(NodeHost& host, const SnapshotSender& sender) : host_(host), sender_(sender) {}
+  Trimmer(NodeHost& host, const SnapshotSender& sender, const SnapshotReceiver& receiver)
+      : host_(host), sender_(sender), receiver_(receiver) {}
 
   void written(const raft::LogWrite& write);  // went to the log lane
   void applied() { check_if_due(); }
   void tick();
 
   [[nodiscard]] bool trimming() const { return trimming_; }
-  // While on, no trim is begun: a snapshot is about to be installed.
-  void hold(bool on) { held_ = on; }
 
  private:
   void check_if_due();
@@ -41,11 +41,11 @@ class Trimmer {
 
   NodeHost& host_;
   const SnapshotSender& sender_;
+  const SnapshotReceiver& receiver_;
   std::size_t written_bytes_ = 0;  // since the last check
   std::uint64_t written_entries_ = 0;
   std::set<raft::NodeId> catching_up_;  // were sent a snapshot, and have not caught up since
   bool trimming_ = false;
-  bool held_ = false;
 };
 
 }  // namespace iris

@@ -63,7 +63,7 @@ TEST_CASE("a moved node is found where it is when the entry that said so is over
   };
   const bool says_it_first = GENERATE(true, false);
   const auto greet = [&] {
-    REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).status().cluster, "elsewhere:9"}));
+    REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).cluster(), "elsewhere:9"}));
   };
   cluster.restart(3, "elsewhere:9");
   if (says_it_first) greet();
@@ -86,7 +86,7 @@ TEST_CASE("a member that is silent is looked for where it said it is, and where 
   cluster.form(3);
   REQUIRE(cluster.leader() == 1);
   cluster.cut(3, 2);
-  REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).status().cluster, "elsewhere:9"}));
+  REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).cluster(), "elsewhere:9"}));
   std::set<std::string> looked;
   for (int i = 0; i < 100; ++i) {
     cluster.tick();

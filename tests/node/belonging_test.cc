@@ -36,7 +36,7 @@ TEST_CASE("a node of another cluster is not admitted (51, 56)") {
 TEST_CASE("a copy of this node's folder is refused (102, 103)") {
   Cluster cluster;
   cluster.form(1);
-  const Status status = cluster.node(1).greet({{1}, cluster.node(1).status().cluster, "copy:1"});
+  const Status status = cluster.node(1).greet({{1}, cluster.node(1).cluster(), "copy:1"});
   REQUIRE_FALSE(status);
   CHECK(status.error().code == Errc::refused);
 }
@@ -45,7 +45,7 @@ TEST_CASE("being probed makes nobody a member; being sent Raft messages does, du
   Cluster cluster;
   cluster.form(1);
   cluster.add(2);
-  const raft::ClusterId id = cluster.node(1).status().cluster;
+  const raft::ClusterId id = cluster.node(1).cluster();
   REQUIRE(cluster.node(2).greet({{1}, id, "host-1:1"}));
   cluster.settle();
   CHECK_FALSE(cluster.node(2).initialized());
@@ -54,16 +54,16 @@ TEST_CASE("being probed makes nobody a member; being sent Raft messages does, du
   cluster.node(2).receive({{1}, heartbeat});
   CHECK(cluster.node(2).initialized());
   cluster.settle();
-  CHECK(cluster.node(2).status().cluster.value == 0);  // not on disk yet
+  CHECK(cluster.node(2).cluster().value == 0);  // not on disk yet
   cluster.node(2).receive({{1}, heartbeat});
   CHECK(cluster.node(2).core().term().value == 0);  // so it takes no part
   cluster.at(2).hold_log = false;
   cluster.settle();
-  CHECK(cluster.node(2).status().cluster == id);
+  CHECK(cluster.node(2).cluster() == id);
   cluster.crash(2);
   cluster.restart(2);
   CHECK(cluster.node(2).initialized());
-  CHECK(cluster.node(2).status().cluster == id);
+  CHECK(cluster.node(2).cluster() == id);
 }
 
 template <class Body>
@@ -222,7 +222,7 @@ TEST_CASE("the transport knows the members, and forgets who left after a while (
 TEST_CASE("what strangers say of themselves is remembered in bounds (110)") {
   Cluster cluster;
   cluster.form(1);
-  const raft::ClusterId id = cluster.node(1).status().cluster;
+  const raft::ClusterId id = cluster.node(1).cluster();
   for (std::uint64_t stranger = 100; stranger < 1000; ++stranger) {
     REQUIRE(cluster.node(1).greet({{stranger}, id, "s-" + std::to_string(stranger) + ":1"}));
     cluster.tick();

@@ -201,7 +201,7 @@ bool Cluster::reachable(raft::NodeId from, raft::NodeId to) const {
 }
 
 PeerIdentity Cluster::identity(raft::NodeId id) {
-  return {id, processes_.at(id)->node->status().cluster, addresses_.at(id)};
+  return {id, processes_.at(id)->node->cluster(), addresses_.at(id)};
 }
 
 void Cluster::deliver(Packet packet) {

@@ -22,7 +22,7 @@ TEST_CASE("a lone node is bootstrapped, leads, and serves") {
   CHECK(cluster.node(1).initialized());
   cluster.settle();
   CHECK(cluster.leader() == 1);
-  CHECK(cluster.node(1).status().cluster.value != 0);
+  CHECK(cluster.node(1).cluster().value != 0);
   const WriteAnswer wrote = cluster.set(1, "sky", "blue");
   const ReadAnswer read = cluster.read(1);
   cluster.settle();
@@ -44,19 +44,19 @@ TEST_CASE("a crash between the first entry and the cluster's id ends in one clus
     REQUIRE(store.run(sim::Lane::log));
     cluster.tick(50);
     CHECK(cluster.node(1).core().term().value == 1);  // it takes no part before it belongs
-    CHECK(cluster.node(1).status().cluster.value == 0);
+    CHECK(cluster.node(1).cluster().value == 0);
   }
   cluster.crash(1);
   cluster.restart(1);
   CHECK(cluster.node(1).initialized());
   REQUIRE(cluster.until([&] { return cluster.leader() == 1; }));
-  CHECK(cluster.node(1).status().cluster.value != 0);
+  CHECK(cluster.node(1).cluster().value != 0);
   CHECK(cluster.set(1, "a", "b") != nullptr);
-  const raft::ClusterId cluster_id = cluster.node(1).status().cluster;
+  const raft::ClusterId cluster_id = cluster.node(1).cluster();
   cluster.crash(1);
   cluster.restart(1);
   REQUIRE(cluster.until([&] { return cluster.leader() == 1; }));
-  CHECK(cluster.node(1).status().cluster == cluster_id);
+  CHECK(cluster.node(1).cluster() == cluster_id);
 }
 
 TEST_CASE("three nodes replicate what any of them was told") {
