@@ -1,4 +1,4 @@
-// What each command does to the tables, and what reads make of them.
+// The effect of each command on the tables, and reads of them.
 #include "src/machine/machine.h"
 
 #include <string>
@@ -72,7 +72,7 @@ TEST_CASE("if_revision holds or changes nothing and tells the revision (hazard 7
   CHECK(machine.set("s", "k", "a", 7) == Outcome{Code::condition_failed, false, 0});
   CHECK(machine.sources().empty());
   CHECK(machine.set("s", "k", "a", 0) == Outcome{Code::done, true, 2});
-  // The retry of a write that happened cannot happen again.
+  // A retry of a write that was done is not done again.
   CHECK(machine.set("s", "k", "a", 0) == Outcome{Code::condition_failed, false, 2});
   CHECK(machine.set("s", "k", "b", 2) == Outcome{Code::done, true, 4});
   CHECK(machine.set("s", "k", "late", 2) == Outcome{Code::condition_failed, false, 4});
@@ -196,7 +196,7 @@ TEST_CASE("purge removes graves with their keys and voids up to the floor, in pi
   machine.set("b", "k", "v");                                             // 16
   store::MemoryBatch batch(machine.tables);
   CHECK(purged(machine.view()) == 0);
-  // What is not purged yet is whole; what is, is gone: a replay may begin after the mark.
+  // Each record is there as a whole or gone: a replay may begin after purged().
   CHECK(purge(batch, 15, 1));
   CHECK(purged(machine.view()) == 11);
   CHECK(machine.voids() == std::vector<std::uint64_t>{14});
@@ -220,7 +220,7 @@ TEST_CASE("purge removes graves with their keys and voids up to the floor, in pi
   CHECK(purged(machine.view()) == 16);
   CHECK(machine.tables.size(Table::values) == 1);
   CHECK(machine.tables.size(Table::graves) == 0);
-  CHECK(machine.tables.size(Table::voids) == 1);  // the mark
+  CHECK(machine.tables.size(Table::voids) == 1);  // the row of purged()
 }
 
 TEST_CASE("replaying a log gives equal tables, byte for byte (hazards 70 and 71)") {
