@@ -8,10 +8,10 @@
 //   table          key                                         value
 //   sources        source                                      generation n8, keys n8
 //   values         generation n8, key                          revision n8, value
-//   graves         revision n8 of the RemoveSource             generation n8, keys n8, source
-//   voids          revision n8 of the command without effect   (empty)
-//                  0 n8                                        purged n8: graves and voids up to
-//                                                              here are not kept any more
+//   tombstones     revision n8 of the RemoveSource             generation n8, keys n8, source
+//   no_ops         revision n8 of the command without effect   (empty)
+//                  0 n8                                        purged n8: tombstones and no-ops up
+//                                                              to here are not kept any more
 //   sessions       session                                     subscribed n8: revision of its last
 //                                                              Subscribe, subscriptions n8, born
 //                                                              n8: revision of the Subscribe that
@@ -51,13 +51,13 @@ struct ValueRecord {
 [[nodiscard]] std::string value_record(const ValueRecord& record);
 [[nodiscard]] ValueRecord parse_value_record(std::string_view bytes);
 
-struct GraveRecord {
+struct TombstoneRecord {
   std::uint64_t generation = 0;
   std::uint64_t keys = 0;  // how many it had
   std::string_view source;
 };
-[[nodiscard]] std::string grave_record(const GraveRecord& record);
-[[nodiscard]] GraveRecord parse_grave_record(std::string_view bytes);
+[[nodiscard]] std::string tombstone_record(const TombstoneRecord& record);
+[[nodiscard]] TombstoneRecord parse_tombstone_record(std::string_view bytes);
 
 struct SessionRecord {
   std::uint64_t subscribed = 0;

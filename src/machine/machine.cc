@@ -73,7 +73,7 @@ class Application {
 
   // A replay of the log skips the commands that are recorded here.
   Outcome without_effect(Code code) {
-    batch_.put(Table::voids, layout::number_key(revision_), {});
+    batch_.put(Table::no_ops, layout::number_key(revision_), {});
     return {code, false, revision_};
   }
 
@@ -124,8 +124,8 @@ class Application {
     const auto source = find_source(batch_, command.source);
     if (!source) return without_effect(Code::done);
     batch_.remove(Table::sources, command.source);
-    batch_.put(Table::graves, layout::number_key(revision_),
-               layout::grave_record({source->generation, source->keys, command.source}));
+    batch_.put(Table::tombstones, layout::number_key(revision_),
+               layout::tombstone_record({source->generation, source->keys, command.source}));
     return done(true);
   }
 
@@ -261,11 +261,11 @@ void list_keys(const View& view, std::string_view source, const Page& page, cons
   if (record) list_generation(view, record->generation, page, row);
 }
 
-std::optional<Grave> find_grave(const View& view, std::uint64_t revision) {
+std::optional<Tombstone> find_tombstone(const View& view, std::uint64_t revision) {
   std::string record;
-  if (!get(view, Table::graves, layout::number_key(revision), record)) return std::nullopt;
-  const auto parsed = layout::parse_grave_record(record);
-  return Grave{parsed.generation, parsed.keys, std::string(parsed.source)};
+  if (!get(view, Table::tombstones, layout::number_key(revision), record)) return std::nullopt;
+  const auto parsed = layout::parse_tombstone_record(record);
+  return Tombstone{parsed.generation, parsed.keys, std::string(parsed.source)};
 }
 
 void list_generation(const View& view, std::uint64_t generation, const Page& page,
@@ -282,10 +282,10 @@ bool generation_has(const View& view, std::uint64_t generation, std::string_view
   return get(view, Table::values, layout::value_key(generation, key), record);
 }
 
-void list_voids(const View& view, std::uint64_t after,
-                const std::function<bool(std::uint64_t revision)>& row) {
+void list_no_ops(const View& view, std::uint64_t after,
+                 const std::function<bool(std::uint64_t revision)>& row) {
   // after + 1 is at least 1, so the row of purged() is never taken for a no-op.
-  for (auto cursor = view.scan(Table::voids, {}, layout::number_key(after + 1)); cursor->valid();
+  for (auto cursor = view.scan(Table::no_ops, {}, layout::number_key(after + 1)); cursor->valid();
        cursor->next()) {
     if (!row(layout::number(cursor->key()))) return;
   }
@@ -293,7 +293,7 @@ void list_voids(const View& view, std::uint64_t after,
 
 std::uint64_t purged(const View& view) {
   std::string record;
-  if (!get(view, Table::voids, layout::number_key(0), record)) return 0;
+  if (!get(view, Table::no_ops, layout::number_key(0), record)) return 0;
   return layout::number(record);
 }
 
@@ -305,14 +305,14 @@ bool purge(Batch& batch, std::uint64_t floor, std::size_t records_max) {
   // The records to delete, by revision: the generation of a tombstone, or 0 for a no-op. Each scan
   // begins after `before`, so it passes none of the records that earlier calls deleted.
   std::map<std::uint64_t, std::uint64_t> due;
-  for (const Table table : {Table::voids, Table::graves}) {
+  for (const Table table : {Table::no_ops, Table::tombstones}) {
     auto cursor = batch.scan(table, {}, layout::number_key(before + 1));
     for (std::size_t rows = 0; cursor->valid() && rows < records_max; cursor->next(), ++rows) {
       const std::uint64_t revision = layout::number(cursor->key());
       if (revision > floor) break;
-      due.emplace(revision, table == Table::voids
+      due.emplace(revision, table == Table::no_ops
                                 ? 0
-                                : layout::parse_grave_record(cursor->value()).generation);
+                                : layout::parse_tombstone_record(cursor->value()).generation);
     }
   }
   std::size_t records = 0;
@@ -320,16 +320,16 @@ bool purge(Batch& batch, std::uint64_t floor, std::size_t records_max) {
   for (const auto& [revision, generation] : due) {
     if (records == records_max) break;
     if (generation == 0) {
-      batch.remove(Table::voids, layout::number_key(revision));
+      batch.remove(Table::no_ops, layout::number_key(revision));
     } else {
       batch.remove_prefix(Table::values, layout::number_key(generation));
-      batch.remove(Table::graves, layout::number_key(revision));
+      batch.remove(Table::tombstones, layout::number_key(revision));
     }
     deleted_to = revision;
     ++records;
   }
   const bool more = records == records_max;
-  batch.put(Table::voids, layout::number_key(0), layout::number_key(more ? deleted_to : floor));
+  batch.put(Table::no_ops, layout::number_key(0), layout::number_key(more ? deleted_to : floor));
   return more;
 }
 

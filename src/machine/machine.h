@@ -80,20 +80,22 @@ void list_keys(const store::View& view, std::string_view source, const Page& pag
 // after purged(), so a replay may begin there.
 
 // The tombstone of a RemoveSource that had an effect; list_generation() lists the keys it removed.
-struct Grave {
+struct Tombstone {
   std::uint64_t generation = 0;
   std::uint64_t keys = 0;
   std::string source;
 };
-[[nodiscard]] std::optional<Grave> find_grave(const store::View& view, std::uint64_t revision);
+[[nodiscard]] std::optional<Tombstone> find_tombstone(const store::View& view,
+                                                      std::uint64_t revision);
 void list_generation(const store::View& view, std::uint64_t generation, const Page& page,
                      const KeyRow& row);
 [[nodiscard]] bool generation_has(const store::View& view, std::uint64_t generation,
                                   std::string_view key);
-// No-ops: revisions after `after` of commands that changed no value, in order: a failed
-// if_revision, a removal of an absent key or source, bytes that are not a command.
-void list_voids(const store::View& view, std::uint64_t after,
-                const std::function<bool(std::uint64_t revision)>& row);
+// No-ops (of clients, unlike raft::NoOp): revisions after `after` of commands that changed no
+// value, in order: a failed if_revision, a removal of an absent key or source, bytes that are not a
+// command.
+void list_no_ops(const store::View& view, std::uint64_t after,
+                 const std::function<bool(std::uint64_t revision)>& row);
 [[nodiscard]] std::uint64_t purged(const store::View& view);
 
 // Deletes tombstones, with their keys, and no-ops up to `floor`, in the order of the log, at most

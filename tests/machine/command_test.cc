@@ -118,7 +118,7 @@ TEST_CASE("any bytes decode or are refused, and apply without harm (hazards 40 a
     }
     const Outcome outcome = machine.apply_bytes(bytes);
     REQUIRE((outcome.code == Outcome::Code::malformed) == !decoded);
-    if (!decoded) REQUIRE(machine.voids(machine.last - 1).size() == 1);
+    if (!decoded) REQUIRE(machine.no_ops(machine.last - 1).size() == 1);
   }
   CHECK(decoded_count > 10'000);
   CHECK(refused_count > 10'000);

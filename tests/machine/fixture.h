@@ -68,9 +68,9 @@ struct MachineFixture {
     });
     return rows;
   }
-  [[nodiscard]] std::vector<std::uint64_t> voids(std::uint64_t after = 0) const {
+  [[nodiscard]] std::vector<std::uint64_t> no_ops(std::uint64_t after = 0) const {
     std::vector<std::uint64_t> rows;
-    list_voids(view(), after, [&](std::uint64_t revision) {
+    list_no_ops(view(), after, [&](std::uint64_t revision) {
       rows.push_back(revision);
       return true;
     });
