@@ -1,12 +1,12 @@
 // The state machine: the meaning of the commands in the log.
 // A pure function of log order: no clock, no randomness, no order of a hash table, no floating
-// point (hazard 71). Total: no bytes in an entry can make it fail or abort (hazard 81). apply() and
-// purge() run on the data lane, reads on the thread of their caller. Owns nothing.
+// point (hazard 71). Total: no bytes in an entry can make it fail or abort (hazard 81).
+// apply() and purge() run on the data lane, reads on the thread of their caller. Owns nothing.
 //
 // A revision is the raft index of a command. A source has a generation: the revision of the command
 // that made it. A value's key is generation + key, so RemoveSource costs one record however much
-// the source holds: its generation goes to the table of tombstones until listeners need the log of
-// its removal no more, and its keys are deleted then.
+// the source holds: its generation goes to the table of tombstones. The keys are deleted once no
+// listener can need them to replay the removal.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ constexpr std::uint64_t asked_ms_max = 30'000;
 
 using Kind = AdminRequest::Kind;
 
-// A repetition of these does nothing more, and each is answered rightly.
+// A repeated call of these kinds changes nothing more, and the answers to both are right.
 bool repeatable(Kind kind) {
   return kind == Kind::join || kind == Kind::promote || kind == Kind::set_address;
 }
@@ -237,7 +237,7 @@ void Admin::changed(Key key, const Result<Outcome>& result) {
   Call& call = found->second;
   if (result) {
     call.phase = Phase::changing;
-    call.attempted_before = true;  // this step is done, whatever becomes of the next
+    call.attempted_before = true;  // this step is done, even if the next is not
   } else if (result.error().code == Errc::unavailable) {
     call.phase = Phase::waiting;  // another entry took its place: this attempt was not done
     call.attempted = call.attempted_before;

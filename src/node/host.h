@@ -1,7 +1,7 @@
 // NodeHost: what the parts of a Node share: the core, the borrowed store and transport, the count
-// of ticks, and the answers that wait for the end of the turn. Loop thread. The parts (writes.h,
-// reads.h, ...) know the host, and of each other only those that their constructors name. The host
-// decides nothing itself.
+// of ticks, and the answers that wait for the end of the turn.
+// Loop thread. The parts (writes.h, reads.h, ...) know the host, and of each other only those that
+// their constructors name. The host decides nothing itself.
 #pragma once
 
 #include <algorithm>

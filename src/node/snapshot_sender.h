@@ -1,10 +1,10 @@
 // SnapshotSender: the leader's side of snapshot transfers (paper section 7). It pins the data,
 // sends it in chunks, keeps the unacknowledged ones (at most a window of them) to send them again,
-// and tells the core how the transfer ended. Loop thread. Owns the pinned exports. At most
-// transfers_max transfers at once, others wait their turn; all share the throttle
-// NodeOptions::snapshot_bytes_per_second. A transfer without progress for NodeHost::give_up_ticks()
-// fails, and the core asks for a new one. A follower that refuses snapshots is sent the next one
-// after a pause that doubles each time.
+// and tells the core how the transfer ended.
+// Loop thread. Owns the pinned exports. At most transfers_max transfers at once, others wait their
+// turn; all share the throttle NodeOptions::snapshot_bytes_per_second. A transfer without progress
+// for NodeHost::give_up_ticks() fails, and the core asks for a new one. A follower that refuses
+// snapshots is sent the next one after a pause that doubles each time.
 #pragma once
 
 #include <cstdint>

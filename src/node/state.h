@@ -1,6 +1,7 @@
 // Node::State: the parts of a node, and the turn that drives them. The turn carries out the core's
 // output in a written order: log lane, messages, data lane, reads; and holds back what must wait
-// for a disk. Loop thread. Owns the host and its parts. Only node.cc and turn.cc include it.
+// for a disk.
+// Loop thread. Owns the host and its parts. Only node.cc and turn.cc include it.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@ constexpr std::size_t keep_quarters = 3;
 // A check is due after a sixteenth of the limit was written.
 constexpr std::size_t checks_per_limit = 16;
 
-// --- How many times its limit the log may have while somebody that is alive still needs it.
+// --- Multiples of its limits that the log may have while it is needed.
 constexpr std::size_t limits_for_followers = 2;
 // More for a follower that is being sent a snapshot or has just got one: were the log trimmed past
 // it before it has caught up, the whole transfer would have been for nothing, and the next one as
@@ -74,7 +74,7 @@ raft::Index Trimmer::wanted_floor() const {
   return floor;
 }
 
-// `wanted`, or before it what is still needed.
+// `wanted`, or the earlier entry after which the log is still needed.
 raft::Index Trimmer::allowed_floor(raft::Index wanted) {
   raft::Index floor = wanted;
   const std::vector<raft::PeerStatus> peers = host_.core->peers();

@@ -1,9 +1,9 @@
 // Trimmer: keeps the log within NodeOptions::log_bytes_max and log_entries_max. The untrimmed log
-// is in memory as a whole, so this bounds the memory as well. Loop thread. Owns nothing. Trims only
-// applied entries, and the store syncs the data that contains them before it drops them (hazard
-// 65). The log may grow to a multiple of its limits while somebody needs it: to twice for a
-// follower that is a little behind, to four times for a stream of updates, to eight times for a
-// follower that is being sent a snapshot and has not caught up since.
+// is in memory as a whole, so this bounds the memory as well.
+// Loop thread. Owns nothing. Trims only applied entries, and the store syncs the data that contains
+// them before it drops them (hazard 65). The log may grow to a multiple of its limits while it is
+// needed: to twice for a follower that is a little behind, to four times for a stream of updates,
+// to eight times for a follower that is being sent a snapshot and has not caught up since.
 #pragma once
 
 #include <cstddef>

@@ -1,13 +1,15 @@
 // Waiters: calls that wait, each with a deadline in ticks, each in at most one queue.
-// Loop thread. Owns the calls. Each operation but all() costs O(1); once the table has grown to its
+// Loop thread. Owns the calls. Each operation costs O(1), but all(), and expire(), which visits the
+// calls of one bucket of its wheel: each call once in 1024 ticks. Once the table has grown to its
 // working size, none uses the heap. Knows no clock, and calls back from expire() only. The order is
 // that of the calls, never one of addresses, so that the simulator can repeat a run.
 //
-// Standard containers would do the same in fewer lines. Every read and write of a client passes
-// through this table, up to NodeOptions::waiters_max at a time, and most are over long before their
-// deadline. With a map by handle, a list for each queue and a map by deadline, each call would cost
-// three heap nodes and two searches. Here a call is a slot of a vector, and its places in a queue
-// and in the hashed timing wheel (Varghese and Lauck 1987, scheme 6) are links between slots.
+// Why not standard containers, which do the same in fewer lines: every read and write of a client
+// passes through this table, up to NodeOptions::waiters_max at a time, and most are over long
+// before their deadline. With a map by handle, a list for each queue and a map by deadline, each
+// call would cost three heap nodes and two searches. Here a call is a slot of a vector, and its
+// places in a queue and in the hashed timing wheel (Varghese and Lauck 1987, scheme 6) are links
+// between slots.
 #pragma once
 
 #include <cstddef>

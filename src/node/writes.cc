@@ -13,12 +13,13 @@ Error disk_low_error(const NodeOptions& options) {
                            " bytes are free (-disk-reserve-bytes); removals and reads go on"};
 }
 
-}  // namespace
-
+// Commands that a node whose disk is nearly full refuses.
 bool grows(const Operation& operation) {
   return std::holds_alternative<SetValue>(operation) ||
          std::holds_alternative<Subscribe>(operation);
 }
+
+}  // namespace
 
 Writes::Writes(NodeHost& host)
     : host_(host),

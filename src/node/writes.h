@@ -67,15 +67,12 @@ class Writes {
   Table calls_;
   Table::Queue parked_;
   Table::Queue forwarded_;
-  Table::Queue proposed_;     // by index
-  raft::Term proposed_term_;  // of the calls in proposed_
-  std::map<std::pair<raft::Index, raft::Term>, WaiterHandle> orphans_;
+  Table::Queue proposed_;                                               // by index
+  raft::Term proposed_term_;                                            // of the calls in proposed_
+  std::map<std::pair<raft::Index, raft::Term>, WaiterHandle> orphans_;  // the orphaned calls
   std::size_t waiting_bytes_ = 0;  // of commands parked and forwarded
   raft::NodeId known_leader_;
   raft::Term known_term_;
 };
-
-// True for SetValue and Subscribe, which a node whose disk is nearly full refuses.
-[[nodiscard]] bool grows(const Operation& operation);
 
 }  // namespace iris

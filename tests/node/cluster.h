@@ -1,7 +1,8 @@
 // Cluster: production nodes (core, host, machine) over model stores and a network in memory.
 // Nothing happens by itself: tick() moves time, settle() lets everything happen that was caused so
-// far. One thread. Owns disks, stores, nodes and the messages on their way. Tests may cut links,
-// hold a lane of a store, take messages out or put them back, crash and restart nodes.
+// far.
+// One thread. Owns disks, stores, nodes and the messages on their way. Tests may cut links, hold a
+// lane of a store, take messages out or put them back, crash and restart nodes.
 #pragma once
 
 #include <deque>
