@@ -56,8 +56,9 @@ using Operation =
 // Errc::corrupt: not a command of this version, with the reason.
 [[nodiscard]] Result<Operation> decode(std::string_view bytes);
 
-// A command read in place: its views point into the bytes that it was parsed from. Fields that its
-// kind does not have are empty.
+// A command read in place, so that no value is copied when it is applied on each node and matched
+// for each stream: its views point into the bytes that it was parsed from. Fields that its kind
+// does not have are empty.
 struct CommandView {
   // Numbers are in the log: never reuse one.
   enum class Kind : std::uint8_t {
@@ -75,7 +76,7 @@ struct CommandView {
   std::uint64_t up_to = 0;
   std::vector<std::string_view> sessions;
 };
-// As decode(), without a copy.
+// As decode().
 [[nodiscard]] Result<CommandView> parse(std::string_view bytes);
 
 }  // namespace iris

@@ -36,7 +36,7 @@ struct ReadIndexRequest {
 };
 struct ReadIndexReply {
   std::uint64_t id = 0;
-  bool granted = false;  // false: the node that was asked does not lead; ask again
+  bool granted = false;  // false: the node that was asked does not lead, or has too many askers
   raft::Index index;     // where granted
 };
 
