@@ -25,8 +25,8 @@ enum class Table : std::uint8_t {
   meta = 0,
   sources = 1,
   values = 2,
-  graves = 3,  // removed sources whose keys are not deleted yet
-  voids = 4,   // indexes of commands that changed nothing
+  tombstones = 3,  // removed sources whose keys are not deleted yet
+  no_ops = 4,      // indexes of commands that changed nothing
   sessions = 5,
   subscriptions = 6,
 };
