@@ -49,7 +49,7 @@ class ClientShares {
     virtual void break_off() = 0;
 
    protected:
-    ~Answer() = default;
+    virtual ~Answer() = default;
 
    private:
     friend class ClientShares;
