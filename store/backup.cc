@@ -11,19 +11,16 @@
 #include <memory>
 #include <system_error>
 #include <utility>
-#include <variant>
 
 #include "raft/check.h"
-#include "raft/members.h"
+#include "src/base/hex.h"
 #include "store/alarm.h"
 #include "store/data_db.h"
 #include "store/files.h"
 #include "store/folder.h"
 #include "store/import.h"
 #include "store/log_db.h"
-#include "store/recovery.h"
 #include "store/rocks.h"
-#include "store/row_batch.h"
 #include "store/snapshot.h"
 
 namespace iris::store {
@@ -112,12 +109,6 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
   return folder;
 }
 
-raft::Members alone(raft::NodeId self, const std::string& address) {
-  raft::Members members;
-  members.voters.push_back({self, address});
-  return members;
-}
-
 // The rows of the backup, as the data of `folder` under `as`.
 Status restore_data(const RocksOptions& options, const Folder& folder, const std::string& file,
                     const raft::SnapshotMark& mark, const raft::SnapshotMark& as) {
@@ -147,7 +138,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   if (!cluster) return unexpected(cluster.error());
   const raft::EntryId last{mark.last.term, new_history(mark.last.index, now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const raft::SnapshotMark as{last, alone(made.node, address), last.index};
+  const raft::SnapshotMark as{last, sole_voter(made.node, address), last.index};
   Status done = LogDb::create(options, *folder, {made.node, made.cluster}, {last.term, {}}, as);
   if (done) done = restore_data(options, *folder, file, mark, as);
   if (done) done = remove_tree(folder->staging_path());
@@ -156,68 +147,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   return made;
 }
 
-// The inside of a folder, open and settled.
-struct Inside {
-  Alarm alarm;
-  LogFound found;
-  raft::SnapshotMark mark;  // of the data
-  std::unique_ptr<LogDb> log;
-  std::unique_ptr<DataDb> data;
-};
-
-Status open_inside(const RocksOptions& options, const Folder& folder, Inside& inside) {
-  Result<std::unique_ptr<LogDb>> log = LogDb::open(options, folder, inside.alarm, inside.found);
-  if (!log) return unexpected(log.error());
-  inside.log = std::move(*log);
-  Result<std::unique_ptr<DataDb>> data = DataDb::open(options, folder, inside.alarm, inside.mark);
-  if (!data) return unexpected(data.error());
-  inside.data = std::move(*data);
-  Status settled = settle(*inside.log, inside.found, inside.mark);
-  return settled ? settled : named(folder.path(), settled.error());
-}
-
-// What the log holds beyond the data, and that with it the data is at `as`: one synced write.
-Status apply_rest(Inside& inside, const raft::SnapshotMark& as, const Recover& how,
-                  std::size_t row_memory_bytes) {
-  Status read = Unit{};
-  inside.alarm.listen([&read](const Error& error) { read = unexpected(error); });
-  RowBatch batch(inside.alarm, row_memory_bytes);
-  batch.begin(inside.data->family());
-  raft::Index applied = inside.mark.last.index;
-  for (const raft::EntryPtr& entry : inside.found.entries) {
-    if (entry->id.index <= applied) continue;
-    batch.set_applied(applied);
-    how.apply(*entry, batch);
-    applied = entry->id.index;
-  }
-  inside.alarm.listen(nullptr);
-  return read ? inside.data->become(batch, as) : read;
-}
-
-// The steps of an installation (recovery.h): whatever ends them between two, the next start knows.
-Status become(Inside& inside, const Install& install, const Recover& how,
-              std::size_t row_memory_bytes) {
-  const auto step = [&how](std::string_view name) {
-    if (how.on_step) how.on_step(name);
-  };
-  inside.log->stage_install(install);
-  if (Status noted = inside.log->commit(); !noted) return noted;
-  step("noted");
-  if (Status applied = apply_rest(inside, install.mark, how, row_memory_bytes); !applied) {
-    return applied;
-  }
-  step("data applied");
-  inside.found.install = install;
-  return settle(*inside.log, inside.found, install.mark);
-}
-
 }  // namespace
-
-raft::Index new_history(raft::Index known, std::uint64_t now_us) {
-  const bool clock_is_right =
-      now_us >= clock_from_us && now_us < clock_until_us && now_us > known.value;
-  return {clock_is_right ? now_us : known.value + history_gap};
-}
 
 Result<BackupInfo> verify_backup(const std::string& file) {
   BackupInfo info;
@@ -232,7 +162,7 @@ Result<BackupInfo> verify_backup(const std::string& file) {
   if (whole = reader.finish(); !whole) return named(file, whole.error());
   info.rows = reader.rows();
   info.bytes = reader.bytes();
-  info.sha256 = hex(reader.digest());
+  info.sha256 = hex(bytes_of(reader.digest()));
   return info;
 }
 
@@ -252,37 +182,6 @@ Result<NewCluster> restore_backup(const std::string& file, const std::string& fo
   if (made && placed) return made;
   static_cast<void>(remove_tree(building));
   return made ? named(target, placed.error()) : unexpected(made.error());
-}
-
-Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recover& how) {
-  const std::string path = without_trailing_slash(folder_path);
-  if (!exists(path + "/identity")) {
-    return fail(Errc::not_found, path + " is not the folder of a node");
-  }
-  RocksOptions options;
-  options.path = path;
-  Result<Folder> folder = Folder::open(path);
-  if (!folder) return unexpected(folder.error());
-  Inside inside;
-  if (Status opened = open_inside(options, *folder, inside); !opened) {
-    return unexpected(opened.error());
-  }
-  const raft::Members members =
-      raft::latest_members(inside.found.floor, inside.found.entries).members;
-  if (members == raft::Members{}) {
-    return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
-  }
-  const Result<std::uint64_t> cluster = random_id();
-  if (!cluster) return unexpected(cluster.error());
-  const LogDb& log = *inside.log;
-  const raft::EntryId last{log.state().term, new_history(log.last().index, how.now_us)};
-  const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const std::string address = how.address_of(raft::address_of(members, made.node));
-  const Install install{{last, alone(made.node, address), last.index}, made.cluster};
-  if (Status done = become(inside, install, how, options.row_memory_bytes); !done) {
-    return named(path, done.error());
-  }
-  return made;
 }
 
 }  // namespace iris::store

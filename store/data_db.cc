@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "store/compactions.h"
+#include "store/db_listener.h"
 #include "store/engine.h"
 #include "store/keys.h"
 
@@ -143,7 +145,7 @@ Status DataDb::read(const raft::NodeId& self,
   Result<raft::SnapshotMark> mark = read_mark(*family_, rocksdb::ReadOptions());
   if (!mark) return corrupt(path_, mark.error().text);
   found = std::move(*mark);
-  reckon_compactions(*db_);
+  update_compaction_estimate(*db_);
   return Unit{};
 }
 
@@ -197,9 +199,9 @@ Status DataDb::sync() {
   return Unit{};
 }
 
-void DataDb::hurry(bool hurry) {
-  hurry_ = hurry;
-  hurry_compactions(*db_, family_->handle(), hurry);
+void DataDb::compact_early(bool early) {
+  early_ = early;
+  store::compact_early(*db_, family_->handle(), early);
 }
 
 void DataDb::flush_soon() { store::flush_soon(*db_, family_->handle()); }
@@ -235,8 +237,8 @@ Status DataDb::install(const Staged& staged) {
   const rocksdb::Status dropped = db_->DropColumnFamily(family_->handle());
   if (!dropped.ok()) return unexpected(engine_error(what, dropped));
   family_ = std::move(fresh);
-  if (hurry_) hurry(true);
-  reckon_compactions(*db_);
+  if (early_) compact_early(true);
+  update_compaction_estimate(*db_);
   step("old data dropped");
   return Unit{};
 }

@@ -59,8 +59,8 @@ class DataDb {
   Status become(RowBatch& batch, const raft::SnapshotMark& mark);
   // All that was written is durable.
   Status sync();
-  // What was removed is to leave the disk soon, or when it suits RocksDB (room.h).
-  void hurry(bool hurry);
+  // As in compactions.h, of the current family and of those that take its place.
+  void compact_early(bool early);
   void flush_soon();
   // Puts a staged snapshot in the place of the whole data, durably, all or nothing. The files are
   // moved.
@@ -92,7 +92,7 @@ class DataDb {
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   std::shared_ptr<Family> family_;
-  bool hurry_ = false;
+  bool early_ = false;
   std::unique_ptr<rocksdb::WriteBatch> rows_;  // of the batch that is being written
   std::mutex retired_mutex_;
   std::vector<rocksdb::ColumnFamilyHandle*> retired_;

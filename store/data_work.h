@@ -17,7 +17,7 @@
 #include "store/alarm.h"
 #include "store/data_db.h"
 #include "store/lane.h"
-#include "store/room.h"
+#include "store/disk_budget.h"
 #include "store/row_batch.h"
 #include "store/store.h"
 
@@ -37,7 +37,7 @@ struct FlipJob {
   std::promise<Result<std::shared_ptr<Family>>> flipped;  // kept in any case
 };
 // A job as well: what is to be done under this pressure.
-using DataJob = std::variant<BatchJob, SyncJob, FlipJob, Room::Pressure>;
+using DataJob = std::variant<BatchJob, SyncJob, FlipJob, DiskBudget::Pressure>;
 
 class DataWork {
  public:
@@ -60,7 +60,7 @@ class DataWork {
   void take(BatchJob& job, Answers& answers);
   void take(SyncJob& job, Answers& answers);
   void take(FlipJob& job, Answers& answers);
-  void take(Room::Pressure pressure, Answers& answers);
+  void take(DiskBudget::Pressure pressure, Answers& answers);
   void write(Answers& answers);
   [[nodiscard]] bool fine(const Status& status);
 
@@ -70,7 +70,7 @@ class DataWork {
   RowBatch batch_;
   std::optional<Store::Applied> batch_applied_;  // what the batch will say
   Answers waiting_;                              // for the batch to be written
-  bool hurried_ = false;
+  bool early_ = false;
 };
 
 }  // namespace iris::store

@@ -16,9 +16,6 @@
 
 namespace iris::store {
 
-// Work that may take long and is nobody's hot path: snapshots out and in, files to delete.
-using BulkJob = std::function<void(Answers& answers)>;
-
 class RocksExport final : public Export {
  public:
   // `bulk` queues a job for the bulk lane.

@@ -10,7 +10,8 @@
 #include <string_view>
 
 #include "raft/check.h"
-#include "store/crc32c.h"
+#include "src/base/crc32c.h"
+#include "src/base/hex.h"
 
 namespace iris::store {
 
@@ -20,13 +21,6 @@ constexpr std::size_t small_file_bytes_max = 4096;
 constexpr std::string_view title = "iris raft folder\n";
 constexpr std::size_t id_digits = 16;
 constexpr std::size_t sum_digits = 8;
-
-std::string hex(std::uint64_t value, std::size_t digits) {
-  std::string text(digits, '0');
-  for (std::size_t i = digits; i > 0; --i, value >>= 4)
-    text[i - 1] = "0123456789abcdef"[value & 15];
-  return text;
-}
 
 // Takes "NAME VALUE\n" from the front of `text`.
 bool take_line(std::string_view& text, std::string_view name, int base, std::uint64_t& value) {

@@ -5,7 +5,7 @@
 //   lock          flock of the process that uses the folder; its pid as text, for the message
 //   identity      format version and node id, as text with a checksum; written once, last of all
 //   identity.new  the same while the folder is being made: what lies beside it is rubbish
-//   log/ data/    the two databases        log.mark   see high_water.h
+//   log/ data/    the two databases        log.mark   see high_water_mark.h
 //   staging/      a snapshot that is being received; deleted at every start
 #pragma once
 

@@ -24,6 +24,9 @@ namespace iris::store {
 
 // What a batch has to say to the loop, in order.
 using Answers = std::vector<std::function<void()>>;
+// A job of the bulk lane. It may take long, and no client waits for it: snapshots out and in, files
+// to delete.
+using BulkJob = std::function<void(Answers& answers)>;
 
 template <class Job>
 class Lane {

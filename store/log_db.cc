@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "store/compactions.h"
+#include "store/db_listener.h"
 #include "store/engine.h"
 
 namespace iris::store {
@@ -49,7 +51,7 @@ rocksdb::ReadOptions whole_log() {
 
 }  // namespace
 
-LogDb::LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWater mark)
+LogDb::LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWaterMark mark)
     : path_(std::move(path)),
       db_(std::move(db)),
       mark_(std::move(mark)),
@@ -75,13 +77,13 @@ Status LogDb::create(const RocksOptions& options, const Folder& folder, const Id
   batch.Put(rocksdb::Slice(head_key), encode_head(head));
   const rocksdb::Status written = db->Write(synced_write(), &batch);
   if (!written.ok()) return unexpected(engine_error("cannot write " + folder.log_path(), written));
-  return HighWater::create(folder.mark_path(), head.batch);
+  return HighWaterMark::create(folder.mark_path(), head.batch);
 }
 
 Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Folder& folder,
                                            Alarm& alarm, LogFound& found) {
   const std::string path = folder.log_path();
-  Result<HighWater> mark = HighWater::open(folder.mark_path());
+  Result<HighWaterMark> mark = HighWaterMark::open(folder.mark_path());
   if (!mark) return unexpected(mark.error());
   rocksdb::DB* made = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(log_options(options, alarm), path, &made);
@@ -90,7 +92,7 @@ Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Fo
     return unexpected(engine_error("the log in " + path + " cannot be opened", opened));
   }
   check_log_settings(*db);
-  reckon_compactions(*db);
+  update_compaction_estimate(*db);
   std::unique_ptr<LogDb> log(new LogDb(path, std::move(db), std::move(*mark)));
   if (Status read = log->read(found); !read) return unexpected(read.error());
   if (found.identity.node != folder.self()) {
@@ -266,7 +268,9 @@ Status LogDb::commit() {
   return Unit{};
 }
 
-void LogDb::hurry(bool hurry) { hurry_compactions(*db_, db_->DefaultColumnFamily(), hurry); }
+void LogDb::compact_early(bool early) {
+  store::compact_early(*db_, db_->DefaultColumnFamily(), early);
+}
 
 void LogDb::flush_soon() { store::flush_soon(*db_, db_->DefaultColumnFamily()); }
 

@@ -15,7 +15,7 @@
 #include "raft/types.h"
 #include "store/alarm.h"
 #include "store/folder.h"
-#include "store/high_water.h"
+#include "store/high_water_mark.h"
 #include "store/log_records.h"
 #include "store/rocks.h"
 
@@ -67,15 +67,15 @@ class LogDb {
   // All that is staged, in one write and one sync. REQUIRES: anything_staged().
   Status commit();
 
-  // What was trimmed is to leave the disk soon, or when it suits RocksDB (room.h).
-  void hurry(bool hurry);
+  // As in compactions.h.
+  void compact_early(bool early);
   void flush_soon();
 
   [[nodiscard]] raft::EntryId last() const { return head_.last; }
   [[nodiscard]] raft::HardState state() const { return head_.state; }
 
  private:
-  LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWater mark);
+  LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWaterMark mark);
   Status read(LogFound& found);
   Status read_entries(LogFound& found);
   Result<bool> holds(raft::EntryId id);
@@ -83,7 +83,7 @@ class LogDb {
 
   std::string path_;
   std::unique_ptr<rocksdb::DB> db_;
-  HighWater mark_;
+  HighWaterMark mark_;
   std::unique_ptr<rocksdb::WriteBatch> batch_;  // what is staged
   Identity identity_;
   Head head_;

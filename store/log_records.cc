@@ -3,8 +3,8 @@
 #include <utility>
 #include <variant>
 
+#include "src/base/crc32c.h"
 #include "store/codec.h"
-#include "store/crc32c.h"
 
 namespace iris::store {
 

@@ -17,7 +17,7 @@
 #include "store/data_db.h"
 #include "store/lane.h"
 #include "store/log_db.h"
-#include "store/room.h"
+#include "store/disk_budget.h"
 
 namespace iris::store {
 
@@ -34,7 +34,7 @@ struct TrimJob {
   std::function<void()> done;
 };
 // A job as well: what is to be done under this pressure.
-using LogJob = std::variant<WriteJob, AdoptJob, TrimJob, Room::Pressure>;
+using LogJob = std::variant<WriteJob, AdoptJob, TrimJob, DiskBudget::Pressure>;
 
 class LogWork {
  public:
@@ -61,7 +61,7 @@ class LogWork {
   void take(WriteJob& job, Answers& answers);
   void take(AdoptJob& job, Answers& answers);
   void take(TrimJob& job, Answers& answers);
-  void take(Room::Pressure pressure, Answers& answers);
+  void take(DiskBudget::Pressure pressure, Answers& answers);
   Status install(WriteJob& job, Answers& answers);
   void commit();
   void step(std::string_view name);
@@ -73,7 +73,7 @@ class LogWork {
   const Flip flip_;
   const Step on_step_;
   std::optional<raft::Ticket> unanswered_;  // the highest ticket taken since the last answer
-  bool hurried_ = false;
+  bool early_ = false;
 };
 
 }  // namespace iris::store

@@ -21,7 +21,7 @@ class Env;
 
 namespace iris::store {
 
-class Room;
+class DiskBudget;
 
 enum class LaneName { log, data, read, bulk };
 
@@ -58,8 +58,8 @@ struct RocksOptions {
   // each lane's in its order; what has not run when the store goes is dropped. Compactions are off.
   std::function<void(LaneName lane, std::function<void()> work)> run_lane;
   raft::NodeId first_self;  // of a new folder; 0: random
-  // Made by open_rocks(); nullptr: RocksDB takes what it wants (room.h).
-  std::shared_ptr<Room> room;
+  // Made by open_rocks(); nullptr: RocksDB takes what it wants (disk_budget.h).
+  std::shared_ptr<DiskBudget> budget;
 };
 
 // Errc::busy: another process has the folder (names its pid). Errc::refused: written by a newer

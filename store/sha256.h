@@ -26,7 +26,8 @@ class Sha256 {
   std::unique_ptr<Context> context_;
 };
 
-// Lower-case hex digits.
-[[nodiscard]] std::string hex(const Digest& digest);
+[[nodiscard]] inline std::string_view bytes_of(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
 
 }  // namespace iris::store

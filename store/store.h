@@ -158,6 +158,10 @@ class Store {
   virtual void import_finish(std::function<void(Status)> done) = 0;  // checks the stream's hash
   virtual void import_drop() = 0;
 
+  // Measures the disk and, while space is scarce, makes the lanes compact and flush earlier. A step
+  // of the host's tick, about every 100 ms, also while nothing is written.
+  virtual void check_disk() = 0;
+  // As of the last check_disk(), or of the start.
   [[nodiscard]] virtual DiskUse disk_use() const = 0;
 };
 

@@ -45,6 +45,7 @@ void Trimmer::tick() {
   if (host_.now % disk_ticks == 1 % disk_ticks) {
     // What waits in memory is reckoned to take more than it does in the end: without a margin, in
     // bytes and in time, growth would be refused and taken by turns.
+    host_.store.check_disk();
     const std::uint64_t reserve = host_.options.disk_reserve_bytes;
     const std::uint64_t wanted = host_.disk_low ? reserve + reserve / 8 : reserve;
     if (host_.store.disk_use().free_bytes < wanted) room_from_ = host_.now + room_ticks;

@@ -19,14 +19,14 @@
 
 namespace iris::store {
 
-class HighWater {
+class HighWaterMark {
  public:
   static constexpr std::chrono::milliseconds sync_interval{1000};
 
   // A new file that notes `batch`, durably (as far as the file goes: sync the folder too).
   static Status create(const std::string& path, std::uint64_t batch);
   // Errc::corrupt where neither slot can be read.
-  static Result<HighWater> open(const std::string& path);
+  static Result<HighWaterMark> open(const std::string& path);
 
   [[nodiscard]] std::uint64_t batch() const { return batch_; }
   // REQUIRES: batch > batch().
@@ -34,7 +34,7 @@ class HighWater {
   Status sync();
 
  private:
-  HighWater(std::string path, Descriptor file, std::uint64_t batch)
+  HighWaterMark(std::string path, Descriptor file, std::uint64_t batch)
       : path_(std::move(path)), file_(std::move(file)), batch_(batch) {}
 
   std::string path_;
