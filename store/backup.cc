@@ -33,7 +33,7 @@ unexpected<Error> named(const std::string& path, const Error& error) {
   return fail(error.code, path + ": " + error.text);
 }
 
-// Feeds the whole file to `take`, piece by piece. An error names the file.
+// Gives the whole file to `take`, piece by piece. An error names the file.
 Status read_pieces(const std::string& path, const std::function<Status(std::string_view)>& take) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.open()) return errno_failure("open", path);
@@ -48,14 +48,14 @@ Status read_pieces(const std::string& path, const std::function<Status(std::stri
   }
 }
 
-// False as well where the system does not tell.
+// False where the system cannot tell.
 bool mount_point(const std::string& path) {
   struct statx found = {};
   return ::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, 0, &found) == 0 &&
          (found.stx_attributes_mask & found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-// Else only the rename would find out, after all the data.
+// Checked first, as otherwise only the rename would fail, after all the data was written.
 Status require_replaceable(const std::string& folder) {
   if (!exists(folder)) return Unit{};
   if (std::filesystem::is_symlink(folder)) {
@@ -76,7 +76,8 @@ Status require_replaceable(const std::string& folder) {
   return Unit{};
 }
 
-// Without "." and ".." at its end: what is built beside it is named after it.
+// The folder by a name that does not end in "." or "..", as the folder built beside it is named
+// after it.
 std::string named_folder(const std::string& folder) {
   const std::filesystem::path path = without_trailing_slash(folder);
   if (path.filename() != "." && path.filename() != "..") return path.string();
@@ -85,7 +86,7 @@ std::string named_folder(const std::string& folder) {
   return error ? path.string() : whole.string();
 }
 
-// The folder where a restore to `target` builds: empty, and nobody else's while this is open.
+// The folder where a restore to `target` builds: made or emptied, and locked while this is open.
 Result<Descriptor> claim(const std::string& building, const std::string& target) {
   if (Status made = make_folder(building); !made) {
     return unexpected(made.error());
@@ -94,7 +95,8 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
   if (!folder.open()) return errno_failure("open folder", building);
   struct stat opened = {};
   struct stat there = {};
-  // Another has it; or had it until now, and what was opened is gone or bears another name.
+  // Another restore has the lock; or it had the lock until now, and has renamed or deleted the
+  // folder that was opened here.
   if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 || ::fstat(folder.number(), &opened) != 0 ||
       ::lstat(building.c_str(), &there) != 0 || opened.st_ino != there.st_ino) {
     return fail(Errc::busy, "another restore to " + target + " is under way");
@@ -109,7 +111,7 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
   return folder;
 }
 
-// The rows of the backup, as the data of `folder` under `as`.
+// Makes the rows of the backup the data of `folder`, under the mark `as`.
 Status restore_data(const RocksOptions& options, const Folder& folder, const std::string& file,
                     const raft::SnapshotMark& mark, const raft::SnapshotMark& as) {
   if (Status made = DataDb::create(options, folder, {}); !made) return made;
@@ -175,7 +177,7 @@ Result<NewCluster> restore_backup(const std::string& file, const std::string& fo
   }
   const Result<BackupInfo> backup = verify_backup(file);
   if (!backup) return unexpected(backup.error());
-  const Result<Descriptor> claimed = claim(building, target);  // until the end
+  const Result<Descriptor> claimed = claim(building, target);  // held until the end
   if (!claimed) return unexpected(claimed.error());
   Result<NewCluster> made = build(building, file, address, backup->mark, now_us);
   Status placed = made ? rename_file(building, target) : Status(Unit{});

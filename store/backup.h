@@ -19,13 +19,13 @@ struct BackupInfo {
   std::string sha256;  // in hex, of the stream without its last 32 bytes, which hold it
 };
 
-// Reads the whole file. Errc::io; Errc::corrupt, which says at which byte; Errc::refused: written by
-// a newer version.
+// Reads the whole file. Errc::io; Errc::corrupt, which says at which byte; Errc::refused: written
+// by a newer version.
 Result<BackupInfo> verify_backup(const std::string& file);
 
 // Makes `folder` the only node of a new cluster that holds the data of the backup, sessions and
-// subscriptions included: a new node id, a new cluster id and a configuration of this node alone, at
-// `address` (HOST:PORT of its raft port). Other nodes join it as they join any cluster.
+// subscriptions included: a new node id, a new cluster id and a configuration of this node alone,
+// at `address` (HOST:PORT of its raft port). Other nodes join it as they join any cluster.
 // `now_us`: the time, for new_history().
 // All or nothing, and durable at return: the folder is built beside its place and renamed at the
 // end. Errc::refused: `folder` is there and not empty, or cannot be replaced (a mount point, a

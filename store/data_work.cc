@@ -63,7 +63,7 @@ void DataWork::take(DiskBudget::Pressure pressure, Answers& answers) {
   if (pressure == DiskBudget::Pressure::flush) data_->flush_soon();
 }
 
-// A job that could not read what it asked for has raised the alarm: its batch is never written.
+// A job that could not read a row has raised the alarm: its batch is never written.
 void DataWork::write(Answers& answers) {
   if (alarm_.raised() || waiting_.empty()) return;
   if (!fine(data_->write(batch_, batch_applied_))) return;

@@ -31,8 +31,8 @@ class DiskBudget {
     flush,    // memtables, which may hold removals, are flushed before they are full
   };
 
-  // `kept_free`: compactions leave so much of the disk. `level0`: at most so much gathers on level 0
-  // of both databases while there is no pressure.
+  // `kept_free`: compactions leave so much of the disk. `level0`: at most so much gathers on level
+  // 0 of both databases while there is no pressure.
   DiskBudget(rocksdb::Env* env, std::uint64_t kept_free, std::uint64_t level0);
 
   // Of both databases: in memory now, in files later.

@@ -26,7 +26,8 @@ constexpr double bloom_bits_per_key = 10;
 // counts against the budget (disk_budget.h), so growth is refused before that.
 constexpr int level0_files_unlimited = 1 << 20;
 
-rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm, DiskBudget::Part part) {
+rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm,
+                                  DiskBudget::Part part) {
   rocksdb::DBOptions common;
   common.env = options.env != nullptr ? options.env : rocksdb::Env::Default();
   if (options.budget != nullptr) {
@@ -78,7 +79,8 @@ std::shared_ptr<DiskBudget> make_budget(const RocksOptions& options) {
   const std::uint64_t file =
       options.log_memtable_bytes +
       options.data_memtable_bytes * static_cast<std::uint64_t>(options.data_memtables_merged);
-  return std::make_shared<DiskBudget>(options.env, options.disk_kept_free_bytes, level0_files * file);
+  return std::make_shared<DiskBudget>(options.env, options.disk_kept_free_bytes,
+                                      level0_files * file);
 }
 
 rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
@@ -109,8 +111,8 @@ rocksdb::DBOptions data_options(const RocksOptions& options, Alarm& alarm) {
   // log has the rest. recovery.h checks at start that the log has it.
   shared.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   shared.max_open_files = options.data_files_open_max;
-  // The kernel writes the data's pages out steadily: else a sync of the log would wait for a heap of
-  // them on the same disk.
+  // The kernel writes the data's pages out steadily: else a sync of the log would wait for a heap
+  // of them on the same disk.
   shared.wal_bytes_per_sync = smoothing_bytes;
   return shared;
 }
@@ -165,7 +167,8 @@ void check_log_settings(const rocksdb::DB& log) {
   const rocksdb::DBOptions now = log.GetDBOptions();
   CHECK(now.wal_recovery_mode == rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
   CHECK(now.track_and_verify_wals_in_manifest);
-  CHECK(now.recycle_log_file_num == 0);  // else an old record in a reused file could pass for a new one
+  CHECK(now.recycle_log_file_num ==
+        0);  // else an old record in a reused file could pass for a new one
   check_common_settings(now);
   CHECK(synced_write().sync && !synced_write().disableWAL);
 }

@@ -22,7 +22,7 @@ constexpr std::string_view title = "iris raft folder\n";
 constexpr std::size_t id_digits = 16;
 constexpr std::size_t sum_digits = 8;
 
-// Takes "NAME VALUE\n" from the front of `text`.
+// Takes NAME, a number and "\n" from the front of `text`. False: they are not there.
 bool take_line(std::string_view& text, std::string_view name, int base, std::uint64_t& value) {
   const std::size_t end = text.find('\n');
   if (end == std::string_view::npos || !text.starts_with(name)) return false;
@@ -103,7 +103,8 @@ Status Folder::read_identity() {
 }
 
 Status Folder::begin(raft::NodeId first_self) {
-  if (exists(unfinished_path())) {  // nothing of that attempt was ever acknowledged to anybody
+  if (exists(
+          unfinished_path())) {  // of an attempt that was cut off before anything was acknowledged
     for (const std::string& part : {log_path(), data_path(), mark_path(), staging_path()}) {
       if (Status removed = remove_tree(part); !removed) return removed;
     }
@@ -121,7 +122,7 @@ Status Folder::begin(raft::NodeId first_self) {
   }
   is_new_ = true;
   if (Status begun = replace_file(unfinished_path(), identity_text(self_)); !begun) return begun;
-  // RocksDB would let everybody read, and whoever made the folder above may let everybody in.
+  // RocksDB would make them readable for everybody, and the folder above may be so already.
   for (const std::string& part : {log_path(), data_path()}) {
     if (Status made = make_folder(part); !made) return made;
   }

@@ -1,13 +1,14 @@
-// High water: which synced log batch was the last, noted outside the log, so that a log that lost
-// synced records at its end is noticed (hazard 97). RocksDB takes a cut-off tail for a torn one.
-// Log lane only. Owns log.mark: two slots 512 bytes apart, written in turn, so that a torn write
-// spoils one at most.
+// HighWaterMark: the number of the last synced log batch, kept outside the log, so that a log that
+// has lost synced records at its end is noticed (hazard 97): RocksDB takes the missing end for a
+// write that was never finished.
+// Log lane; create() and open() run before it. Owns the file log.mark: two slots 512 bytes apart,
+// written in turn, so that a torn write spoils one slot at most.
 //
 //   slot   sealed   u64 batch
 //
-// The note follows every sync and is itself synced at most once in sync_interval_ms. So a process
-// that was killed never forgets one; after a power cut what was synced in the last interval before
-// it may be missing from the note, and only a loss within that stretch would pass unnoticed.
+// The mark is written after each sync of the log, and synced itself at most once in sync_interval.
+// So it is exact after the process was killed. After a power cut it may be older by sync_interval,
+// and only a loss of batches within that time would pass unnoticed.
 #pragma once
 
 #include <chrono>
@@ -23,13 +24,13 @@ class HighWaterMark {
  public:
   static constexpr std::chrono::milliseconds sync_interval{1000};
 
-  // A new file that notes `batch`, durably (as far as the file goes: sync the folder too).
+  // Makes the file at `path`, durably.
   static Status create(const std::string& path, std::uint64_t batch);
-  // Errc::corrupt where neither slot can be read.
+  // Errc::corrupt: both slots are damaged. Errc::io.
   static Result<HighWaterMark> open(const std::string& path);
 
   [[nodiscard]] std::uint64_t batch() const { return batch_; }
-  // REQUIRES: batch > batch().
+  // Errc::io. REQUIRES: batch > batch().
   Status note(std::uint64_t batch);
   Status sync();
 

@@ -16,7 +16,7 @@ constexpr std::size_t chain_bytes = 4;
 
 enum class Kind : std::uint8_t { empty = 0, command = 1, members = 2 };
 
-// `body` is the record behind its own link.
+// `body`: the record without its checksum.
 Chain link(Chain former, raft::Index index, std::string_view body) {
   std::string front;
   put_u32(front, former);

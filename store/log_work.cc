@@ -45,8 +45,8 @@ void LogWork::take(DiskBudget::Pressure pressure, Answers& /*answers*/) {
   if (pressure == DiskBudget::Pressure::flush) log_->flush_soon();
 }
 
-// Three synced steps; recovery.h says what a crash between them means. The term goes first, as the
-// mark may be of a term that this log has not known.
+// Three synced steps; recovery.h says what a crash between them means. The state is written with
+// the first, as the mark may be of a term that this log does not know yet.
 Status LogWork::install(WriteJob& job, Answers& answers) {
   CHECK(job.staged != nullptr && job.staged->mark == *job.write.install);
   const raft::SnapshotMark& mark = *job.write.install;

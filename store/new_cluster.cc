@@ -22,7 +22,7 @@ unexpected<Error> named(const std::string& path, const Error& error) {
   return fail(error.code, path + ": " + error.text);
 }
 
-// The inside of a folder, open and settled.
+// The databases of a folder, open and reconciled (recovery.h).
 struct Inside {
   Alarm alarm;
   LogFound found;
@@ -42,7 +42,8 @@ Status open_inside(const RocksOptions& options, const Folder& folder, Inside& in
   return settled ? settled : named(folder.path(), settled.error());
 }
 
-// What the log holds beyond the data, and that with it the data is at `as`: one synced write.
+// Applies the entries of the log that the data lacks, and records that the data is at `as`: in one
+// synced write.
 Status apply_rest(Inside& inside, const raft::SnapshotMark& as, const Recover& how,
                   std::size_t row_memory_bytes) {
   Status read = Unit{};
@@ -60,7 +61,8 @@ Status apply_rest(Inside& inside, const raft::SnapshotMark& as, const Recover& h
   return read ? inside.data->become(batch, as) : read;
 }
 
-// The steps of an installation (recovery.h): whatever ends them between two, the next start knows.
+// Takes the steps of an installation (recovery.h), so that a start after a crash between any two of
+// them knows how to go on.
 Status become(Inside& inside, const Install& install, const Recover& how,
               std::size_t row_memory_bytes) {
   const auto step = [&how](std::string_view name) {

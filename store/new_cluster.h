@@ -3,12 +3,12 @@
 // loop, no lanes.
 // Any thread. Owns nothing between the calls. Each error is one sentence that names the path.
 //
-// A new cluster lacks the last changes of the old one. If it numbered its own changes from where its
-// data ends, it would give out revisions that the old cluster gave to other changes, and a listener
-// that resumes with an old revision would take the new changes for the ones it knows (hazard 102).
-// So a new history begins far ahead, at a revision that was never given out: the log of the new
-// cluster reaches back to no old revision, and each such listener gets RESYNC. Values keep the
-// revisions they have.
+// A new cluster lacks the last changes of the old one. If it numbered its own changes from where
+// its data ends, it would give out revisions that the old cluster gave to other changes, and a
+// listener that resumes with an old revision would take the new changes for the ones it knows
+// (hazard 102). So a new history begins far ahead, at a revision that was never given out: the log
+// of the new cluster reaches back to no old revision, and each such listener gets RESYNC. Values
+// keep the revisions they have.
 #pragma once
 
 #include <cstdint>

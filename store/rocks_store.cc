@@ -195,7 +195,8 @@ void RocksStore::maintain(std::function<void(Batch&)> job, Done done) {
 void RocksStore::trim(raft::SnapshotMark floor, Done done) {
   const raft::Index index = floor.last.index;
   auto then = [this, floor = std::move(floor), done = std::move(done)] {
-    static_cast<void>(log_lane_->push(TrimJob{floor, done}));  // stopped already: trimmed after the next start
+    static_cast<void>(
+        log_lane_->push(TrimJob{floor, done}));  // stopped already: trimmed after the next start
   };
   CHECK(data_lane_->push(SyncJob{index, std::move(then)}));
 }

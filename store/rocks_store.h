@@ -76,7 +76,7 @@ class RocksStore final : public Store {
   std::unique_ptr<Lane<Job>> make_lane(LaneName lane, std::size_t jobs_max,
                                        std::function<void(std::vector<Job>&, Answers&)> run);
   void start_lanes();
-  Result<Done> flip(std::shared_ptr<const Staged> staged);  // log lane
+  Result<Done> flip(std::shared_ptr<const Staged> staged);       // log lane
   void run_reads(std::vector<ReadJob>& jobs, Answers& answers);  // read lane
   void bulk(BulkJob job);
   void measure_disk();

@@ -1,5 +1,6 @@
 // Damage to a folder at rest: it is named, or it does no harm; nothing acknowledged is lost in
-// silence. RocksDB alone would not see all of this (see store/engine.cc and store/high_water_mark.h).
+// silence. RocksDB alone would not see all of this (see store/engine.cc and
+// store/high_water_mark.h).
 #include <algorithm>
 #include <filesystem>
 #include <optional>
