@@ -1,5 +1,5 @@
-// A backup in a file: verified, restored into a new cluster; and a folder that outlived its
-// cluster.
+// A backup in a file, verified and restored into a new cluster; and a node that becomes a new
+// cluster after its old one was lost.
 #include "store/backup.h"
 
 #include <fcntl.h>
@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr const char* address = "new-host:32001";
 constexpr std::uint64_t now_us = clock_from_us + 1'000'000;
 
-// Writes what `node` holds now to `file` and returns its mark.
+// Writes a backup of `node` to `file` and returns its mark.
 raft::SnapshotMark back_up(Opened& node, const std::string& file) {
   const std::unique_ptr<Export> pinned = node->pin();
   std::ofstream out(file, std::ios::binary);
@@ -93,9 +93,9 @@ void require_leads_alone(Opened& node) {
   REQUIRE(led.has_value());
 }
 
-// As Machine::apply would, for what Original applied up to its 60th entry.
+// Stands for Machine::apply, with the same rows as Original.
 void apply_value(const raft::Entry& entry, Batch& batch) {
-  REQUIRE(batch.applied().value + 1 == entry.id.index.value);  // in order, each once
+  REQUIRE(batch.applied().value + 1 == entry.id.index.value);  // entries come in order, each once
   const std::string key = std::to_string(entry.id.index.value);
   batch.put(Table::values, key, "value " + key);
 }
@@ -108,7 +108,7 @@ Recover recover_at(std::uint64_t at_us) {
   return how;
 }
 
-// The rows of Original and what its log has beyond them.
+// The rows of Original, those of the unapplied end of its log included.
 std::vector<std::pair<std::string, std::string>> all_rows(const Original& original) {
   auto rows = original.rows;
   for (std::uint64_t i = 61; i <= 70; ++i) {
@@ -120,7 +120,7 @@ std::vector<std::pair<std::string, std::string>> all_rows(const Original& origin
 
 }  // namespace
 
-TEST_CASE("a backup tells what it is of; any flipped bit and any cut is noticed (hazard 68)") {
+TEST_CASE("a backup names its mark; any flipped bit and any cut is noticed (hazard 68)") {
   const Original original;
   const Result<BackupInfo> info = verify_backup(original.file());
   REQUIRE(info.has_value());
@@ -170,7 +170,7 @@ TEST_CASE("a restored folder is a node of a new cluster that holds every row and
     REQUIRE(again.members.voters.size() == 1);
   }
   const Opened node(path);
-  REQUIRE(node.raft().entries.size() == 1);  // the new leader's first
+  REQUIRE(node.raft().entries.size() == 1);  // the no-op of the new leader
   const Result<NewCluster> second =
       restore_backup(original.file(), original.folder.path() + "/second", address, now_us);
   REQUIRE(second->cluster != made->cluster);
@@ -219,7 +219,7 @@ TEST_CASE("a restore to what cannot be replaced is refused before anything is bu
     REQUIRE_FALSE(fs::exists(link + ".restoring"));
   }
   SECTION("a mount point") {
-    // Of the same file system, so that its number tells nothing.
+    // Mounted from the same file system, so that the device number does not give it away.
     if (::mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
       std::printf("skipped: this mounts a file system, which needs root\n");
       return;
@@ -272,7 +272,8 @@ TEST_CASE("a new history begins at the time, or far ahead where the clock is wro
   for (const std::uint64_t wrong : {std::uint64_t{0}, clock_from_us - 1, clock_until_us}) {
     REQUIRE(new_history({60}, wrong) == raft::Index{60 + history_gap});
   }
-  REQUIRE(new_history({now_us}, now_us) == raft::Index{now_us + history_gap});  // it went back
+  REQUIRE(new_history({now_us}, now_us) ==
+          raft::Index{now_us + history_gap});  // the clock went back
   REQUIRE(clock_until_us < 1ull << 53);
 
   const Original original;
@@ -293,7 +294,7 @@ TEST_CASE("a new history begins at the time, or far ahead where the clock is wro
   REQUIRE(from_restored->last.index == first.next().next());
 }
 
-TEST_CASE("a node that lost its cluster becomes one of its own, with all that its log held") {
+TEST_CASE("a node that lost its cluster becomes a cluster of its own, with its whole log") {
   const Original original;
   std::string recorded = "none";
   Recover how = recover_at(now_us);
@@ -302,7 +303,7 @@ TEST_CASE("a node that lost its cluster becomes one of its own, with all that it
     return address;
   };
   const Result<NewCluster> made = force_new_cluster(original.folder.raft(), how);
-  REQUIRE(recorded.empty());  // the members are others
+  REQUIRE(recorded.empty());  // this node is not among the members
   REQUIRE(made.has_value());
   REQUIRE(made->node == original.self);
   REQUIRE(made->last == raft::EntryId{{4}, {now_us}});
@@ -325,7 +326,7 @@ TEST_CASE("a node that lost its cluster becomes one of its own, with all that it
   how.now_us = 0;
   const Result<NewCluster> again = force_new_cluster(original.folder.raft(), how);
   REQUIRE(recorded == address);
-  REQUIRE(again.has_value());  // nothing is special about the second time
+  REQUIRE(again.has_value());  // works a second time too
   REQUIRE(again->cluster != made->cluster);
   REQUIRE(again->last.index.value == led[0]->id.index.value + history_gap);
 }
@@ -334,7 +335,7 @@ TEST_CASE("a crash while a node is made a cluster leaves the old one or the new 
   const Original original;
   std::vector<std::string> steps;
   Recover how = recover_at(now_us);
-  how.on_step = [&](std::string_view step) {  // what a kill would leave
+  how.on_step = [&](std::string_view step) {  // copies what a kill would leave
     steps.emplace_back(step);
     fs::copy(original.folder.raft(), original.folder.path() + "/" + steps.back(),
              fs::copy_options::recursive);
@@ -362,7 +363,7 @@ TEST_CASE("a crash while a node is made a cluster leaves the old one or the new 
   require_leads_alone(node);
 }
 
-TEST_CASE("what is no member's folder is not made a cluster of") {
+TEST_CASE("a folder that is not a member's is not made a new cluster") {
   const TempFolder folder;
   const Recover how = recover_at(now_us);
   REQUIRE(force_new_cluster(folder.raft(), how).error().code == Errc::not_found);

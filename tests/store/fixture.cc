@@ -40,7 +40,7 @@ void Loop::post(std::function<void()> fn) {
 }
 
 bool Loop::run_until(const std::function<bool()>& done, std::chrono::milliseconds deadline) {
-  constexpr std::chrono::milliseconds look_again{5};  // for states that nobody posts about
+  constexpr std::chrono::milliseconds look_again{5};  // for states that are not posted
   const auto end = std::chrono::steady_clock::now() + deadline;
   while (std::chrono::steady_clock::now() < end) {
     std::deque<std::function<void()>> now;
@@ -125,7 +125,7 @@ void Opened::apply(std::uint64_t term, std::uint64_t index, std::function<void(B
                 [this, index] { applied = index; });
 }
 
-// Where it does not happen, the disk has refused, as a rule.
+// A failure of the disk is the usual reason where `done` is not reached.
 void Opened::require_done(const std::function<bool()>& done) {
   const bool in_time = loop_.run_until(done);
   INFO((failures.empty() ? std::string("no failure was told") : failures.front().text));

@@ -1,4 +1,4 @@
-// A disk that is nearly full, for real: a file system of its own, in memory. Needs root, to mount.
+// A disk that is nearly full: a real file system of a few MiB, in memory. Mounting it needs root.
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
@@ -20,7 +20,7 @@ constexpr std::uint64_t mebibyte = 1u << 20;
 
 class SmallDisk {
  public:
-  // Nothing: cannot mount here.
+  // nullptr: nothing can be mounted here.
   static std::unique_ptr<SmallDisk> make(std::uint64_t megabytes) {
     std::unique_ptr<SmallDisk> disk(new SmallDisk());
     if (::mount("tmpfs", disk->folder_.path().c_str(), "tmpfs", 0,
@@ -70,7 +70,7 @@ constexpr std::size_t value_bytes = 16u << 10;
 constexpr std::uint64_t values_per_turn = 128;  // 2 MiB
 constexpr std::uint64_t log_kept = 4 * values_per_turn;
 
-// What a node does with its store: a trim, entries in the log, then their effects.
+// Does what a node does with its store: trims, writes entries to the log, applies them.
 class Writer {
  public:
   explicit Writer(Opened& node) : node_(node) {}
@@ -95,7 +95,7 @@ class Writer {
         },
         value_bytes);
   }
-  // Of the values up to `last`, every other one.
+  // Removes every other value up to `last`.
   void remove_half(std::uint64_t last) {
     for (std::uint64_t done = 0; done < last; done += 2 * values_per_turn) {
       turn(
@@ -127,7 +127,7 @@ std::size_t tables(const SmallDisk& disk) { return files_in(disk.raft() + "/data
 
 }  // namespace
 
-TEST_CASE("what is removed from a disk that is nearly full makes room (hazard 96)") {
+TEST_CASE("removals make space on a disk that is nearly full (hazard 96)") {
   const std::unique_ptr<SmallDisk> disk = SmallDisk::make(256);
   if (disk == nullptr) return;
   Opened node(disk->raft(), small);
@@ -137,7 +137,8 @@ TEST_CASE("what is removed from a disk that is nearly full makes room (hazard 96
   const auto taken = [&] { return available(node) >= reserve / 8 * 9; };
   for (int time = 0; time < 2; ++time) {
     INFO(time);
-    // Refused as well while a compaction is under way: until nothing comes free any more.
+    // Growth is refused while a compaction is under way, too: fills the disk until the refusal
+    // lasts.
     while (!refused() || node.loop().run_until(taken, std::chrono::milliseconds(500))) writer.put();
     REQUIRE(disk->free_bytes() > reserve);
     writer.remove_half(writer.last());
@@ -149,8 +150,7 @@ TEST_CASE("what is removed from a disk that is nearly full makes room (hazard 96
   REQUIRE(node.failures.empty());
 }
 
-TEST_CASE(
-    "a compaction that was put off is made up for when there is room, by itself (hazard 96)") {
+TEST_CASE("a compaction that was put off runs by itself once there is space (hazard 96)") {
   const std::unique_ptr<SmallDisk> disk = SmallDisk::make(256);
   if (disk == nullptr) return;
   Opened node(disk->raft(), [](RocksOptions& options) {
