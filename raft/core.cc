@@ -300,11 +300,14 @@ NodeId Core::leader() const { return state_->leader_id(); }
 Role Core::role() const { return state_->role(); }
 Term Core::term() const { return state_->hard.term; }
 Index Core::commit_index() const { return state_->commit; }
+Index Core::last_index() const { return state_->log.last(); }
+std::size_t Core::log_bytes() const { return state_->log.bytes(); }
 const Members& Core::members() const { return state_->configuration(); }
 Index Core::members_index() const { return state_->members.latest().index; }
 bool Core::members_settled() const { return state_->members_settled(); }
 bool Core::was_member() const { return state_->was_member; }
 NodeId Core::transfer_target() const { return state_->transfer_target(); }
+std::vector<PeerStatus> Core::peers() const { return state_->peers(); }
 bool Core::hears(NodeId id) const { return state_->hears(id); }
 NodeId Core::promotable_learner() const { return state_->promotable_learner(); }
 SnapshotMark Core::mark_at(Index index) const {

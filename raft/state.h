@@ -208,6 +208,7 @@ struct Core::State {
   // --- status.cc
   [[nodiscard]] bool hears(NodeId id) const;
   [[nodiscard]] NodeId promotable_learner() const;
+  [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] CoreStatus status() const;
 };
 

@@ -1,6 +1,7 @@
 // Alarm: the first failure of the disk, reported once. Each lane and RocksDB's own threads raise
 // it. Once it is raised nothing in the store succeeds any more, and nothing is tried again (hazard
-// 95): after a failed sync nobody can know what is on the disk. Any thread. Owns the first error.
+// 95): after a failed sync nobody can know what is on the disk.
+// Any thread. Owns the first error.
 #pragma once
 
 #include <atomic>

@@ -1,14 +1,15 @@
 // Codec: the primitives of all byte layouts in store/, and the layouts that several files share.
 // Numbers are big-endian, so that byte order is number order; a text is a u16 length, then its
-// bytes. Any thread; pure functions. Any bytes may be read: damage is reported, and nothing past
-// their end is touched.
+// bytes.
+// Any thread; pure functions.
+// Any bytes may be read: damage is reported, and nothing past their end is touched.
 //
 //   Members  u8 layout (1) | voters | outgoing | learners
 //            each list: u16 count | count x ( u64 id | u16 length | address )
 //   Mark     u64 term | u64 index | u64 members_index | Members        (raft::SnapshotMark)
-//   sealed   u32 CRC-32C of name and body | body      (the name says which record it is; it is not
-//                                                      stored, so a record in the wrong place
-//                                                      fails)
+//   sealed   u32 CRC-32C of name and body | body
+//            The name says which record it is. It is not stored, so that a record in the place of
+//            another one fails.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,10 @@
 // DataDb: the database data/: the rows that the commands of the log have made. A batch of jobs is
 // one write, which also holds the applied EntryId: rows and applied entry are never apart (hazard
-// 70). Only sync(), become() and install() sync. Data lane, but where a line says otherwise;
-// create() and open() run before it. Owns the database and the current family. Errors: Errc::io or
-// Errc::corrupt, with a text that names the folder. Nothing is repaired or tried again: after an
-// error the object may only be destroyed.
+// 70). Only sync(), become() and install() sync.
+// Data lane, but where a line says otherwise; create() and open() run before it. Owns the database
+// and the current family.
+// Errors: Errc::io or Errc::corrupt, with a text that names the folder. Nothing is repaired or
+// tried again: after an error the object may only be destroyed.
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
 // DataWork: the jobs of the data lane. Runs them over one batch, writes it, then releases their
 // answers.
-// Data lane only. Owns the database of the data and the batch. An error raises the alarm; from then
-// on jobs and answers are dropped.
+// Data lane only. Owns the database of the data and the batch. An error raises the alarm; from
+// then on jobs and answers are dropped.
 #pragma once
 
 #include <functional>

@@ -1,9 +1,9 @@
 // DiskBudget: how much of the free disk may still be promised to new data, and how the databases
-// have to react while that is little (hazard 96). RocksDB takes disk space after a write was
-// accepted: a memtable becomes a file, and a compaction writes its new files before it deletes the
-// old ones. Both are set aside here, so that growth is refused before the disk is full. A
-// compaction that would not fit is put off. Removed rows leave the disk by compactions only, so
-// compactions begin earlier while space is scarce.
+// have to react while that is little (hazard 96).
+// RocksDB takes disk space after a write was accepted: a memtable becomes a file, and a compaction
+// writes its new files before it deletes the old ones. Both are set aside here, so that growth is
+// refused before the disk is full. A compaction that would not fit is put off. Removed rows leave
+// the disk by compactions only, so compactions begin earlier while space is scarce.
 // Any thread. All amounts are bytes. Owns RocksDB's two counters, which both databases share; they
 // are read and set without a lock of ours.
 #pragma once

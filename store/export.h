@@ -1,6 +1,7 @@
-// RocksExport: a pinned state of the data as the stream of snapshot.h, made piece by piece: at most
-// a piece and a block of it are in memory. Loop thread; the rows are read on the bulk lane. Owns
-// the pinned state. A read that the disk refuses raises the alarm, and the piece is an Errc::io.
+// RocksExport: a pinned state of the data as the stream of snapshot.h, made piece by piece: at
+// most a piece and a block of it are in memory.
+// Loop thread; the rows are read on the bulk lane. Owns the pinned state. A read that the disk
+// refuses raises the alarm, and the piece is an Errc::io.
 #pragma once
 
 #include <functional>

@@ -1,8 +1,8 @@
 // Family: the data from one installed snapshot to the next: a column family of RocksDB that holds
 // all tables. An install makes a new family and drops the old one, which stays readable while a
-// reader owns it. Any thread; shared by std::shared_ptr. Owns the handle. The last owner gives it
-// to `retire` (DataDb), as releasing the handle of a dropped family deletes its files, which may
-// block.
+// reader owns it.
+// Any thread; shared by std::shared_ptr. Owns the handle. The last owner gives it to `retire`
+// (DataDb), as releasing the handle of a dropped family deletes its files, which may block.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // Files: what store/ does with files that are not RocksDB's: make, read, replace and delete them,
-// so that a power cut leaves the old state or the new one. Any thread; blocks. Owns nothing but
-// Descriptors. Errors: Errc::io where no line says otherwise; the text is one sentence that names
-// the path and the system's reason.
+// so that a power cut leaves the old state or the new one.
+// Any thread; blocks. Owns nothing but Descriptors.
+// Errors: Errc::io where no line says otherwise; the text is one sentence that names the path and
+// the system's reason.
 #pragma once
 
 #include <string>

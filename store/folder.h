@@ -1,6 +1,6 @@
 // Folder: the raft folder itself: which process uses it, which node it belongs to, and the format
-// it is written in. Knows nothing of what is in the databases. Any thread; blocks; used before the
-// loop runs. Owns the lock of the folder while it lives.
+// it is written in. Knows nothing of what is in the databases.
+// Any thread; blocks; used before the loop runs. Owns the lock of the folder while it lives.
 //
 //   lock          flock of the process that uses the folder; its pid as text, for the error message
 //   identity      format and node id, as text with a checksum; renamed to this name last of all

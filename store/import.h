@@ -1,7 +1,8 @@
 // Import: a snapshot stream that is being received. Checks it and writes it into sorted files
 // beside the data. DataDb::install() moves these files, so each row is written once, and the data
-// is not touched before. Bulk lane only. Owns its folder below staging/ and deletes it, with the
-// files that have not been moved by then.
+// is not touched before.
+// Bulk lane only. Owns its folder below staging/ and deletes it, with the files that have not been
+// moved by then.
 #pragma once
 
 #include <cstddef>

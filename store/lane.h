@@ -1,9 +1,10 @@
-// Lane: a worker thread with a FIFO queue. It takes all jobs that are queued, runs them in batches,
-// and posts the answers of a batch to the loop together: under load many jobs share one sync and
-// one wake-up of the loop. push() on any thread; Hooks::run on the lane's thread. Owns its queue
-// and its thread. A job that was taken is run: stop() runs what is queued, then joins. For the
-// simulator a lane may have no thread: then a Runner is told when there is work, and stop() drops
-// what is queued, as the end of a process does.
+// Lane: a worker thread with a FIFO queue. It takes all jobs that are queued, runs them in
+// batches, and posts the answers of a batch to the loop together: under load many jobs share one
+// sync and one wake-up of the loop.
+// push() on any thread; Hooks::run on the lane's thread. Owns its queue and its thread. A job that
+// was taken is run: stop() runs what is queued, then joins.
+// For the simulator a lane may have no thread: then a Runner is told when there is work, and
+// stop() drops what is queued, as the end of a process does.
 #pragma once
 
 #include <pthread.h>

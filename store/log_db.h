@@ -1,9 +1,10 @@
 // LogDb: the database log/, where durability is made. Changes are staged, any number of them, and
 // committed as one RocksDB batch with one sync. Each batch has a head record that says where the
-// log ends now. Log lane; create() and open() run before it. Owns the database, the high-water
-// mark, and in memory 4 bytes for each entry of the log (the checksums of its chain). Errors:
-// Errc::io or Errc::corrupt, with a text that names the record. Nothing is repaired or tried again:
-// after a failed commit() the object may only be destroyed.
+// log ends now.
+// Log lane; create() and open() run before it. Owns the database, the high-water mark, and in
+// memory 4 bytes for each entry of the log (the checksums of its chain).
+// Errors: Errc::io or Errc::corrupt, with a text that names the record. Nothing is repaired or
+// tried again: after a failed commit() the object may only be destroyed.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // Log records: the bytes of log/. The CRC-32C of a record covers its key too, so that a record in
-// the wrong place is noticed. That of an entry also covers the checksum of the entry before it: the
-// log is one chain from its floor to its head. Any thread; pure functions; knows nothing of
-// RocksDB.
+// the wrong place is noticed. That of an entry also covers the checksum of the entry before it:
+// the log is one chain from its floor to its head.
+// Any thread; pure functions; knows nothing of RocksDB.
 //
 //   'e' + u64 index   entry     u32 chain | u64 term | u8 kind | payload
 //                               kind 0 NoOp (no payload), 1 command (its bytes), 2 Members

@@ -1,8 +1,8 @@
 // Mailbox: brings answers from the lanes to the loop, in order. The loop is woken once for all
 // answers that come before it gets to them.
 // put() on any thread, all else on the loop. Owns the answers until they are run. The loop's own
-// queue holds only a weak reference to them, so that after close() no answer of a user outlives the
-// store.
+// queue holds only a weak reference to them, so that after close() no answer of a user outlives
+// the store.
 #pragma once
 
 #include <deque>

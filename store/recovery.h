@@ -6,11 +6,11 @@
 // after any crash the applied entry of the data is an entry of the log, or its floor. There is one
 // exception, and the log announces it. An installation takes three synced steps: the log notes it,
 // the data flips to the snapshot, the log restarts behind the snapshot's mark. A node that becomes
-// a new cluster (new_cluster.h) takes the same steps, except that its data takes the entries of the
-// log instead of a snapshot, and that the note names the new cluster.
+// a new cluster (new_cluster.h) takes the same steps, except that its data takes the entries of
+// the log instead of a snapshot, and that the note names the new cluster.
 // All else means a disk that has lost synced writes, or files of two nodes or two times. A node
-// that guessed could lose entries that it has acknowledged, so it refuses to start (hazards 60, 65,
-// 70, 97, 100, 102).
+// that guessed could lose entries that it has acknowledged, so it refuses to start (hazards 60,
+// 65, 70, 97, 100, 102).
 #pragma once
 
 #include "raft/result.h"

@@ -1,10 +1,12 @@
 // RowBatch: the rows that the jobs of a batch have written so far, as an overlay over a family, so
 // that a job sees what it and the jobs before it wrote. A row that was written twice goes to
-// RocksDB once; rows go in key order, which makes insertions into its memtable cheap. It also
-// remembers the fronts of rows that were read or written lately, in memory_bytes_max. Nothing else
-// writes the data, so they are true, and most commands are applied without a read of RocksDB. Data
-// lane only. Owns overlay and memory; DataDb writes them. RocksDB's WriteBatchWithIndex is not
-// used: a get costs more, it keeps every version of a row, and it does not support DeleteRange.
+// RocksDB once; rows go in key order, which makes insertions into its memtable cheap.
+// It also remembers the fronts of rows that were read or written lately, in memory_bytes_max.
+// Nothing else writes the data, so they are true, and most commands are applied without a read of
+// RocksDB.
+// Data lane only. Owns overlay and memory; DataDb writes them.
+// RocksDB's WriteBatchWithIndex is not used: a get costs more, it keeps every version of a row,
+// and it does not support DeleteRange.
 #pragma once
 
 #include <array>

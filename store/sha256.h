@@ -1,4 +1,5 @@
-// Sha256: the SHA-256 of a stream (FIPS 180-4). One thread at a time. Owns its context.
+// Sha256: the SHA-256 of a stream (FIPS 180-4).
+// One thread at a time. Owns its context.
 #pragma once
 
 #include <array>

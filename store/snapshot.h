@@ -1,6 +1,6 @@
 // Snapshot: one state of the data as a stream of bytes. It is sent to a follower that lags behind,
-// and in a file it is the backup. The same state gives the same bytes on each node. One thread at a
-// time. Owns buffers and a hash; knows no files and no RocksDB.
+// and in a file it is the backup. The same state gives the same bytes on each node.
+// One thread at a time. Owns buffers and a hash; knows no files and no RocksDB.
 //
 //   header    "IRISSNAP" | u16 format | u32 length | u32 CRC-32C of the mark | Mark (see codec.h)
 //   block*    'B' | u32 length | u32 CRC-32C of the rows | rows

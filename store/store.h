@@ -1,12 +1,13 @@
 // Store: what a node keeps on disk. A log, each write of which is synced and acknowledged by
 // ticket, and data: ordered tables, written in batches and synced only before the log is trimmed.
-// There are two implementations: rocks.h, and the simulator's model. Calls are made on the loop
-// thread unless a line says otherwise, and return at once. The work is done on the store's own
-// lanes (log, data, read, bulk), each a thread with a FIFO queue. Each completion is called on the
-// loop, in the order of the calls to its lane, and never from inside a call. A destroyed store
-// calls nothing any more. Errors: a failed write, sync or read of the disk is never retried.
-// Events::failed is called once, and no completion after it. Only an import can fail on its own:
-// its callbacks get a Status.
+// There are two implementations: rocks.h, and the simulator's model.
+// Calls are made on the loop thread unless a line says otherwise, and return at once. The work is
+// done on the store's own lanes (log, data, read, bulk), each a thread with a FIFO queue.
+// Each completion is called on the loop, in the order of the calls to its lane, and never from
+// inside a call. A destroyed store calls nothing any more.
+// Errors: a failed write, sync or read of the disk is never retried. Events::failed is called
+// once, and no completion after it. Only an import can fail on its own: its callbacks get a
+// Status.
 //
 // What is durable when:
 //   write    Events::durable: the log is synced up to that ticket. With an install: the data is the
@@ -36,8 +37,8 @@ enum class Table : std::uint8_t {
   meta = 0,
   sources = 1,
   values = 2,
-  graves = 3,  // removed sources whose keys are not deleted yet
-  voids = 4,   // indexes of commands that changed nothing
+  tombstones = 3,  // removed sources whose keys are not deleted yet
+  no_ops = 4,      // indexes of commands that changed nothing
   sessions = 5,
   subscriptions = 6,
 };

@@ -16,7 +16,7 @@ constexpr std::size_t chunk_bytes = 256u << 10;
 // The stream ends with the SHA-256 of all before it.
 constexpr std::size_t hash_bytes = 32;
 // A pinned state keeps files from being deleted: few at a time.
-constexpr CallLimits call_limits = {.ahead = 2, .open_max = 4};
+constexpr CallLimits call_limits = {.ahead = 2, .open_max = 8, .connection_max = 2};
 
 class Backup final : public DataStream<pb::SnapshotRequest, pb::SnapshotChunk> {
  public:
@@ -27,7 +27,8 @@ class Backup final : public DataStream<pb::SnapshotRequest, pb::SnapshotChunk> {
                     if (!ready) return end(ready.error());
                     pinned_ = api_.store.pin();
                     read_chunk();
-                  }));
+                  }),
+                  &waiting_in_node_);
   }
 
  private:

@@ -20,7 +20,7 @@ namespace {
 using SetMethod = UnaryMethod<pb::SetValueRequest, pb::SetValueResponse>;
 using GetMethod = UnaryMethod<pb::GetValueRequest, pb::GetValueResponse>;
 
-constexpr CallLimits limits = {.ahead = 200, .open_max = 20'000};  // as src/api/values.cc
+constexpr CallLimits limits = {.ahead = 200, .open_max = 16'384};  // as src/api/values.cc
 
 Result<std::string> read_pem(const std::string& path) {
   std::optional<std::string> bytes = iris::read_file(path);
@@ -47,30 +47,41 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Option
   return grpc::SslServerCredentials(settings);
 }
 
+template <class Call>
+void refuse(Call& call, const Error& error) {
+  call.finish({grpc::StatusCode::RESOURCE_EXHAUSTED, error.text});
+}
+
 class Echo {
  public:
   Echo(asio::io_context& loop, std::uint64_t value_bytes)
       : gate_(loop),
         value_(value_bytes, 'x'),
-        set_(
-            gate_, limits,
-            [this](auto* context, auto* request, auto* writer, void* tag) {
-              service_.RequestSetValue(context, request, writer, queue(), queue(), tag);
-            },
-            [](SetMethod::Call& call) {
-              call.response.set_value(std::move(*call.request.mutable_value()));
-              call.finish();
-            }),
-        get_(
-            gate_, limits,
-            [this](auto* context, auto* request, auto* writer, void* tag) {
-              service_.RequestGetValue(context, request, writer, queue(), queue(), tag);
-            },
-            [this](GetMethod::Call& call) {
-              call.response.set_value(value_);
-              call.response.set_found(true);
-              call.finish();
-            }) {}
+        set_(gate_, limits,
+             {.ask =
+                  [this](auto* context, auto* request, auto* writer, void* tag) {
+                    service_.RequestSetValue(context, request, writer, queue(), queue(), tag);
+                  },
+              .handle =
+                  [](SetMethod::Call& call) {
+                    call.response.set_value(std::move(*call.request.mutable_value()));
+                    call.finish();
+                  },
+              .refuse = refuse<SetMethod::Call>,
+              .abandon = {}}),
+        get_(gate_, limits,
+             {.ask =
+                  [this](auto* context, auto* request, auto* writer, void* tag) {
+                    service_.RequestGetValue(context, request, writer, queue(), queue(), tag);
+                  },
+              .handle =
+                  [this](GetMethod::Call& call) {
+                    call.response.set_value(value_);
+                    call.response.set_found(true);
+                    call.finish();
+                  },
+              .refuse = refuse<GetMethod::Call>,
+              .abandon = {}}) {}
 
   [[nodiscard]] Status start(std::uint16_t port,
                              const std::shared_ptr<grpc::ServerCredentials>& credentials) {

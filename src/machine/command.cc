@@ -1,17 +1,17 @@
-// A command, byte by byte. A number is a varint (seven bits a byte, least first, shortest form
-// only); a text is its length as a number, then its bytes; [x] is there where the flag before it is
-// 1, a flag is 0 or 1. Names are not empty. Nothing may follow the end.
+// A command, byte by byte. A number is a varint (seven bits a byte, the least significant first, in
+// its shortest form only). A name is its length as a number, then its bytes, and is not empty. A
+// flag is 0 or 1, and [x] is present where the flag before it is 1. Nothing may follow the end.
 //
 //   version  one byte, 1
 //   kind     one byte, CommandView::Kind
-//   set_value        flag [if_revision]  source  key  value (all that is left)
+//   set_value        flag [if_revision]  source  key  value (the rest of the bytes)
 //   remove_value     flag [if_revision]  source  key
 //   remove_source    source
 //   subscribe        session  source  flag [key]
 //   unsubscribe      session  source  flag [key]
 //   expire_sessions  up_to  count  session * count
 //
-// One command has one encoding, so that equal commands are equal bytes.
+// A command has exactly one encoding, so that equal commands are equal bytes.
 #include "src/machine/command.h"
 
 #include "raft/check.h"
@@ -90,7 +90,7 @@ struct Encoder {
   }
 };
 
-// Reads from the front of `rest`; after the first thing that is not there, ok stays false.
+// Reads from the front of `rest`. After the first malformed or missing part `ok` stays false.
 struct Reader {
   std::string_view rest;
   bool ok = true;
@@ -159,7 +159,7 @@ void read_body(Reader& reader, CommandView& command) {
     case Kind::expire_sessions: {
       command.up_to = reader.number();
       const std::uint64_t count = reader.number();
-      // No reserve: `count` is not proved before its names are there.
+      // No reserve: `count` proves nothing before its names are read.
       for (std::uint64_t i = 0; i < count && reader.ok; ++i) {
         command.sessions.push_back(reader.name());
       }
@@ -195,8 +195,8 @@ Result<CommandView> parse(std::string_view bytes) {
 
 Result<Operation> decode(std::string_view bytes) {
   const auto parsed = parse(bytes);
-  if (!parsed) return unexpected<Error>(parsed.error());
-  const CommandView& command = parsed.value();
+  if (!parsed) return unexpected(parsed.error());
+  const CommandView& command = *parsed;
   const auto source = std::string(command.source);
   switch (command.kind) {
     case Kind::set_value:

@@ -112,7 +112,7 @@ void Server::State::make_node() {
       certificates ? &certificates->tls() : nullptr,
       PeersHooks{.identity =
                      [this, self] {
-                       return PeerIdentity{self, node->status().cluster, address};
+                       return PeerIdentity{self, node->cluster(), address};
                      },
                  .greet = [this](const PeerIdentity& peer) { return node->greet(peer); },
                  .receive = [this](PeerMessage message) { node->receive(std::move(message)); }});

@@ -1,6 +1,4 @@
 // The disk budget: space for what RocksDB writes after a write was accepted.
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -16,17 +14,6 @@
 namespace iris::store::test {
 
 namespace {
-
-std::uint64_t free_bytes(const std::string& path) {
-  struct statvfs found = {};
-  REQUIRE(::statvfs(path.c_str(), &found) == 0);
-  return std::uint64_t{found.f_bavail} * found.f_frsize;
-}
-
-std::uint64_t available(Opened& node) {
-  node->check_disk();
-  return node->disk_use().free_bytes;
-}
 
 constexpr std::size_t value_bytes = 64u << 10;
 constexpr std::uint64_t values = 256;  // 16 MiB
@@ -77,7 +64,7 @@ TEST_CASE("memtables do not count as free space (hazard 96)") {
   overwrite(node);
   REQUIRE(tables(folder.raft()) == tables_before);
   const std::uint64_t before = free_bytes(folder.path());
-  const std::uint64_t told = available(node);
+  const std::uint64_t told = node.available_bytes();
   const std::uint64_t after = free_bytes(folder.path());
   REQUIRE(told + values * value_bytes <= std::max(before, after));
 }
@@ -98,7 +85,7 @@ TEST_CASE("the space that compactions need does not count as free (hazard 96)") 
   // All tables are on level 0. Other programs use the disk meanwhile.
   REQUIRE(node.loop().run_until([&] {
     const std::uint64_t before = free_bytes(folder.path());
-    const std::uint64_t told = available(node);
+    const std::uint64_t told = node.available_bytes();
     return told + total() <= std::max(before, free_bytes(folder.path()));
   }));
 }

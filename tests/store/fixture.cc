@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +12,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+
+#include "src/base/read_file.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
 
@@ -179,6 +181,11 @@ std::vector<std::pair<std::string, std::string>> Opened::scan(Table table,
   return rows;
 }
 
+std::uint64_t Opened::available_bytes() {
+  store_->check_disk();
+  return store_->disk_use().free_bytes;
+}
+
 void Opened::fill(std::uint64_t term, std::uint64_t first, std::uint64_t last) {
   std::vector<raft::EntryPtr> entries;
   for (std::uint64_t i = first; i <= last; ++i) entries.push_back(entry(term, i));
@@ -279,6 +286,12 @@ std::vector<std::string> files_in(const std::string& folder, std::string_view en
   return found;
 }
 
+std::uint64_t free_bytes(const std::string& path) {
+  struct statvfs found = {};
+  REQUIRE(::statvfs(path.c_str(), &found) == 0);
+  return std::uint64_t{found.f_bavail} * found.f_frsize;
+}
+
 std::uint64_t size_of(const std::string& path) { return fs::file_size(path); }
 
 void flip_bit(const std::string& path, std::uint64_t offset) {
@@ -294,9 +307,7 @@ void flip_bit(const std::string& path, std::uint64_t offset) {
 void cut_to(const std::string& path, std::uint64_t size) { fs::resize_file(path, size); }
 
 std::uint64_t find_in(const std::string& path, std::string_view bytes) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string all{std::istreambuf_iterator<char>(file), {}};
-  const std::size_t place = all.find(bytes);
+  const std::size_t place = read_file(path).value().find(bytes);
   REQUIRE(place != std::string::npos);
   return place;
 }

@@ -1,5 +1,6 @@
 // Fixture: what all tests of store/ need: a temporary folder, a loop, an open store that records
-// its events, and a child process to kill. Test thread only, but for Loop::post().
+// its events, and a child process to kill.
+// Test thread only, but for Loop::post().
 #pragma once
 
 #include <chrono>
@@ -89,6 +90,9 @@ class Opened {
   std::vector<std::pair<std::string, std::string>> scan(Table table, const std::string& prefix = "",
                                                         const std::string& from = "");
 
+  // Checks the disk and returns what is free for new data.
+  std::uint64_t available_bytes();
+
   // Writes and applies the entries [first, last] of `term`, each a command that puts the row
   // "INDEX" -> "value INDEX" into the values. Returns when all are applied.
   void fill(std::uint64_t term, std::uint64_t first, std::uint64_t last);
@@ -132,6 +136,8 @@ void say(const std::string& line);
 
 // Paths of the files below `folder` that end in `ending`, sorted, so that RocksDB's newest is last.
 [[nodiscard]] std::vector<std::string> files_in(const std::string& folder, std::string_view ending);
+// Of the file system that `path` is on.
+[[nodiscard]] std::uint64_t free_bytes(const std::string& path);
 [[nodiscard]] std::uint64_t size_of(const std::string& path);
 void flip_bit(const std::string& path, std::uint64_t offset);
 void cut_to(const std::string& path, std::uint64_t size);

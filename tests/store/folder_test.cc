@@ -5,9 +5,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
+#include "src/base/read_file.h"
 #include "store/folder.h"
 #include "tests/store/fixture.h"
 
@@ -17,11 +17,6 @@ namespace iris::store::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string read_file_at(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void write_file_at(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
@@ -115,7 +110,7 @@ TEST_CASE("a folder of a newer version is refused with both numbers (hazard 105)
   const TempFolder folder;
   { const Opened node(folder.raft()); }
   const std::string identity = folder.raft() + "/identity";
-  std::string text = read_file_at(identity);
+  std::string text = read_file(identity).value();
   const std::string line = "format " + std::to_string(folder_format);
   text.replace(text.find(line), line.size(), "format 7");
   write_file_at(identity, text);
@@ -129,7 +124,7 @@ TEST_CASE("any damage to the identity stops the start (hazards 98, 101)") {
   const TempFolder folder;
   { const Opened node(folder.raft()); }
   const std::string identity = folder.raft() + "/identity";
-  const std::string sound = read_file_at(identity);
+  const std::string sound = read_file(identity).value();
   for (std::size_t at = 0; at < sound.size(); ++at) {
     INFO(at);
     flip_bit(identity, at);

@@ -1,6 +1,5 @@
 // A disk that is nearly full: a real file system of a few MiB, in memory. Mounting it needs root.
 #include <sys/mount.h>
-#include <sys/statvfs.h>
 
 #include <cstdio>
 #include <functional>
@@ -38,11 +37,7 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
 
   [[nodiscard]] std::string raft() const { return folder_.raft(); }
-  [[nodiscard]] std::uint64_t free_bytes() const {
-    struct statvfs found = {};
-    REQUIRE(::statvfs(folder_.path().c_str(), &found) == 0);
-    return std::uint64_t{found.f_bavail} * found.f_frsize;
-  }
+  [[nodiscard]] std::uint64_t free_bytes() const { return test::free_bytes(folder_.path()); }
   void grow(std::uint64_t megabytes) const {
     REQUIRE(::mount("tmpfs", folder_.path().c_str(), "tmpfs", MS_REMOUNT,
                     size_option(megabytes).c_str()) == 0);
@@ -118,11 +113,6 @@ class Writer {
   std::uint64_t last_ = 0;
 };
 
-std::uint64_t available(Opened& node) {
-  node->check_disk();
-  return node->disk_use().free_bytes;
-}
-
 std::size_t tables(const SmallDisk& disk) { return files_in(disk.raft() + "/data", ".sst").size(); }
 
 }  // namespace
@@ -133,8 +123,8 @@ TEST_CASE("removals make space on a disk that is nearly full (hazard 96)") {
   Opened node(disk->raft(), small);
   Writer writer(node);
   const std::uint64_t reserve = 2 * kept_bytes;
-  const auto refused = [&] { return available(node) < reserve; };
-  const auto taken = [&] { return available(node) >= reserve / 8 * 9; };
+  const auto refused = [&] { return node.available_bytes() < reserve; };
+  const auto taken = [&] { return node.available_bytes() >= reserve / 8 * 9; };
   for (int time = 0; time < 2; ++time) {
     INFO(time);
     // Growth is refused while a compaction is under way, too: fills the disk until the refusal

@@ -1,4 +1,5 @@
-// Original: a node of an old cluster and its backup, for the tests of restored and recovered nodes.
+// Original: a node of an old cluster and its backup, for the tests of restored and recovered
+// nodes.
 // Test thread only.
 #pragma once
 

@@ -183,16 +183,16 @@ TEST_CASE("the end of the key space is no trap for a scan or a removal") {
   node.apply(1, 1, [&](Batch& batch) {
     batch.put(Table::values, top, "1");
     batch.put(Table::values, top + "\xff", "2");
-    batch.put(Table::sessions, "", "empty key");
+    batch.put(Table::tombstones, "", "empty key");
   });
   node.await_applied(1);
   REQUIRE(node.scan(Table::values, top).size() == 2);
-  REQUIRE(node.scan(Table::sessions).size() == 1);
+  REQUIRE(node.scan(Table::tombstones).size() == 1);
   node->maintain([&](Batch& batch) { batch.remove_prefix(Table::values, top); }, [] {});
   node.apply(1, 2);
   node.await_applied(2);
   REQUIRE(node.scan(Table::values).empty());
-  REQUIRE(node.scan(Table::sessions).size() == 1);
+  REQUIRE(node.scan(Table::tombstones).size() == 1);
 }
 
 TEST_CASE("applied entry and configuration are in the batch of their rows (hazards 67, 70)") {

@@ -1,6 +1,7 @@
 // TestDisk: a file system between RocksDB and the real one. It can refuse an operation, and it
-// records what was synced, so that a power cut can be tried. Any thread. Only contents of files can
-// be lost: a file that was made stays, as if its folder had been synced.
+// records what was synced, so that a power cut can be tried.
+// Any thread. Only contents of files can be lost: a file that was made stays, as if its folder had
+// been synced.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "src/node/snapshot_receive.h"
+#include "src/node/snapshot_receiver.h"
 
 #include <utility>
 
@@ -7,14 +7,14 @@
 namespace iris {
 
 void SnapshotReceiver::chunk(raft::NodeId from, SnapshotChunk chunk) {
-  if (host_.stopped || from != host_.core->leader()) return;  // asked again by whoever leads
-  if (chunk.transfer == finished_transfer_) {
+  if (host_.stopped || from != host_.core->leader()) return;  // the leader sends its own
+  if (chunk.transfer == finished_transfer_) {                 // the acknowledgement was lost
     host_.transport.send(from, SnapshotAck{chunk.transfer, chunk.offset, true, false, {}});
     return;
   }
   if (phase_ == Phase::staged || phase_ == Phase::installing) {
     if (chunk.transfer == transfer_) acknowledge(false);
-    return;  // soon over
+    return;  // the present transfer is over soon
   }
   if (phase_ == Phase::idle || chunk.transfer != transfer_) {
     if (chunk.offset != 0) {
@@ -25,7 +25,7 @@ void SnapshotReceiver::chunk(raft::NodeId from, SnapshotChunk chunk) {
   }
   heard_at_ = host_.now;
   if (phase_ == Phase::checking || chunk.offset != taken_) {
-    acknowledge(false);  // a repetition, or something is missing before it
+    acknowledge(false);  // a repetition, or an earlier chunk is missing
     return;
   }
   take(std::move(chunk));
@@ -49,7 +49,7 @@ void SnapshotReceiver::take(SnapshotChunk chunk) {
   if (bytes > 0) {
     host_.store.import_chunk(std::move(chunk.bytes), [this, id = transfer_, bytes,
                                                       gone = host_.guard()](const Status& status) {
-      if (!gone.expired()) staged_bytes(id, bytes, status);
+      if (!gone.expired()) chunk_staged(id, bytes, status);
     });
   }
   if (!chunk.last) return;
@@ -59,7 +59,7 @@ void SnapshotReceiver::take(SnapshotChunk chunk) {
   });
 }
 
-void SnapshotReceiver::staged_bytes(std::uint64_t transfer, std::size_t bytes,
+void SnapshotReceiver::chunk_staged(std::uint64_t transfer, std::size_t bytes,
                                     const Status& status) {
   if (phase_ == Phase::idle || transfer != transfer_) return;
   if (!status) {
@@ -90,7 +90,7 @@ bool SnapshotReceiver::offer() {
     phase_ = Phase::installing;
     return true;
   }
-  // What it contains came by the log meanwhile; the sender may go on from there.
+  // Its entries came by the log meanwhile, and the sender may go on from there.
   finished_transfer_ = transfer_;
   acknowledge(true);
   drop();
@@ -106,7 +106,7 @@ void SnapshotReceiver::installed() {
 }
 
 void SnapshotReceiver::tick() {
-  if (phase_ == Phase::receiving && host_.now - heard_at_ >= host_.patience_ticks()) drop();
+  if (phase_ == Phase::receiving && host_.now - heard_at_ >= host_.give_up_ticks()) drop();
 }
 
 void SnapshotReceiver::acknowledge(bool done) {

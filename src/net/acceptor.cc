@@ -1,4 +1,4 @@
-#include "src/peers/acceptor.h"
+#include "src/net/acceptor.h"
 
 #include <asio/ip/v6_only.hpp>
 #include <chrono>
@@ -7,36 +7,41 @@
 #include <vector>
 
 #include "raft/check.h"
-#include "src/base/log.h"
-#include "src/peers/stream.h"
+#include "src/base/address.h"
 
 namespace iris {
 
 using asio::ip::tcp;
 
-Acceptor::Acceptor(asio::io_context& loop, const PeersOptions& options, PeersStats& stats,
-                   LogLimiter& limiter, OnSocket on_socket)
-    : loop_(loop),
-      options_(options),
-      stats_(stats),
-      limiter_(limiter),
-      on_socket_(std::move(on_socket)) {}
+namespace {
+
+asio::ip::address unmapped(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  return address;
+}
+
+}  // namespace
+
+Acceptor::Acceptor(asio::io_context& loop, AcceptorOptions options, AcceptorHooks hooks)
+    : loop_(loop), options_(std::move(options)), hooks_(std::move(hooks)) {}
 
 Result<std::vector<tcp::endpoint>> Acceptor::endpoints() {
   std::error_code error;
-  if (options_.listen.empty()) {  // IPv6 sockets take IPv4 too; some hosts have no IPv6
+  if (options_.host.empty()) {  // IPv6 sockets take IPv4 too; some hosts have no IPv6
     tcp::acceptor test(loop_);
     static_cast<void>(test.open(tcp::v6(), error));
     return std::vector{tcp::endpoint(error ? tcp::v4() : tcp::v6(), options_.port)};
   }
   std::vector<tcp::endpoint> found;
   // The loop does not run yet, so waiting for a name server holds up nobody.
-  for (const auto& each : tcp::resolver(loop_).resolve(
-           options_.listen, std::to_string(options_.port), tcp::resolver::passive, error)) {
+  for (const auto& each : tcp::resolver(loop_).resolve(options_.host, std::to_string(options_.port),
+                                                       tcp::resolver::passive, error)) {
     found.push_back(each.endpoint());
   }
   if (found.empty()) {
-    return fail(Errc::io, "-listen " + options_.listen + " is not resolved: " + error.message());
+    return fail(Errc::io, "-listen " + options_.host + " is not resolved: " + error.message());
   }
   return found;
 }
@@ -50,9 +55,10 @@ Status Acceptor::listen() {
     const std::error_code error = open(endpoint);
     if (!error) continue;
     const bool taken = error == asio::error::address_in_use;
-    opened = fail(Errc::io, "the raft port " + endpoint_text(endpoint) + " (-port + 1) " +
-                                (taken ? "is in use by another process"
-                                       : "cannot be opened: " + error.message()));
+    opened =
+        fail(Errc::io,
+             options_.name + " " + endpoint_text(endpoint) + " (" + options_.flag + ") " +
+                 (taken ? "is in use by another process" : "cannot be opened: " + error.message()));
     if (taken) return opened;
   }
   // A name may stand for addresses that this host does not have (::1 where IPv6 is off).
@@ -89,32 +95,42 @@ std::uint16_t Acceptor::port() const {
 }
 
 void Acceptor::accept(Door& door) {
+  door.armed = true;
   door.acceptor.async_accept(
-      [weak = weak_from_this(), &door](const std::error_code& error, Socket socket) {
+      [weak = weak_from_this(), &door](const std::error_code& error, tcp::socket socket) {
         const auto self = weak.lock();
-        if (self != nullptr && !self->closed_) self->on_accepted(door, error, std::move(socket));
+        if (self == nullptr || self->closed_) return;
+        door.armed = false;
+        self->on_accepted(door, error, std::move(socket));
       });
 }
 
-void Acceptor::on_accepted(Door& door, const std::error_code& error, Socket socket) {
-  if (error) return accept_later(door, error);
-  ++stats_.accepted;
-  on_socket_(std::move(socket));
-  if (!closed_) accept(door);
+void Acceptor::on_accepted(Door& door, const std::error_code& error, tcp::socket socket) {
+  if (error) {
+    hooks_.failed(error);
+    return accept_later(door);
+  }
+  hooks_.accepted(std::move(socket));
+  if (!closed_ && !paused_ && !door.armed) accept(door);
 }
 
-// Out of descriptors or memory: the connection still waits, so an immediate retry would spin.
-void Acceptor::accept_later(Door& door, const std::error_code& error) {
-  ++stats_.accept_errors;
-  if (const auto left_out = limiter_.allow("accept" + error.message(), LogLimiter::Clock::now())) {
-    log(LogLevel::error, "cannot accept connections on the raft port",
-        {{"why", error.message()}, {"left_out", *left_out}});
-  }
-  door.retry.expires_after(std::chrono::milliseconds(options_.accept_retry_ms));
-  door.retry.async_wait([weak = weak_from_this(), &door](const std::error_code& cancelled) {
+void Acceptor::accept_later(Door& door) {
+  door.armed = true;
+  door.retry.expires_after(std::chrono::milliseconds(options_.retry_ms));
+  door.retry.async_wait([weak = weak_from_this(), &door](const asio::error_code& cancelled) {
     const auto self = weak.lock();
-    if (self != nullptr && !self->closed_ && !cancelled) self->accept(door);
+    if (self == nullptr || self->closed_ || cancelled) return;
+    door.armed = false;
+    if (!self->paused_) self->accept(door);
   });
+}
+
+void Acceptor::resume() {
+  paused_ = false;
+  if (closed_) return;
+  for (Door& door : doors_) {
+    if (!door.armed) accept(door);
+  }
 }
 
 void Acceptor::close() {
@@ -124,6 +140,14 @@ void Acceptor::close() {
     static_cast<void>(door.acceptor.close(ignored));
     door.retry.cancel();
   }
+}
+
+std::string endpoint_text(const asio::ip::tcp::endpoint& endpoint) {
+  return address_text(unmapped(endpoint.address()).to_string(), endpoint.port());
+}
+
+std::string host_text(const tcp::endpoint& endpoint) {
+  return unmapped(endpoint.address()).to_string();
 }
 
 }  // namespace iris

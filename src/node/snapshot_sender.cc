@@ -1,4 +1,4 @@
-#include "src/node/snapshot_send.h"
+#include "src/node/snapshot_sender.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +9,7 @@ namespace iris {
 
 namespace {
 
-constexpr std::uint32_t doublings_max = 16;  // more than it takes to lose patience
+constexpr std::uint32_t doublings_max = 16;  // of the pause after a refusal; no shift overflows
 
 }  // namespace
 
@@ -20,7 +20,7 @@ void SnapshotSender::wanted(raft::NodeId to) {
   start_waiting();
 }
 
-// Those that failed wait without a transfer.
+// A transfer that failed only waits, and takes no place.
 bool SnapshotSender::full() const {
   const auto failed = std::count_if(transfers_.begin(), transfers_.end(),
                                     [](const auto& transfer) { return transfer.second.failed; });
@@ -35,8 +35,8 @@ void SnapshotSender::start_waiting() {
   }
 }
 
-// One tick's share of the rate. What was not used is not kept: no burst comes after a silence.
-void SnapshotSender::earn() {
+// Adds one tick's share of the rate. An unused share is not kept, so no burst follows a pause.
+void SnapshotSender::refill_allowance() {
   const NodeOptions& options = host_.options;
   const std::uint64_t share = options.snapshot_bytes_per_second * options.tick_ms / 1000;
   const auto earned = static_cast<std::int64_t>(std::max<std::uint64_t>(share, 1));
@@ -62,7 +62,7 @@ void SnapshotSender::pump(raft::NodeId to, Transfer& transfer) {
       std::max(options.snapshot_window_bytes, options.snapshot_chunk_bytes)) {
     return;
   }
-  // What waits here already delays the heartbeats (hazard 113); tick() comes again.
+  // Bytes in the connection's queue already delay heartbeats (hazard 113); tick() comes again.
   if (host_.transport.queued_bytes(to) >= options.snapshot_window_bytes) return;
   transfer.reading = true;
   allowance_bytes_ -= static_cast<std::int64_t>(options.snapshot_chunk_bytes);
@@ -108,7 +108,8 @@ void SnapshotSender::acknowledged(raft::NodeId from, const SnapshotAck& ack) {
     return;
   }
   if (transfer.at_end && ack.offset == transfer.read) {
-    transfer.progress_at = host_.now;  // all is there; it is being checked or waits to be installed
+    transfer.progress_at =
+        host_.now;  // all is staged: it is being checked, or waits for its install
   }
   if (ack.offset <= transfer.acknowledged || ack.offset > transfer.read) return;
   transfer.acknowledged = ack.offset;
@@ -123,19 +124,19 @@ void SnapshotSender::acknowledged(raft::NodeId from, const SnapshotAck& ack) {
 }
 
 void SnapshotSender::tick() {
-  earn();
+  refill_allowance();
   std::vector<raft::NodeId> over;
   for (auto& [to, transfer] : transfers_) {
     if (transfer.failed) {
-      if (!host_.transport.connected(to)) {  // who comes back may have room
+      if (!host_.transport.connected(to)) {  // a receiver that comes back may have space
         transfer.over_at = std::min(transfer.over_at, host_.now + host_.retry_ticks());
       }
       if (host_.now >= transfer.over_at) over.push_back(to);
-    } else if (host_.now - transfer.progress_at >= host_.patience_ticks()) {
+    } else if (host_.now - transfer.progress_at >= host_.give_up_ticks()) {
       fail_transfer(to, transfer, "no progress");
     } else if (!transfer.unacknowledged.empty() &&
                host_.now - transfer.sent_at >= host_.election_ticks()) {
-      // Lost with a connection, maybe: all that is not acknowledged again, in order.
+      // The chunks may be lost with a connection: all unacknowledged ones are sent again, in order.
       transfer.sent_at = host_.now;
       allowance_bytes_ -= static_cast<std::int64_t>(transfer.unacknowledged_bytes);
       for (const SnapshotChunk& chunk : transfer.unacknowledged) host_.transport.send(to, chunk);
@@ -148,12 +149,13 @@ void SnapshotSender::tick() {
   start_waiting();
 }
 
-// A new transfer may end as this one did, be it a full disk: so the next ones come ever later.
+// The next transfer may be refused for the same reason, such as a full disk: so it comes later each
+// time.
 void SnapshotSender::refused(raft::NodeId by, Transfer& transfer, const std::string& reason) {
   const std::uint32_t before = refusals_[by]++;
   fail_transfer(by, transfer, reason);
   const std::uint64_t wait = host_.retry_ticks() << std::min(before, doublings_max);
-  transfer.over_at = host_.now + std::min(wait, host_.patience_ticks());
+  transfer.over_at = host_.now + std::min(wait, host_.give_up_ticks());
 }
 
 void SnapshotSender::fail_transfer(raft::NodeId to, Transfer& transfer, const std::string& reason) {
@@ -169,13 +171,13 @@ void SnapshotSender::fail_transfer(raft::NodeId to, Transfer& transfer, const st
 void SnapshotSender::end(raft::NodeId to, bool ok) {
   const auto found = transfers_.find(to);
   const raft::EntryId last = found->second.mark.last;
-  const bool look_there = ok || found->second.all_acknowledged();
+  const bool maybe_installed = ok || found->second.all_acknowledged();
   transfers_.erase(found);
   if (ok) {
     refusals_.erase(to);
     log(LogLevel::info, "a snapshot was installed", {{"at", hex_id(to.value)}});
   }
-  host_.core->snapshot_sent(to, look_there, last);
+  host_.core->snapshot_sent(to, maybe_installed, last);
   host_.touch();
   start_waiting();
 }

@@ -1,4 +1,4 @@
-// Sessions and subscriptions as replicated state.
+// Sessions and subscriptions in the state machine.
 #include <string>
 #include <vector>
 
@@ -24,7 +24,7 @@ Names sessions(const MachineFixture& machine, const Page& page = {}) {
   return rows;
 }
 
-TEST_CASE("a session becomes replicated at its first Subscribe, whoever made its name up") {
+TEST_CASE("a session becomes replicated at its first Subscribe, whatever made up its name") {
   MachineFixture machine;
   CHECK_FALSE(find_session(machine.view(), "mine"));
   CHECK(machine.subscribe("mine", "colors") == Outcome{Code::done, true, 1});
@@ -66,7 +66,7 @@ TEST_CASE("unsubscribing ends exactly that subscription; of nothing it is done")
   CHECK(machine.subscriptions("one") == Names{"s@7"});  // a new subscription, a new revision
 }
 
-TEST_CASE("names of sessions and sources are not mixed up (old fault 16)") {
+TEST_CASE("names of sessions and sources are not mixed up") {
   MachineFixture machine;
   machine.subscribe("ab", "c");
   machine.subscribe("a", "bc");
@@ -83,7 +83,7 @@ TEST_CASE("expiry removes a session with all it subscribed to, and spares the li
   machine.subscribe("idle", "s");
   machine.subscribe("idle", "s", "k");
   machine.subscribe("alive", "s");
-  machine.subscribe("alive", "s");  // revision 4: changes nothing but shows life
+  machine.subscribe("alive", "s");  // revision 4: changes nothing, and shows that it is alive
   CHECK(machine.apply(ExpireSessions{3, {"idle", "alive", "unknown", "idle"}}) ==
         Outcome{Code::done, true, 5});
   CHECK_FALSE(find_session(machine.view(), "idle"));
@@ -120,7 +120,7 @@ TEST_CASE("sessions are limited: at the limit one may, one over may not") {
   CHECK(machine.subscribe("over", "s") == Outcome{Code::limit, false, 3});
   CHECK_FALSE(find_session(machine.view(), "over"));
   CHECK(machine.subscriptions("over").empty());
-  CHECK(machine.subscribe("first", "t").changed);  // who is in goes on
+  CHECK(machine.subscribe("first", "t").changed);  // sessions that exist go on
   machine.apply(ExpireSessions{9, {"last"}});
   CHECK(machine.subscribe("over", "s").changed);
 }
@@ -137,7 +137,7 @@ TEST_CASE("a session that expired and one made anew under its name are told apar
   {
     store::MemoryBatch batch(machine.tables);
     batch.put(Table::sessions, "one",
-              layout::session_record({5, 1, 5}).substr(0, 16));  // an old one
+              layout::session_record({5, 1, 5}).substr(0, 16));  // of a former version
   }
   CHECK(find_session(machine.view(), "one")->born == 0);
   CHECK(find_session(machine.view(), "one")->subscribed == 5);

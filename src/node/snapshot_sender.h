@@ -1,8 +1,10 @@
-// SnapshotSender: the leader's side of snapshot transfers. Pins the data, streams it in chunks,
-// keeps what is not acknowledged (at most a window of it) to send it again, and tells the core the
-// end. Loop thread. Owns the pinned exports. At most transfers_max at once, the others wait their
-// turn; all of them share NodeOptions::snapshot_bytes_per_second. A transfer without progress is
-// given up; the core then asks for a new one. Who refuses them is sent the next one ever later.
+// SnapshotSender: the leader's side of snapshot transfers (paper section 7). It pins the data,
+// sends it in chunks, keeps the unacknowledged ones (at most a window of them) to send them again,
+// and tells the core how the transfer ended.
+// Loop thread. Owns the pinned exports. At most transfers_max transfers at once, others wait their
+// turn; all share the throttle NodeOptions::snapshot_bytes_per_second. A transfer without progress
+// for NodeHost::give_up_ticks() fails, and the core asks for a new one. A follower that refuses
+// snapshots is sent the next one after a pause that doubles each time.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +25,13 @@ class SnapshotSender {
 
   explicit SnapshotSender(NodeHost& host) : host_(host) {}
 
-  void wanted(raft::NodeId to);
+  void wanted(raft::NodeId to);  // the core asks for a transfer
   void acknowledged(raft::NodeId from, const SnapshotAck& ack);
   void role_changed();
   void tick();
   void stop();
 
-  // The oldest state that is on its way to somebody: the log after it will be needed.
+  // The last entry of the oldest snapshot on its way: its receiver will need the log after it.
   [[nodiscard]] std::optional<raft::Index> oldest() const;
 
  private:
@@ -40,19 +42,20 @@ class SnapshotSender {
     std::deque<SnapshotChunk> unacknowledged;
     std::size_t unacknowledged_bytes = 0;
     std::uint64_t read = 0;          // bytes from the export so far
-    std::uint64_t acknowledged = 0;  // bytes staged there
-    bool reading = false;
-    bool at_end = false;
-    std::uint64_t progress_at = 0;  // ticks
-    std::uint64_t sent_at = 0;
-    bool failed = false;  // told to the core when `over_at` comes, so that failing costs no storm
+    std::uint64_t acknowledged = 0;  // bytes that the receiver has staged
+    bool reading = false;            // a read of the export is under way
+    bool at_end = false;             // the export is read to its end
+    std::uint64_t progress_at = 0;   // tick of the latest progress
+    std::uint64_t sent_at = 0;       // tick of the latest chunk
+    // The core is told at tick `over_at` only, since it asks for the next transfer at once.
+    bool failed = false;
     std::uint64_t over_at = 0;
 
-    // It may be installed, and only the word of it was lost.
+    // The receiver may have installed it, and only its last acknowledgement was lost.
     [[nodiscard]] bool all_acknowledged() const { return at_end && acknowledged == read; }
   };
 
-  void earn();
+  void refill_allowance();
   void start(raft::NodeId to);
   void pump(raft::NodeId to, Transfer& transfer);
   void chunk_read(raft::NodeId to, std::uint64_t id, Result<std::string> bytes);
@@ -65,9 +68,9 @@ class SnapshotSender {
   NodeHost& host_;
   std::map<raft::NodeId, Transfer> transfers_;
   std::vector<raft::NodeId> waiting_;
-  std::map<raft::NodeId, std::uint32_t> refusals_;  // one after the other, while connected
+  std::map<raft::NodeId, std::uint32_t> refusals_;  // in a row, while connected
   std::uint64_t started_ = 0;
-  // What may be sent now. A chunk goes while this is above zero, and may leave a debt.
+  // Bytes that may be sent now. A chunk is sent while this is above zero, and may leave it below.
   std::int64_t allowance_bytes_ = 1;
 };
 
