@@ -77,8 +77,8 @@ Status sync_folder(const std::string& path) {
   return sync_descriptor(folder, path);
 }
 
-Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-  std::optional<std::string> bytes = iris::read_file(path, bytes_max);
+Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max) {
+  std::optional<std::string> bytes = read_file(path, bytes_max);
   if (bytes) return std::move(*bytes);
   if (errno == EFBIG) return fail(Errc::limit, path + " is longer than it can be");
   return errno_failure("read", path);

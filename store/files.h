@@ -42,7 +42,7 @@ Status make_folder(const std::string& path);
 // Makes the names of the files in a folder durable.
 Status sync_folder(const std::string& path);
 // Errc::limit: the file is longer than bytes_max.
-Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
+Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max);
 // Writes `bytes` (mode 0600) under a temporary name, syncs, renames, syncs the folder (hazard 98).
 Status replace_file(const std::string& path, std::string_view bytes);
 // Syncs the folder of `to`, but not the file. `to` may exist.

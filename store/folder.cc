@@ -69,7 +69,7 @@ Status Folder::lock() {
   if (!lock_.open()) return errno_failure("write to raft folder", path_);
   if (::flock(lock_.number(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return errno_failure("lock", path);
-    const Result<std::string> pid = read_file(path, small_file_bytes_max);
+    const Result<std::string> pid = read_small_file(path, small_file_bytes_max);
     const bool known = pid && !pid->empty();
     return fail(Errc::busy, "raft folder " + path_ + " is in use by process " +
                                 (known ? pid->substr(0, pid->find('\n')) : "(unknown)"));
@@ -79,7 +79,7 @@ Status Folder::lock() {
 }
 
 Status Folder::read_identity() {
-  const Result<std::string> bytes = read_file(identity_path(), small_file_bytes_max);
+  const Result<std::string> bytes = read_small_file(identity_path(), small_file_bytes_max);
   if (!bytes) return unexpected(bytes.error());
   std::string_view text = *bytes;
   std::uint64_t format = 0;

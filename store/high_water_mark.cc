@@ -43,7 +43,7 @@ Status HighWaterMark::create(const std::string& path, std::uint64_t batch) {
 }
 
 Result<HighWaterMark> HighWaterMark::open(const std::string& path) {
-  const Result<std::string> bytes = read_file(path, slots * slot_stride_bytes);
+  const Result<std::string> bytes = read_small_file(path, slots * slot_stride_bytes);
   if (!bytes) return unexpected(bytes.error());
   const std::optional<std::uint64_t> first = read_slot(*bytes, 0);
   const std::optional<std::uint64_t> second = read_slot(*bytes, 1);

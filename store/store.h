@@ -175,8 +175,8 @@ class Store {
   // Bulk lane. Receives a snapshot into files beside the data, which stays as it is. There is one
   // import at a time, and a new one drops the former. Once finish has succeeded, LogWrite.install
   // installs it, named by its mark. Errc::corrupt: the stream is damaged or of another mark.
-  // Errc::io: it cannot be written, or would leave too little of the disk free. After an error
-  // every further call for that import fails as well.
+  // Errc::refused: it is of a newer format. Errc::io: it cannot be written, or would leave too
+  // little of the disk free. After an error every further call for that import fails as well.
   virtual void import_begin(raft::SnapshotMark mark) = 0;
   virtual void import_chunk(std::string bytes, std::function<void(Status)> done) = 0;
   // Checks that the stream is whole, and its hash.
