@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/api/data_stream.h"
+#include "src/base/hex.h"
 
 namespace iris {
 namespace {
@@ -16,16 +17,6 @@ constexpr std::size_t chunk_bytes = 256u << 10;
 constexpr std::size_t hash_bytes = 32;
 // A pinned state keeps files from being deleted: few at a time.
 constexpr CallLimits call_limits = {.ahead = 2, .open_max = 8, .connection_max = 2};
-
-std::string hex(const std::string& bytes) {
-  std::string text;
-  for (const char byte : bytes) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
-    text += digits;
-  }
-  return text;
-}
 
 class Backup final : public DataStream<pb::SnapshotRequest, pb::SnapshotChunk> {
  public:

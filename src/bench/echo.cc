@@ -5,12 +5,11 @@
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 #include <csignal>
-#include <fstream>
-#include <iterator>
 
 #include "proto/iris.grpc.pb.h"
 #include "src/api/completion.h"
 #include "src/api/unary_call.h"
+#include "src/base/read_file.h"
 #include "src/base/scheduling.h"
 #include "src/bench/report.h"
 #include "src/client/credentials.h"
@@ -23,10 +22,10 @@ using GetMethod = UnaryMethod<pb::GetValueRequest, pb::GetValueResponse>;
 
 constexpr CallLimits limits = {.ahead = 200, .open_max = 16'384};  // as src/api/values.cc
 
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Errc::invalid_argument, "cannot read " + path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+Result<std::string> read_pem(const std::string& path) {
+  std::optional<std::string> bytes = iris::read_file(path);
+  if (!bytes) return fail(Errc::invalid_argument, "cannot read " + path);
+  return std::move(*bytes);
 }
 
 Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Options& options) {
@@ -35,9 +34,9 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Option
   if (const auto checked = client::credentials(options.tls); !checked) {
     return fail(Errc::invalid_argument, checked.error().text);
   }
-  const auto ca = read_file(options.tls->ca);
-  const auto certificate = read_file(options.tls->certificate);
-  const auto key = read_file(options.tls->key);
+  const auto ca = read_pem(options.tls->ca);
+  const auto certificate = read_pem(options.tls->certificate);
+  const auto key = read_pem(options.tls->key);
   for (const auto* read : {&ca, &certificate, &key}) {
     if (!*read) return unexpected(read->error());
   }

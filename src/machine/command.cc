@@ -15,6 +15,7 @@
 #include "src/machine/command.h"
 
 #include "raft/check.h"
+#include "src/base/varint.h"
 
 namespace iris {
 namespace {
@@ -23,11 +24,8 @@ constexpr char version = 1;
 using Kind = CommandView::Kind;
 
 void put_number(std::string& out, std::uint64_t number) {
-  while (number >= 0x80) {
-    out.push_back(static_cast<char>(number | 0x80));
-    number >>= 7;
-  }
-  out.push_back(static_cast<char>(number));
+  char bytes[varint_bytes_max];
+  out.append(bytes, static_cast<std::size_t>(put_varint(bytes, number) - bytes));
 }
 
 void put_name(std::string& out, std::string_view name) {
@@ -108,20 +106,12 @@ struct Reader {
   }
 
   std::uint64_t number() {
+    const std::string_view before = rest;
     std::uint64_t result = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const std::uint8_t next = byte();
-      if (!ok) return 0;
-      // The tenth byte holds the last one of 64 bits.
-      if (shift == 63 && next > 1) break;
-      result |= static_cast<std::uint64_t>(next & 0x7f) << shift;
-      if (next < 0x80) {
-        if (next == 0 && shift > 0) break;  // not the shortest form
-        return result;
-      }
-    }
-    ok = false;
-    return 0;
+    if (ok) ok = take_varint(rest, result);
+    const std::size_t size = before.size() - rest.size();
+    if (size > 1 && before[size - 1] == 0) ok = false;  // not the shortest form
+    return ok ? result : 0;
   }
 
   bool flag() {

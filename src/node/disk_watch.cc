@@ -22,6 +22,7 @@ void DiskWatch::tick() {
 }
 
 void DiskWatch::check() {
+  host_.store.check_disk();
   const std::uint64_t reserve = host_.options.disk_reserve_bytes;
   const std::uint64_t wanted = host_.disk_low ? reserve + reserve / margin_part : reserve;
   if (host_.store.disk_use().free_bytes < wanted) enough_from_ = host_.now + host_.ticks(enough_ms);

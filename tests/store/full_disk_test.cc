@@ -1,6 +1,5 @@
-// A disk that is nearly full, for real: a file system of its own, in memory. Needs root, to mount.
+// A disk that is nearly full: a real file system of a few MiB, in memory. Mounting it needs root.
 #include <sys/mount.h>
-#include <sys/statvfs.h>
 
 #include <cstdio>
 #include <functional>
@@ -20,7 +19,7 @@ constexpr std::uint64_t mebibyte = 1u << 20;
 
 class SmallDisk {
  public:
-  // Nothing: cannot mount here.
+  // nullptr: nothing can be mounted here.
   static std::unique_ptr<SmallDisk> make(std::uint64_t megabytes) {
     std::unique_ptr<SmallDisk> disk(new SmallDisk());
     if (::mount("tmpfs", disk->folder_.path().c_str(), "tmpfs", 0,
@@ -38,11 +37,7 @@ class SmallDisk {
   SmallDisk& operator=(const SmallDisk&) = delete;
 
   [[nodiscard]] std::string raft() const { return folder_.raft(); }
-  [[nodiscard]] std::uint64_t free_bytes() const {
-    struct statvfs found = {};
-    REQUIRE(::statvfs(folder_.path().c_str(), &found) == 0);
-    return std::uint64_t{found.f_bavail} * found.f_frsize;
-  }
+  [[nodiscard]] std::uint64_t free_bytes() const { return test::free_bytes(folder_.path()); }
   void grow(std::uint64_t megabytes) const {
     REQUIRE(::mount("tmpfs", folder_.path().c_str(), "tmpfs", MS_REMOUNT,
                     size_option(megabytes).c_str()) == 0);
@@ -70,7 +65,7 @@ constexpr std::size_t value_bytes = 16u << 10;
 constexpr std::uint64_t values_per_turn = 128;  // 2 MiB
 constexpr std::uint64_t log_kept = 4 * values_per_turn;
 
-// What a node does with its store: a trim, entries in the log, then their effects.
+// Does what a node does with its store: trims, writes entries to the log, applies them.
 class Writer {
  public:
   explicit Writer(Opened& node) : node_(node) {}
@@ -95,7 +90,7 @@ class Writer {
         },
         value_bytes);
   }
-  // Of the values up to `last`, every other one.
+  // Removes every other value up to `last`.
   void remove_half(std::uint64_t last) {
     for (std::uint64_t done = 0; done < last; done += 2 * values_per_turn) {
       turn(
@@ -122,17 +117,18 @@ std::size_t tables(const SmallDisk& disk) { return files_in(disk.raft() + "/data
 
 }  // namespace
 
-TEST_CASE("what is removed from a disk that is nearly full makes room (hazard 96)") {
+TEST_CASE("removals make space on a disk that is nearly full (hazard 96)") {
   const std::unique_ptr<SmallDisk> disk = SmallDisk::make(256);
   if (disk == nullptr) return;
   Opened node(disk->raft(), small);
   Writer writer(node);
   const std::uint64_t reserve = 2 * kept_bytes;
-  const auto refused = [&] { return node->disk_use().free_bytes < reserve; };
-  const auto taken = [&] { return node->disk_use().free_bytes >= reserve / 8 * 9; };
+  const auto refused = [&] { return node.available_bytes() < reserve; };
+  const auto taken = [&] { return node.available_bytes() >= reserve / 8 * 9; };
   for (int time = 0; time < 2; ++time) {
     INFO(time);
-    // Refused as well while a compaction is under way: until nothing comes free any more.
+    // Growth is refused while a compaction is under way, too: fills the disk until the refusal
+    // lasts.
     while (!refused() || node.loop().run_until(taken, std::chrono::milliseconds(500))) writer.put();
     REQUIRE(disk->free_bytes() > reserve);
     writer.remove_half(writer.last());
@@ -144,8 +140,7 @@ TEST_CASE("what is removed from a disk that is nearly full makes room (hazard 96
   REQUIRE(node.failures.empty());
 }
 
-TEST_CASE(
-    "a compaction that was put off is made up for when there is room, by itself (hazard 96)") {
+TEST_CASE("a compaction that was put off runs by itself once there is space (hazard 96)") {
   const std::unique_ptr<SmallDisk> disk = SmallDisk::make(256);
   if (disk == nullptr) return;
   Opened node(disk->raft(), [](RocksOptions& options) {
@@ -157,7 +152,7 @@ TEST_CASE(
   const std::size_t put_off = tables(*disk);
   disk->grow(4096);
   REQUIRE(node.loop().run_until([&] {
-    static_cast<void>(node->disk_use());
+    node->check_disk();
     return tables(*disk) < put_off;
   }));
   REQUIRE(node.failures.empty());

@@ -1,4 +1,4 @@
-// What the data lane remembers of rows: always what the rows themselves say, whatever is forgotten.
+// The remembered fronts of rows always agree with the rows, whatever is forgotten.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -34,7 +34,7 @@ TEST_CASE("the front of a row is all of it up to the limit, and its beginning ab
   node.apply(1, 1, [&](Batch& batch) {
     REQUIRE(front_of(batch, "key") == "absent");
     batch.put(Table::values, "key", value);
-    REQUIRE(front_of(batch, "key") == front);  // of the batch
+    REQUIRE(front_of(batch, "key") == front);  // of the open batch
   });
   node.await_applied(1);
   for (std::uint64_t index = 2; index < 4; ++index) {
@@ -48,7 +48,7 @@ TEST_CASE("the front of a row is all of it up to the limit, and its beginning ab
 
 TEST_CASE("fronts agree with the rows through overwriting, removal, prefixes and forgetting") {
   const TempFolder folder;
-  // Room for about ten rows, or for all: forgetting must not show.
+  // Memory for no row, for about ten, or for all: forgetting must not show.
   const std::size_t memory = GENERATE(std::size_t{0}, std::size_t{1} << 10, std::size_t{1} << 20);
   Opened node(folder.raft(),
               [memory](RocksOptions& options) { options.row_memory_bytes = memory; });
@@ -73,7 +73,7 @@ TEST_CASE("fronts agree with the rows through overwriting, removal, prefixes and
           batch.put(Table::values, one, truth[one]);
         }
       }
-      if (index % 10 == 0) {  // the last of the batch: nothing may be put under the prefix after it
+      if (index % 10 == 0) {  // last in the job: no put() may follow under the prefix
         batch.remove_prefix(Table::values, "a");
         truth.erase(truth.lower_bound("a"), truth.lower_bound("b"));
       }

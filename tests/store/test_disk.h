@@ -1,6 +1,7 @@
-// A disk between RocksDB and the real file system: it can refuse, and it knows what was synced, so
-// that a power cut can be tried. Any thread. Models file contents, not folders: a file that was
-// made is there.
+// TestDisk: a file system between RocksDB and the real one. It can refuse an operation, and it
+// records what was synced, so that a power cut can be tried.
+// Any thread. Only contents of files can be lost: a file that was made stays, as if its folder had
+// been synced.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +25,15 @@ class TestDisk {
   TestDisk& operator=(const TestDisk&) = delete;
 
   [[nodiscard]] rocksdb::Env* env() const;
-  // From now on this fails once for a path that contains `part`; everything after it succeeds, as
-  // on a real disk, where the second fsync says nothing of what the first one lost.
+  // The next such operation on a path that contains `part` fails. All later ones succeed, as on a
+  // real disk, where a second fsync does not report what the first one has lost.
   void refuse_once(Refusal what, const std::string& part);
   [[nodiscard]] bool refused() const;
-  // Writes and syncs of paths that contain `part`, ever.
+  // All writes and syncs so far of paths that contain `part`.
   [[nodiscard]] std::uint64_t operations(const std::string& part) const;
 
-  // Makes `to` what a power cut at this moment leaves of `from`: of each file what was synced, and
-  // by chance some of what was written behind it. Nothing is written meanwhile.
+  // Makes `to` what a power cut at this moment leaves of `from`: of each file the synced bytes, and
+  // a random part of the bytes written after them. Writes wait meanwhile.
   void power_cut(const std::string& from, const std::string& to, std::mt19937& random) const;
 
  private:

@@ -1,4 +1,4 @@
-#include "store/high_water.h"
+#include "store/high_water_mark.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -35,15 +35,15 @@ std::string slot_of(std::uint64_t batch) {
 
 }  // namespace
 
-Status HighWater::create(const std::string& path, std::uint64_t batch) {
+Status HighWaterMark::create(const std::string& path, std::uint64_t batch) {
   std::string bytes(slots * slot_stride_bytes, '\0');
   const std::string slot = slot_of(batch);
   for (std::size_t i = 0; i < slots; ++i) bytes.replace(i * slot_stride_bytes, slot.size(), slot);
   return replace_file(path, bytes);
 }
 
-Result<HighWater> HighWater::open(const std::string& path) {
-  const Result<std::string> bytes = read_file(path, slots * slot_stride_bytes);
+Result<HighWaterMark> HighWaterMark::open(const std::string& path) {
+  const Result<std::string> bytes = read_small_file(path, slots * slot_stride_bytes);
   if (!bytes) return unexpected(bytes.error());
   const std::optional<std::uint64_t> first = read_slot(*bytes, 0);
   const std::optional<std::uint64_t> second = read_slot(*bytes, 1);
@@ -52,10 +52,10 @@ Result<HighWater> HighWater::open(const std::string& path) {
   }
   Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file.open()) return errno_failure("open", path);
-  return HighWater(path, std::move(file), std::max(first.value_or(0), second.value_or(0)));
+  return HighWaterMark(path, std::move(file), std::max(first.value_or(0), second.value_or(0)));
 }
 
-Status HighWater::note(std::uint64_t batch) {
+Status HighWaterMark::note(std::uint64_t batch) {
   CHECK(batch > batch_);
   batch_ = batch;
   const std::size_t slot = batch % slots;
@@ -65,7 +65,7 @@ Status HighWater::note(std::uint64_t batch) {
   return std::chrono::steady_clock::now() - synced_ < sync_interval ? Status(Unit{}) : sync();
 }
 
-Status HighWater::sync() {
+Status HighWaterMark::sync() {
   if (::fdatasync(file_.number()) != 0) return errno_failure("sync", path_);
   synced_ = std::chrono::steady_clock::now();
   return Unit{};

@@ -1,11 +1,11 @@
-// The power goes: everything that was not synced may be gone, or half gone. And the disk refuses:
-// the node says so once, acknowledges nothing more and never tries again.
+// A power cut, after which all that was not synced may be lost or half lost. And a disk that
+// refuses an operation: the store reports it once, acknowledges nothing more and never tries again.
 #include <filesystem>
 #include <random>
 #include <string>
 
-#include "tests/store/disk.h"
 #include "tests/store/fixture.h"
+#include "tests/store/test_disk.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
 
@@ -16,7 +16,7 @@ std::string command(std::uint64_t index) {
   return "command " + std::to_string(index) + std::string(index % 500, '.');
 }
 
-// Adds the index to a sum: an entry that is applied twice or left out shows.
+// Adds the index to a sum, which shows an entry that was applied twice or left out.
 void add(Batch& batch, std::uint64_t index) {
   std::string sum;
   if (batch.get(Table::values, "sum", sum) != Found::yes) sum = "0";
@@ -25,7 +25,7 @@ void add(Batch& batch, std::uint64_t index) {
 
 void use(RocksOptions& options, const TestDisk& disk) {
   options.env = disk.env();
-  options.log_memtable_bytes = 64u << 10;  // files come and go all the time
+  options.log_memtable_bytes = 64u << 10;  // small, so that files come and go
   options.data_memtable_bytes = 64u << 10;
 }
 
@@ -53,7 +53,7 @@ TEST_CASE("a power cut at any moment loses nothing that was acknowledged (hazard
       applied = found.applied.value;
       const std::uint64_t sum = applied * (applied + 1) / 2;
       REQUIRE(node.read(Table::values, "sum").value_or("0") == std::to_string(sum));
-      // The cut comes while the lanes work on what was asked of them last.
+      // The cut comes while the lanes work on the last jobs.
       const std::uint64_t cut_at = base + 1 + random() % appends;
       for (std::uint64_t i = base + 1; i <= cut_at; ++i) {
         node.write({entry(1, i, command(i))}, raft::HardState{{1}, {}});
@@ -78,9 +78,9 @@ TEST_CASE("a power cut at any moment loses nothing that was acknowledged (hazard
   }
 }
 
-// The data is not synced, and has several write-ahead files: one may survive whole, and the one
-// before it not at all.
-TEST_CASE("what a power cut leaves of the data has no hole (hazards 70, 100)") {
+// The data is not synced and has several write-ahead files: one of them could survive whole, and
+// the one before it not at all.
+TEST_CASE("the data has no gap after a power cut (hazards 70, 100)") {
   constexpr int cuts = 24;
   constexpr std::uint64_t enough = 200;
   constexpr std::uint64_t last = 2000;
@@ -93,7 +93,8 @@ TEST_CASE("what a power cut leaves of the data has no hole (hazards 70, 100)") {
     std::vector<raft::EntryPtr> entries;
     for (std::uint64_t i = 1; i <= last; ++i) entries.push_back(entry(1, i, command(i)));
     node.await_durable(node.write(std::move(entries), raft::HardState{{1}, {}}));
-    // The files come to be with the rows, and all at once go when the rows are in tables.
+    // One write-ahead file after the other is begun with the rows. All are deleted together, when
+    // the rows are in tables.
     const auto files = [&] { return files_in(folder.raft() + "/data", ".log").size(); };
     for (std::uint64_t i = 1; i <= enough || files() <= 2; ++i) {
       REQUIRE(i <= last);
@@ -164,7 +165,7 @@ TEST_CASE("a power cut at any step of an installation leaves the old state or th
   REQUIRE(node.scan(Table::values).size() == 50);
 }
 
-TEST_CASE("a log that cannot be written or synced ends the node, untried again (hazards 95, 96)") {
+TEST_CASE("a log that cannot be written or synced ends the node, with no retry (hazards 95, 96)") {
   const TestDisk::Refusal what = GENERATE(TestDisk::Refusal::write, TestDisk::Refusal::sync);
   const TempFolder folder;
   TestDisk disk;
@@ -190,11 +191,11 @@ TEST_CASE("a log that cannot be written or synced ends the node, untried again (
     REQUIRE(disk.operations("/log/") == tried);
     REQUIRE(node.failures.size() == 1);
   }
-  Opened node(folder.raft());  // what was acknowledged is there
+  Opened node(folder.raft());  // everything acknowledged is there
   REQUIRE(node.raft().entries.size() >= 10);
 }
 
-TEST_CASE("data that cannot be written ends the node, and nothing of its batch is told (96)") {
+TEST_CASE("data that cannot be written ends the node, with no answer to its batch (96)") {
   const TempFolder folder;
   TestDisk disk;
   {
@@ -209,14 +210,14 @@ TEST_CASE("data that cannot be written ends the node, and nothing of its batch i
   REQUIRE(node.raft().applied <= raft::Index{10});
 }
 
-TEST_CASE("what RocksDB cannot write behind the node's back ends the node as well (hazard 96)") {
+TEST_CASE("a background write that fails ends the node as well (hazard 96)") {
   const TempFolder folder;
   TestDisk disk;
   Opened node(folder.raft(), [&](RocksOptions& options) { use(options, disk); });
   node.fill(1, 1, 10);
   disk.refuse_once(TestDisk::Refusal::write, ".sst");
   std::uint64_t index = 10;
-  REQUIRE(node.loop().run_until([&] {  // until a memtable is full and goes to a file
+  REQUIRE(node.loop().run_until([&] {  // until a memtable is full and is flushed
     ++index;
     node.write({entry(1, index, std::string(8000, 'x'))});
     return !node.failures.empty();
@@ -241,7 +242,7 @@ TEST_CASE("a data sync that fails leaves the log as it is (hazard 65)") {
   REQUIRE(node.raft().entries.size() == 10);
 }
 
-TEST_CASE("a snapshot that finds no room is refused, and the node lives (hazard 96)") {
+TEST_CASE("a snapshot that finds no space is refused, and the node lives (hazard 96)") {
   const TempFolder folder;
   TestDisk disk;
   Opened source(folder.path() + "/source");

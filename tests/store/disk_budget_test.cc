@@ -1,6 +1,4 @@
-// Room on the disk for what RocksDB does behind the scenes.
-#include <sys/statvfs.h>
-
+// The disk budget: space for what RocksDB writes after a write was accepted.
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -17,17 +15,11 @@ namespace iris::store::test {
 
 namespace {
 
-std::uint64_t free_bytes(const std::string& path) {
-  struct statvfs found = {};
-  REQUIRE(::statvfs(path.c_str(), &found) == 0);
-  return std::uint64_t{found.f_bavail} * found.f_frsize;
-}
-
 constexpr std::size_t value_bytes = 64u << 10;
 constexpr std::uint64_t values = 256;  // 16 MiB
 
-// The same few keys again and again, so that a compaction leaves little of them; nothing to
-// compress.
+// Overwrites a few keys again and again with values that do not compress: a compaction leaves
+// little of them.
 void overwrite(Opened& node) {
   std::vector<raft::EntryPtr> entries;
   for (std::uint64_t i = 1; i <= values; ++i) entries.push_back(entry(1, i));
@@ -42,7 +34,7 @@ void overwrite(Opened& node) {
   }
 }
 
-// Values become many small tables.
+// Each value becomes a table of its own.
 void small(RocksOptions& options) {
   options.data_memtable_bytes = value_bytes;
   options.data_memtables_merged = 1;
@@ -50,7 +42,7 @@ void small(RocksOptions& options) {
 
 void nothing_fits(RocksOptions& options) { options.disk_kept_free_bytes = std::uint64_t{1} << 60; }
 
-// RocksDB says so in its own log.
+// RocksDB notes it in its own log.
 bool put_off(const std::string& raft_folder) {
   std::ifstream log(raft_folder + "/data/LOG");
   const std::string text{std::istreambuf_iterator<char>(log), {}};
@@ -63,7 +55,7 @@ std::size_t tables(const std::string& raft_folder) {
 
 }  // namespace
 
-TEST_CASE("what is only in memory is not free space any more (hazard 96)") {
+TEST_CASE("memtables do not count as free space (hazard 96)") {
   const TempFolder folder;
   Opened node(folder.raft(), [](RocksOptions& options) {
     options.data_memtable_bytes = 4 * values * value_bytes;
@@ -72,12 +64,12 @@ TEST_CASE("what is only in memory is not free space any more (hazard 96)") {
   overwrite(node);
   REQUIRE(tables(folder.raft()) == tables_before);
   const std::uint64_t before = free_bytes(folder.path());
-  const std::uint64_t told = node->disk_use().free_bytes;
+  const std::uint64_t told = node.available_bytes();
   const std::uint64_t after = free_bytes(folder.path());
   REQUIRE(told + values * value_bytes <= std::max(before, after));
 }
 
-TEST_CASE("what a compaction will need is not free space any more (hazard 96)") {
+TEST_CASE("the space that compactions need does not count as free (hazard 96)") {
   const TempFolder folder;
   Opened node(folder.raft(), [](RocksOptions& options) {
     small(options);
@@ -90,10 +82,10 @@ TEST_CASE("what a compaction will need is not free space any more (hazard 96)") 
     return bytes;
   };
   REQUIRE(total() > values * value_bytes / 2);
-  // All of it lies on level 0. Others use the disk meanwhile.
+  // All tables are on level 0. Other programs use the disk meanwhile.
   REQUIRE(node.loop().run_until([&] {
     const std::uint64_t before = free_bytes(folder.path());
-    const std::uint64_t told = node->disk_use().free_bytes;
+    const std::uint64_t told = node.available_bytes();
     return told + total() <= std::max(before, free_bytes(folder.path()));
   }));
 }
@@ -102,7 +94,7 @@ TEST_CASE(
     "a compaction is put off while it would not fit, and nothing fails or waits (hazard 96)") {
   const TempFolder folder;
   constexpr std::size_t many =
-      40;  // RocksDB's own limits hold writers up at 20 and stop them at 36
+      40;  // RocksDB's defaults slow writers down at 20 and stop them at 36
   {
     Opened node(folder.raft(), [&](RocksOptions& options) {
       small(options);
@@ -114,7 +106,7 @@ TEST_CASE(
     REQUIRE(node.read(Table::values, "1").has_value());
   }
   {
-    // It is put off at a start as well, before anything is written or asked.
+    // It is put off at a start too, before anything is written or the disk is checked.
     const std::size_t before = tables(folder.raft());
     Opened node(folder.raft(), nothing_fits);
     REQUIRE(node.loop().run_until([&] { return put_off(folder.raft()); }));
@@ -128,7 +120,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "a snapshot that would leave the log no room is refused, and the node lives (hazard 96)") {
+    "a snapshot that would leave the log no space is refused, and the node lives (hazard 96)") {
   const TempFolder folder;
   Opened source(folder.path() + "/source");
   source.fill(2, 1, 50);

@@ -1,4 +1,4 @@
-// Log and data of a healthy disk: what was written is there after a restart, in order, once.
+// Log and data on a healthy disk: what was written is there after a restart, in order, once.
 #include <string>
 
 #include "tests/store/fixture.h"
@@ -83,7 +83,7 @@ TEST_CASE("a suffix that is overwritten leaves nothing behind, however long it w
     for (std::uint64_t i = 3; i <= last_new; ++i) {
       REQUIRE(*node.raft().entries[i - 1] == *entry(2, i, "new"));
     }
-    node.await_durable(node.write({entry(2, last_new + 1)}));  // the chain goes on
+    node.await_durable(node.write({entry(2, last_new + 1)}));  // the chain continues
   }
   REQUIRE(indexes(Opened(folder.raft()).raft()).size() == last_new + 1);
 }
@@ -97,7 +97,7 @@ TEST_CASE("one answer covers all that was queued, and none comes from inside the
   }
   REQUIRE(node.durable == raft::Ticket{});
   node.await_durable(last);
-  REQUIRE(node.loop().posts() < 100);  // 500 syncs would have given 500
+  REQUIRE(node.loop().posts() < 100);  // 500 syncs would make 500 posts
 }
 
 TEST_CASE("a job sees its own writes and those of the jobs before it in the batch") {
@@ -195,7 +195,7 @@ TEST_CASE("the end of the key space is no trap for a scan or a removal") {
   REQUIRE(node.scan(Table::tombstones).size() == 1);
 }
 
-TEST_CASE("what is applied, and the configuration, are in the data's batch (hazards 67, 70)") {
+TEST_CASE("applied entry and configuration are in the batch of their rows (hazards 67, 70)") {
   const TempFolder folder;
   {
     Opened node(folder.raft());
@@ -238,15 +238,16 @@ TEST_CASE("memory answers at once, the disk only through the read lane") {
   std::string value;
   {
     Opened node(folder.raft());
-    node.fill(1, 1, 1000);  // more than a block: the first one is read at the start
+    node.fill(1, 1, 1000);  // more than one block: the first is read at the start
     REQUIRE(node->cached().get(Table::values, "7", value) == Found::yes);
     REQUIRE(value == "value 7");
     REQUIRE(node->cached().get(Table::values, "absent", value) == Found::no);
   }
-  Opened node(folder.raft());  // everything is in files now, nothing in memory
+  Opened node(folder.raft());  // all is in files now, nothing in memory
   REQUIRE(node->cached().get(Table::values, "7", value) == Found::incomplete);
   REQUIRE(node.read(Table::values, "7") == "value 7");
-  REQUIRE(node->cached().get(Table::values, "7", value) == Found::yes);  // the read warmed it
+  REQUIRE(node->cached().get(Table::values, "7", value) ==
+          Found::yes);  // read() has brought it into the cache
   REQUIRE(value == "value 7");
 }
 
@@ -257,7 +258,7 @@ TEST_CASE("a trimmed log starts behind its floor, goes on, and keeps the tail be
     Opened node(folder.raft());
     node.fill(1, 1, 10);
     node.await_trim(floor);
-    node.await_trim(mark(1, 4));  // behind the floor: nothing to do
+    node.await_trim(mark(1, 4));  // below the floor: nothing to do
     node.await_durable(node.write({entry(1, 11)}));
   }
   {
@@ -267,7 +268,7 @@ TEST_CASE("a trimmed log starts behind its floor, goes on, and keeps the tail be
     REQUIRE(indexes(node.raft()) == std::vector<std::uint64_t>{7, 8, 9, 10, 11});
     node.apply(1, 11);
     node.await_applied(11);
-    node.await_trim(mark(1, 11));  // all of it
+    node.await_trim(mark(1, 11));  // the whole log
     node.await_durable(node.write({entry(1, 12)}));
   }
   Opened node(folder.raft());
@@ -279,7 +280,7 @@ TEST_CASE("the space of a trimmed log comes back") {
   const TempFolder folder;
   constexpr std::uint64_t rounds = 60;
   constexpr std::uint64_t entries_per_round = 16;
-  constexpr std::size_t command_bytes = 64u << 10;  // 60 MiB in all
+  constexpr std::size_t command_bytes = 64u << 10;  // 60 MiB together
   constexpr std::size_t memtable_bytes = 2u << 20;
   Opened node(folder.raft(),
               [](RocksOptions& options) { options.log_memtable_bytes = memtable_bytes; });
@@ -302,7 +303,7 @@ TEST_CASE("the space of a trimmed log comes back") {
   REQUIRE(node.loop().run_until([&] { return used() < 10 * memtable_bytes; }));
 }
 
-TEST_CASE("what is queued when the store ends is done but not answered, and holds nothing") {
+TEST_CASE("a job that is queued when the store ends is done, not answered, and holds nothing") {
   const TempFolder folder;
   Loop loop;
   std::size_t answers = 0;
@@ -313,7 +314,7 @@ TEST_CASE("what is queued when the store ends is done but not answered, and hold
     store->start({[&](raft::Ticket) { ++answers; }, [](const Error&) {}});
     for (std::uint64_t i = 1; i <= 100; ++i) {
       store->write({{i}, raft::HardState{{1}, {}}, std::nullopt, {entry(1, i)}});
-      // Answers that hold a view, as those of paged lists do: none may outlive the store.
+      // Answers that own a view, as those of paged lists do: none may outlive the store.
       const std::shared_ptr<const View> view = store->hold();
       store->read_held(
           view, [](const View&) {}, [view, &answers] { ++answers; });
@@ -323,12 +324,12 @@ TEST_CASE("what is queued when the store ends is done but not answered, and hold
       source.read(100, [pinned, &answers](const Result<std::string>&) { ++answers; });
     }
   }
-  REQUIRE(loop.run_until([] { return true; }));  // runs what was posted
+  REQUIRE(loop.run_until([] { return true; }));  // runs all that was posted
   REQUIRE(answers == 0);
   REQUIRE(Opened(folder.raft()).raft().entries.size() == 100);
 }
 
-TEST_CASE("use of the disk is told") {
+TEST_CASE("the use of the disk is measured") {
   const TempFolder folder;
   Opened node(folder.raft());
   REQUIRE(node->disk_use().used_bytes > 0);

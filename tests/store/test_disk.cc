@@ -1,4 +1,4 @@
-#include "tests/store/disk.h"
+#include "tests/store/test_disk.h"
 
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
@@ -51,7 +51,7 @@ class TestDisk::Files final : public rocksdb::FileSystemWrapper {
     return target()->DeleteFile(path, options, debug);
   }
 
-  // REQUIRES: locked. Counts, and refuses where that is due.
+  // Counts the operation, and refuses it where that is due. REQUIRES: locked.
   IOStatus ask(Refusal what, const std::string& path) {
     ++operations[path];
     if (!due || due->first != what || path.find(due->second) == std::string::npos) {
@@ -166,7 +166,7 @@ void TestDisk::power_cut(const std::string& from, const std::string& to,
     fs::create_directories(copy.parent_path());
     fs::copy_file(one.path(), copy);
     const auto found = files_->sizes.find(one.path().string());
-    if (found == files_->sizes.end()) continue;  // written by somebody else, and synced
+    if (found == files_->sizes.end()) continue;  // not written by RocksDB, and synced by its writer
     const Files::Size& size = found->second;
     const std::uint64_t lucky = random() % 2 == 0 ? random() % (size.written - size.synced + 1) : 0;
     fs::resize_file(copy, size.synced + lucky);
