@@ -1,6 +1,9 @@
 #include "src/listeners/filter.h"
 
 #include <algorithm>
+#include <variant>
+
+#include "raft/check.h"
 
 namespace iris {
 namespace {
@@ -16,6 +19,12 @@ bool contains(const std::vector<std::uint64_t>& sorted, std::uint64_t hash) {
 }
 
 }  // namespace
+
+CommandView command_of(const raft::Entry& entry) {
+  const auto command = parse(std::get<raft::Command>(entry.payload));
+  CHECK(command.has_value());
+  return *command;
+}
 
 Digest digest_of(const CommandView& command) {
   using Kind = CommandView::Kind;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "raft/types.h"
 #include "src/machine/command.h"
 
 namespace iris {
@@ -26,6 +27,8 @@ struct Digest {
   std::uint64_t source = 0;  // hash of the source
   std::uint64_t key = 0;     // hash of source and key
 };
+// The command in an entry; valid as long as the entry. REQUIRES: it is one, and had an effect.
+[[nodiscard]] CommandView command_of(const raft::Entry& entry);
 // Of a command that had an effect.
 [[nodiscard]] Digest digest_of(const CommandView& command);
 

@@ -109,6 +109,11 @@ struct ListenersStatus {
   std::uint64_t resyncs = 0;    // streams that lost the log tail
 };
 
+namespace listening {
+struct Listener;
+struct Shared;
+}  // namespace listening
+
 class Listeners {
  public:
   // REQUIRES: all references outlive this; the store is started.
@@ -119,14 +124,16 @@ class Listeners {
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 
-  // Once, after Node::start() and before the first on_applied(): learns what the log tail did.
+  // Once, after Node::start() and before the first on_applied(): learns the log tail.
   void start();
 
   // --- From src/api/listen. `stream` is borrowed until close() or cancelled().
-  // A former listener of the session, here, is ended with `aborted`. Errc::limit.
+  // An earlier listener of the session at this node is ended with `aborted`.
+  // Errc::limit: listeners_max are open. Errc::unavailable: after stop().
   Result<ListenerId> open(ListenSpec spec, UpdateStream& stream);
+  // The stream takes another update. An id that is not open any more is ignored, also below.
   void writable(ListenerId id);
-  // The client is gone. An id that is not open any more is ignored, here and above.
+  // The client is gone.
   void cancelled(ListenerId id);
 
   // --- From the node (NodeHooks).
@@ -134,6 +141,7 @@ class Listeners {
   void on_installed(raft::Index index);
   void on_trimmed(raft::Index floor);
 
+  // As ListenersHooks::schedule_pump asks. Bounded work: a few milliseconds.
   void pump();
   // Heartbeats, stalled streams. `leader_known`: Core::leader() is not 0.
   void tick(bool leader_known);
@@ -142,13 +150,19 @@ class Listeners {
 
   // Sessions with a stream here, sorted.
   [[nodiscard]] std::vector<std::string> served() const;
-  // NodeHooks::log_kept: a stream that is told a state needs the log that follows it; none does.
+  // NodeHooks::log_kept: the log after this index is needed by a stream that is sent a state;
+  // none: by no stream.
   [[nodiscard]] std::optional<raft::Index> keeps_log_after() const;
   [[nodiscard]] ListenersStatus status() const;
 
  private:
-  class Hub;
-  std::shared_ptr<Hub> hub_;  // answers of the store find it gone, never dangling
+  void publish(const raft::EntryPtr& entry, const CommandView& command);
+  void change_sessions(const raft::EntryPtr& entry, const CommandView& command);
+  void sweep(listening::Listener& listener, bool leader_known);
+
+  std::unique_ptr<listening::Shared> shared_;
+  std::uint64_t leaderless_ms_ = 0;
+  bool stopping_ = false;
 };
 
 }  // namespace iris

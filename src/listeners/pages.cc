@@ -87,12 +87,12 @@ StatePage read_state(const store::View& view, const StateRequest& request,
   return page;
 }
 
-GravePage read_grave(const store::View& view, const GraveRequest& request,
-                     const PageLimits& limits) {
-  GravePage page;
+TombstonePage read_tombstone(const store::View& view, const TombstoneRequest& request,
+                             const PageLimits& limits) {
+  TombstonePage page;
   page.last_key = request.start_after;
-  const auto grave = find_grave(view, request.revision);
-  if (!grave) {
+  const auto tombstone = find_grave(view, request.revision);
+  if (!tombstone) {
     page.purged = true;
     return page;
   }
@@ -104,18 +104,18 @@ GravePage read_grave(const store::View& view, const GraveRequest& request,
     page.last_key = key;
     if (there) {
       push(page.rows, room,
-           row_update(Update::Op::remove, grave->source, key, {}, request.revision));
+           row_update(Update::Op::remove, tombstone->source, key, {}, request.revision));
     }
     return true;
   };
   if (!request.keys) {
-    list_generation(view, grave->generation, {"", request.start_after, 0},
+    list_generation(view, tombstone->generation, {"", request.start_after, 0},
                     [&](std::string_view key, const ValueView&) { return look(key, true); });
     return page;
   }
   for (const std::string& key : *request.keys) {
     if (key <= request.start_after) continue;
-    if (!look(key, generation_has(view, grave->generation, key))) break;
+    if (!look(key, generation_has(view, tombstone->generation, key))) break;
   }
   return page;
 }

@@ -38,18 +38,18 @@ struct StatePage {
 [[nodiscard]] StatePage read_state(const store::View& view, const StateRequest& request,
                                    const PageLimits& limits);
 
-struct GraveRequest {
+struct TombstoneRequest {
   std::uint64_t revision = 0;                    // of the RemoveSource
   std::string start_after;                       // empty: from the first key
   std::optional<std::vector<std::string>> keys;  // only these, sorted; none: all
 };
-struct GravePage {
+struct TombstonePage {
   bool purged = false;  // the store does not know any more
   bool complete = false;
   std::vector<UpdatePtr> rows;  // sorted by key
   std::string last_key;         // looked at up to here
 };
-[[nodiscard]] GravePage read_grave(const store::View& view, const GraveRequest& request,
-                                   const PageLimits& limits);
+[[nodiscard]] TombstonePage read_tombstone(const store::View& view, const TombstoneRequest& request,
+                                           const PageLimits& limits);
 
 }  // namespace iris
