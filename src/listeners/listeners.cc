@@ -9,6 +9,7 @@
 namespace iris {
 
 using listening::Barrier;
+using listening::Digest;
 using listening::Listener;
 using listening::Live;
 using listening::Loading;
@@ -127,7 +128,8 @@ ListenersStatus Listeners::status() const { return shared_->status; }
 void Listeners::on_applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   const auto command = parse(std::get<raft::Command>(entry->payload));
   const bool effective = command && outcome.changed;
-  shared_->tail.append(entry->id.index.value, effective ? digest_of(*command) : Digest{});
+  shared_->tail.append(entry->id.index.value,
+                       effective ? listening::digest_of(*command) : Digest{});
   if (!command || outcome.code != Outcome::Code::done) return;
   if (changes_session(command->kind)) {
     change_sessions(entry, *command);

@@ -17,7 +17,7 @@ struct Live {
   static void enter(Listener& listener);
 
   // An update that the listener is subscribed to; ignored in other stages, which find it in the log
-  // tail. Where the queue is full, Replay follows from before this update.
+  // tail. A full queue takes no more: Replay follows, from before this update.
   static void deliver(Shared& shared, Listener& listener, const UpdatePtr& update);
   // A RemoveSource that concerns the listener; ignored in other stages. Its keys are on disk:
   // Replay finds the command in the log tail, and fetches them in their place in the order.

@@ -57,7 +57,7 @@ void take(Shared& shared, Listener& listener, Subscriptions::Loaded result) {
   }
   if (!listener.begun) return begin(shared, listener);
   // The session may have expired in the snapshot, even if it was made in there: a client that is
-  // not told would wait for updates for ever.
+  // not told so would wait for updates for ever.
   if (!listener.subscriptions.is_replicated()) {
     return shared.close(listener, StreamEnd::not_found, unknown_text);
   }

@@ -5,7 +5,7 @@
 
 #include "raft/check.h"
 
-namespace iris {
+namespace iris::listening {
 
 void LogTail::restart(std::uint64_t after) {
   digests_.clear();
@@ -52,4 +52,4 @@ std::optional<std::uint64_t> LogTail::find(const Filter& filter, std::uint64_t& 
   return std::nullopt;
 }
 
-}  // namespace iris
+}  // namespace iris::listening

@@ -12,7 +12,7 @@
 #include "src/listeners/filter.h"
 #include "src/listeners/listeners.h"
 
-namespace iris {
+namespace iris::listening {
 
 class LogTail {
  public:
@@ -44,4 +44,4 @@ class LogTail {
   std::deque<Digest> digests_;
 };
 
-}  // namespace iris
+}  // namespace iris::listening

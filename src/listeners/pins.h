@@ -1,4 +1,4 @@
-// Pins: revisions that somebody still needs, and the least of them.
+// Pins: revisions that are still needed, and the least of them.
 // Loop thread. A Pin holds one revision until it is reset or destroyed; Pins outlives its pins.
 #pragma once
 

@@ -46,7 +46,7 @@ void finish(Shared& shared, Listener& listener, std::uint64_t revision) {
 }  // namespace
 
 void State::enter(Shared& shared, Listener& listener, bool resync) {
-  // Rows of an earlier state in the queue are as of its revision, which is known until here.
+  // The revision of an earlier state, some of whose rows may be queued, is known until here.
   listener.queue.prune(listener.subscriptions.filter());
   change_stage(shared, listener, State{});
   auto& stage = std::get<State>(listener.stage);
@@ -60,7 +60,7 @@ void State::enter(Shared& shared, Listener& listener, bool resync) {
   stage.revision = stage.view->applied().value;
   listener.queue.set_state_revision(stage.revision);
   listener.log_pin = shared.log_pins.hold(stage.revision);
-  // A client that cannot be told to forget what it knows is told what changed.
+  // A client without markers cannot be told to forget: it gets the rows that changed.
   stage.newer_than = listener.takes_markers ? 0 : listener.position;
   shared.states_to_begin.insert(listener.id);
   shared.turns.schedule();

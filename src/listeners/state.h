@@ -1,5 +1,5 @@
-// State: the stage of a listener that is sent the state of what it is subscribed to, because it
-// asked for it, or because what it missed is not in the log any more: RESYNC in the second case,
+// State: the stage of a listener that is sent the values of its subscriptions, because it asked for
+// them, or because the log no longer has all the updates that it missed: RESYNC in the second case,
 // the rows at one revision in pages, SYNCED.
 // Loop thread. Owns a view of the store until the last row is queued.
 #pragma once
@@ -21,7 +21,7 @@ struct State {
   std::uint64_t revision = 0;    // of the view
   std::uint64_t newer_than = 0;  // rows up to this revision are left out
   StateCursor cursor;
-  bool resync = false;   // what the client knows is told to be void
+  bool resync = false;   // RESYNC comes first
   bool begun = false;    // see begin_due()
   bool reading = false;  // a page is on its way
 

@@ -15,12 +15,12 @@ namespace iris::listening {
 
 class StateCursor {
  public:
-  // What to read next, of subscriptions made up to `revision`; empty: the state is complete.
+  // The next items, of subscriptions made up to `revision`; empty: the state is complete.
   // `every_key`: single keys are asked for even where the whole source was read, so that those that
-  // are absent can be told.
+  // are absent get a removal.
   [[nodiscard]] std::vector<StateItem> next(const Filter& filter, std::uint64_t revision,
                                             bool every_key) const;
-  // Where to go on in the first of `items`, if that is a whole source that was read in part.
+  // StateRequest::start_after for `items`, which next() returned.
   [[nodiscard]] std::string start_after(const std::vector<StateItem>& items) const;
   // REQUIRES: `page` answers `items`, which next() returned.
   void advance(const std::vector<StateItem>& items, const StatePage& page);

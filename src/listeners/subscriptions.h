@@ -1,5 +1,5 @@
-// Subscriptions: the session of one listener: what it is subscribed to, as of the revision it was
-// loaded at and of every change since.
+// Subscriptions: those of one listener's session, as of the revision at which they were loaded and
+// of every change since.
 // Loop thread, but for load(). Owns the filter, and keeps the matcher in step with it.
 #pragma once
 
@@ -29,12 +29,12 @@ class Subscriptions {
   };
   // Any thread; the view may ask the disk.
   [[nodiscard]] static Loaded load(const store::View& view, const std::string& session);
-  // False, and nothing changes, where the session that was known until now expired and was made
-  // anew: its subscriptions were interrupted, although it has some.
+  // False, and nothing changes, where the session expired since the last set() and was made again:
+  // its subscriptions were interrupted.
   [[nodiscard]] bool set(Loaded loaded);
 
   enum class Change {
-    none,     // of what is wanted; or a subscription more
+    none,     // or one subscription more
     ended,    // one subscription ended
     expired,  // the session did
   };

@@ -21,7 +21,7 @@ class TombstonePurge {
   // The log was trimmed up to here. Lower than before: ignored.
   void raise_floor(std::uint64_t floor);
   [[nodiscard]] std::uint64_t floor() const { return floor_; }
-  // What is below `floor` may be deleted from now on; up to `purged` it was before this began.
+  // Deleting may begin. Up to `purged` all is deleted already.
   void allow(std::uint64_t purged);
   // Deletes what may be deleted. To be called when the floor rises or a pin is reset.
   void run();

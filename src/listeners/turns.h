@@ -28,7 +28,7 @@ class Turns {
   // True: the listener's stage could add to its queue now.
   [[nodiscard]] bool wants_more(const Listener& listener) const;
 
-  // One pump(). Asks for another where somebody is left.
+  // One pump(). Asks for another where listeners are left.
   void run(Shared& shared);
 
  private:

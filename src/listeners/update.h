@@ -38,8 +38,8 @@ struct Update {
   }
   static constexpr std::size_t overhead_bytes = 128;
 
-  raft::EntryPtr entry;  // what the texts point into: this,
-  std::string bytes;     // or this
+  raft::EntryPtr entry;  // owns the texts,
+  std::string bytes;     // unless this does
 
   // For src/api alone: the wire form of this update, made once however many streams it goes to.
   mutable std::shared_ptr<const void> encoded;

@@ -20,7 +20,7 @@ class UpdateCache {
 
  private:
   std::map<std::uint64_t, std::weak_ptr<const Update>> large_;  // by revision
-  std::size_t made_ = 0;  // since those that nobody holds were taken out
+  std::size_t made_ = 0;                                        // since expired ones were erased
 };
 
 }  // namespace iris::listening

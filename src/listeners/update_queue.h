@@ -15,7 +15,7 @@ namespace iris::listening {
 
 class UpdateQueue {
  public:
-  // Keeps queued_bytes and delivered of `status`. `tick`: the time of now, as of written_tick().
+  // Counts queued_bytes and delivered of `status`. `tick`: now.
   UpdateQueue(UpdateStream& stream, ListenersStatus& status, std::uint64_t tick)
       : stream_(stream), status_(status), written_tick_(tick) {}
   ~UpdateQueue() { status_.queued_bytes -= bytes_; }
@@ -23,17 +23,17 @@ class UpdateQueue {
   UpdateQueue& operator=(const UpdateQueue&) = delete;
 
   void push(UpdatePtr update);
-  // Writes until the stream takes no more, or the budget is spent.
+  // Prunes if that is due, then writes until the stream takes no more, or the budget is spent.
   void write(const Filter& filter, std::uint64_t tick, std::size_t& budget);
   void set_writable() { writable_ = true; }
-  // The stream could take the first update, and that one is cheap to encode.
+  // The first update needs no pruning before it, and is small: cheap to encode.
   [[nodiscard]] bool has_small_write() const;
 
   // A subscription ended: before the next write the queue is gone through once, however many ended
   // until then.
   void prune_later() { prune_due_ = true; }
-  // Drops what the filter no longer wants, if a subscription ended; but for the first update where
-  // the stream holds the one before it back to share a packet with it.
+  // Drops the updates that the filter no longer wants, if a subscription ended. Spares the first
+  // one where the stream holds the update before it back, to share a packet with it.
   void prune(const Filter& filter);
   // Rows of a state that are pushed from now on are as of this revision.
   void set_state_revision(std::uint64_t revision) { state_revision_ = revision; }
