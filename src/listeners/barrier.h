@@ -1,6 +1,6 @@
 // Barrier: the first stage of a listener. This node must have applied all that was acknowledged to
-// anybody before the call, so that it never serves a client from a past that this client has left
-// (hazard 86); and it must know the log tail.
+// any client before the call: else it could serve this client from a past that the client has left
+// (hazard 86). And it must know the log tail.
 // Loop thread.
 #pragma once
 

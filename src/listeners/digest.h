@@ -1,6 +1,6 @@
-// Digest: the part of a command that the log tail keeps in memory, so that a listener that is
-// behind can pass over a command that does not concern it without a look at the entry. Loop thread;
-// a plain value of 24 bytes.
+// Digest: the part of a command that the log tail keeps in memory. By it a listener that is behind
+// passes over commands that do not concern it, without a look at their entries.
+// Loop thread; a plain value of 24 bytes.
 #pragma once
 
 #include <cstdint>

@@ -27,6 +27,8 @@ namespace iris::listening {
 //   enter(...)       makes it the listener's stage
 //   wants_more()     something could be added to the queue now
 //   serve(...)       adds it, or asks the store for it; may enter another stage
+// They are static where they could replace the stage object that they work on: after a call that
+// may enter another stage, a reference into the one before is not used.
 using Stage = std::variant<Barrier, Loading, Live, Replay, Tombstones, State, Stalled>;
 
 struct Listener {

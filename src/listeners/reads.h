@@ -1,6 +1,6 @@
-// Reads: the reads of the store that listeners wait for, a few under way at a time, first come
-// first served. Loop thread; the work itself runs on the store's read lane. No answer comes once
-// this is destroyed.
+// Reads: the reads of the store that listeners wait for, a few under way at a time, in order.
+// Loop thread; the work itself runs on the store's read lane. No answer comes once this is
+// destroyed.
 #pragma once
 
 #include <cstddef>

@@ -16,16 +16,17 @@ struct Shared;
 
 class Turns {
  public:
-  // `schedule_pump`: ListenersHooks. `page_bytes`: a queue of so many bytes is not added to, but by
-  // Live; below it the stream would have nothing to write while the next page is fetched.
+  // `schedule_pump`: ListenersHooks. `page_bytes`: a queue below it wants more, so that the stream
+  // still has something to write while the next page is fetched.
   Turns(std::function<void()> schedule_pump, std::size_t page_bytes)
       : schedule_pump_(std::move(schedule_pump)), page_bytes_(page_bytes) {}
 
   // Asks for a run() soon.
   void schedule();
-  // The listener gets a turn, if it has something to do.
+  // The listener gets a turn, if it can write or wants more. To be called after every change to its
+  // queue or stage.
   void make_ready(Listener& listener);
-  // True: the listener's stage could add to its queue now.
+  // The listener's stage could add to its queue now, and the queue is below a page.
   [[nodiscard]] bool wants_more(const Listener& listener) const;
 
   // One pump(). Asks for another where listeners are left.
