@@ -2,37 +2,14 @@
 
 #include <algorithm>
 
-namespace iris {
+namespace iris::listening {
 namespace {
-
-std::uint64_t hash_source(std::string_view source) { return std::hash<std::string_view>{}(source); }
-
-std::uint64_t hash_key(std::uint64_t source_hash, std::string_view key) {
-  return source_hash * 0x9e3779b97f4a7c15 ^ std::hash<std::string_view>{}(key);
-}
 
 bool contains(const std::vector<std::uint64_t>& sorted, std::uint64_t hash) {
   return std::binary_search(sorted.begin(), sorted.end(), hash);
 }
 
 }  // namespace
-
-Digest digest_of(const CommandView& command) {
-  using Kind = CommandView::Kind;
-  const std::uint64_t source = hash_source(command.source);
-  switch (command.kind) {
-    case Kind::set_value:
-    case Kind::remove_value:
-      return {Digest::Kind::value, source, hash_key(source, *command.key)};
-    case Kind::remove_source:
-      return {Digest::Kind::source, source, 0};
-    case Kind::subscribe:
-    case Kind::unsubscribe:
-    case Kind::expire_sessions:
-      break;
-  }
-  return {};
-}
 
 bool Filter::add(std::string_view source, std::optional<std::string_view> key,
                  std::uint64_t since) {
@@ -116,4 +93,4 @@ Filter::Hashes Filter::hash_all() const {
   return hashes;
 }
 
-}  // namespace iris
+}  // namespace iris::listening

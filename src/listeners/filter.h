@@ -1,38 +1,22 @@
-// Filter: what one session is subscribed to, and since when. Digest: what is kept of a command in
-// the log tail, so that a listener that is behind can pass over what does not concern it without
-// looking at the command.
-// Loop thread; plain values.
+// Filter: the subscriptions of one session, each with the revision since which updates are due.
+// Loop thread; a plain value.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "src/machine/command.h"
+#include "src/listeners/digest.h"
 
-namespace iris {
-
-struct Digest {
-  enum class Kind : std::uint8_t {
-    none,    // changed no value
-    value,   // of one key
-    source,  // of every key of a source
-  };
-  Kind kind = Kind::none;
-  std::uint64_t source = 0;  // hash of the source
-  std::uint64_t key = 0;     // hash of source and key
-};
-// Of a command that had an effect.
-[[nodiscard]] Digest digest_of(const CommandView& command);
+namespace iris::listening {
 
 class Filter {
  public:
   struct Source {
-    std::optional<std::uint64_t> since;  // of the whole source; none: only of the keys below
+    std::optional<std::uint64_t> since;  // of the whole source; none: only single keys
     std::map<std::string, std::uint64_t, std::less<>> keys;  // key -> since
   };
   using Sources = std::map<std::string, Source, std::less<>>;
@@ -42,13 +26,14 @@ class Filter {
   // False where it was not there.
   bool remove(std::string_view source, std::optional<std::string_view> key);
 
-  // As if nothing here was subscribed later than `since`.
+  // As if nothing had been subscribed later than `since`.
   void lower_since(std::uint64_t since);
 
-  // An update is due where the subscription is older.
+  // An update is due where the subscription is older than its revision.
   [[nodiscard]] bool wants(std::string_view source, std::string_view key,
                            std::uint64_t revision) const;
-  // May answer true for what is not wanted, never false for what is. Ignores since.
+  // True for every command that is wanted, and by a collision of hashes for a few others. Ignores
+  // since.
   [[nodiscard]] bool may_want(const Digest& digest) const;
 
   [[nodiscard]] const Sources& sources() const { return sources_; }
@@ -60,12 +45,12 @@ class Filter {
   struct Hashes {  // each sorted
     std::vector<std::uint64_t> whole;
     std::vector<std::uint64_t> keys;
-    std::vector<std::uint64_t> sources;  // with anything in them
+    std::vector<std::uint64_t> sources;  // whole, or with a single key
   };
   [[nodiscard]] Hashes hash_all() const;
 
   Sources sources_;
-  mutable std::optional<Hashes> hashes_;  // made when asked for
+  mutable std::optional<Hashes> hashes_;  // made by may_want()
 };
 
-}  // namespace iris
+}  // namespace iris::listening

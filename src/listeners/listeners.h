@@ -1,28 +1,33 @@
-// Listeners: the Listen streams this node serves. Each gets the updates of what its session is
-// subscribed to: committed and applied ones only, in commit order, each once, none left out
-// unsaid.
-// Loop thread only. Owns the queues, borrows store and history. Knows no gRPC: a stream is a
-// UpdateStream. Never blocks, never lets one stream hold up another: what it does in one pump() is
-// bounded, and so is every queue.
+// Listeners: the Listen streams that this node serves. Each gets the updates that its session is
+// subscribed to: only committed and applied ones, in commit order, each once, and none is left out
+// without RESYNC.
+// Loop thread only. Owns the queues, borrows store and history. Knows no gRPC: a stream is an
+// UpdateStream. Never blocks, and never lets one stream hold up another: one pump() does a bounded
+// piece of work, and every queue is bounded.
 //
-// How a stream is served, by stage:
-//   live    matching updates go from on_applied() straight into its queue
-//   replay  it is behind: after a resume, or since its queue was full. Updates come from the log
-//           tail in memory, as fast as they are taken, until it has caught up
-//   grave   a replay that reached a RemoveSource: its keys come from the store in pages
-//   state   what it missed is not in the log any more, or it asked for the state: RESYNC where it
-//           was behind, the rows at one revision in pages, SYNCED, then replay from there
-// A stream that asked for no new field of ListenRequest never gets a mark; where another would be
-// told RESYNC it gets the values that changed since, and a removal for each single key it
-// subscribed to that is not there now. Which keys of a whole source were removed meanwhile is not
-// known any more: this alone an old client cannot be told.
+// A stream is served in stages, each in a file of its name:
+//   barrier     this node has yet to apply what was acknowledged before the call
+//   loading     the session's subscriptions are read
+//   live        updates go from on_applied() straight into the queue
+//   replay      the stream is behind: after a resume, or since its queue was full. Updates come
+//               from the log tail in memory, as fast as the stream takes them
+//   tombstones  a replay reached a RemoveSource: its keys come from the store in pages
+//   state       the log has not all that was missed, or the client asked for the state: RESYNC in
+//               the first case, the rows at one revision in pages, SYNCED, then a replay from there
+//   stalled     the stream took nothing for long in the middle of a state
+// A stream that asked for no new field of ListenRequest never gets a marker. Where another gets
+// RESYNC, it gets the values that changed since, and a removal for each single key of its
+// subscriptions that is absent. The removals in a whole source are not known any more: of these
+// alone an old client cannot be told.
 //
-// What a client must know to resume exactly (ours does): RESYNC and SYNCED speak of the
-// subscriptions made up to their revision. After rows of a state, resume from SYNCED's revision,
-// not from theirs; cut off between RESYNC and SYNCED, ask for the state again. The removals of one
-// RemoveSource share a revision and come sorted by key: who was cut off after one of them resumes
-// after revision - 1 and skips those it has seen. A client whose session expired subscribes anew
-// and asks, with `earlier`, for what its new subscriptions are too young for.
+// Rules for a client that resumes exactly, as ours does:
+// - RESYNC and SYNCED are about the subscriptions made up to their revision.
+// - After the rows of a state, resume from SYNCED's revision, not from theirs. Cut off between
+//   RESYNC and SYNCED, ask for the state again.
+// - The removals of one RemoveSource share a revision and come sorted by key. Cut off after one of
+//   them, resume after revision - 1 and skip those that came before.
+// - A client whose session expired subscribes again and asks, with `earlier`, for the updates that
+//   its new subscriptions are too young for.
 #pragma once
 
 #include <cstdint>
@@ -40,12 +45,12 @@
 
 namespace iris {
 
-// What src/api/listen implements: the way out of one stream.
 enum class StreamEnd {
-  aborted,      // another Listen took the session over
+  aborted,      // another Listen of the session began at this node
   unavailable,  // this node stops, or hears no leader: listen at another one
-  not_found,    // the session is not known (any more): subscribe again
+  not_found,    // the session is unknown, or expired: subscribe again
 };
+// The way out of one stream; src/api/listen.cc implements it.
 class UpdateStream {
  public:
   virtual ~UpdateStream() = default;
@@ -57,34 +62,39 @@ class UpdateStream {
   virtual void close(StreamEnd end, const std::string& text) = 0;
 };
 
-// What is needed of the node: its core().entry(), core().status().first and applied().
+// The node as listeners need it.
 class History {
  public:
   virtual ~History() = default;
-  // nullptr where it is trimmed, or beyond the end.
+  // Core::entry: nullptr where it is trimmed, or beyond the end.
   [[nodiscard]] virtual raft::EntryPtr entry(raft::Index index) const = 0;
-  [[nodiscard]] virtual raft::Index first() const = 0;  // that entry() has
+  [[nodiscard]] virtual raft::Index first() const = 0;  // index that entry() has
   [[nodiscard]] virtual raft::Index applied() const = 0;
 };
 
 struct ListenersOptions {
-  std::uint32_t tick_ms = 10;            // what one tick() stands for
-  std::size_t buffer_bytes = 4u << 20;   // -listener-buffer-bytes: of one queue
-  std::size_t listeners_max = 100'000;   // -max-listeners: streams; more: Errc::limit
-  std::uint32_t heartbeat_ms_min = 100;  // a client that asks for less gets this
-  std::uint32_t isolation_ms = 5'000;    // without a leader: streams with heartbeats end
-  std::uint32_t stall_ms = 30'000;       // a stream that takes nothing for so long pins no state
-  std::size_t page_bytes = 64u << 10;    // of rows read from the store at once, for one stream
-  std::size_t page_rows = 1'000;         // looked at in one read
-  std::size_t reads_max = 2;             // reads of pages under way, all streams together
-  std::size_t purge_records = 100;       // graves and voids removed from the store at once
+  std::uint32_t tick_ms = 10;           // the time between two tick()
+  std::size_t buffer_bytes = 4u << 20;  // -listener-buffer-bytes: of updates in one queue
+  std::size_t listeners_max = 100'000;  // -max-listeners: streams at once
+  // A client that asks for more frequent heartbeats gets this interval.
+  std::uint32_t heartbeat_ms_min = 100;
+  // After so long without a leader, streams with heartbeats end.
+  std::uint32_t isolation_ms = 5'000;
+  // A stream that takes nothing for so long pins nothing in the store any more.
+  std::uint32_t stall_ms = 30'000;
+  // Of rows read from the store at once for one stream. A queue of so many bytes is filled no
+  // further, but by live updates.
+  std::size_t page_bytes = 64u << 10;
+  std::size_t page_rows = 1'000;    // looked at in one read
+  std::size_t reads_max = 2;        // under way at once, for all streams together
+  std::size_t purge_records = 100;  // tombstones and no-ops deleted from the store at once
 };
 
 struct ListenersHooks {
-  // Something can be done: call pump() soon, once.
+  // Call pump() once, soon; not from inside this call.
   std::function<void()> schedule_pump;
-  // `done`, not from inside the call, once this node has applied all that was acknowledged to
-  // anybody before the call: Node::read, linearizable, with a deadline.
+  // Node::read, linearizable, with a deadline: calls `done`, not from inside this call, once the
+  // node has applied all that was acknowledged to any client before.
   std::function<void(std::function<void(Status)> done)> barrier;
   // A session is served from now on (for Leases).
   std::function<void(const std::string& session)> opened;
@@ -96,7 +106,7 @@ struct ListenSpec {
   std::uint64_t after_revision = 0;  // ignored with send_initial
   bool send_initial = false;
   std::uint32_t heartbeat_ms = 0;
-  bool earlier = false;  // with after_revision: what the subscriptions are too young for, too
+  bool earlier = false;  // with after_revision: as if all subscriptions had been made by then
 };
 
 using ListenerId = raft::Number<struct ListenerIdTag>;
@@ -106,27 +116,34 @@ struct ListenersStatus {
   std::size_t queued_bytes = 0;
   std::uint64_t delivered = 0;  // updates written to streams
   std::uint64_t overflows = 0;  // queues that were full
-  std::uint64_t resyncs = 0;    // streams that lost the log tail
+  std::uint64_t resyncs = 0;    // states sent because the log tail did not reach back far enough
 };
+
+namespace listening {
+struct Listener;
+struct Shared;
+}  // namespace listening
 
 class Listeners {
  public:
   // REQUIRES: all references outlive this; the store is started.
   Listeners(ListenersOptions options, store::Store& store, const History& history,
             ListenersHooks hooks);
-  // Tells no stream anything: stop() does.
+  // Ends no stream: stop() does.
   ~Listeners();
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 
-  // Once, after Node::start() and before the first on_applied(): learns what the log tail did.
+  // Once, after Node::start() and before the first on_applied(): learns the log tail.
   void start();
 
   // --- From src/api/listen. `stream` is borrowed until close() or cancelled().
-  // A former listener of the session, here, is ended with `aborted`. Errc::limit.
+  // An earlier listener of the session at this node is ended with `aborted`.
+  // Errc::limit: listeners_max are open. Errc::unavailable: after stop().
   Result<ListenerId> open(ListenSpec spec, UpdateStream& stream);
+  // The stream takes another update. An id that is not open any more is ignored, also below.
   void writable(ListenerId id);
-  // The client is gone. An id that is not open any more is ignored, here and above.
+  // The client is gone.
   void cancelled(ListenerId id);
 
   // --- From the node (NodeHooks).
@@ -134,6 +151,7 @@ class Listeners {
   void on_installed(raft::Index index);
   void on_trimmed(raft::Index floor);
 
+  // As ListenersHooks::schedule_pump asks. Bounded work: a few milliseconds.
   void pump();
   // Heartbeats, stalled streams. `leader_known`: Core::leader() is not 0.
   void tick(bool leader_known);
@@ -142,13 +160,19 @@ class Listeners {
 
   // Sessions with a stream here, sorted.
   [[nodiscard]] std::vector<std::string> served() const;
-  // NodeHooks::log_kept: a stream that is told a state needs the log that follows it; none does.
+  // NodeHooks::log_kept: the log after this index is needed by a stream that is sent a state;
+  // none: by no stream.
   [[nodiscard]] std::optional<raft::Index> keeps_log_after() const;
   [[nodiscard]] ListenersStatus status() const;
 
  private:
-  class Hub;
-  std::shared_ptr<Hub> hub_;  // answers of the store find it gone, never dangling
+  void publish(const raft::EntryPtr& entry, const CommandView& command);
+  void change_sessions(const raft::EntryPtr& entry, const CommandView& command);
+  void sweep(listening::Listener& listener, bool leader_known);
+
+  std::unique_ptr<listening::Shared> shared_;
+  std::uint64_t leaderless_ms_ = 0;
+  bool stopping_ = false;
 };
 
 }  // namespace iris

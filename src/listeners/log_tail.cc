@@ -1,8 +1,11 @@
 #include "src/listeners/log_tail.h"
 
+#include <algorithm>
+#include <variant>
+
 #include "raft/check.h"
 
-namespace iris {
+namespace iris::listening {
 
 void LogTail::restart(std::uint64_t after) {
   digests_.clear();
@@ -19,6 +22,17 @@ void LogTail::prepend(const Digest& digest) {
   CHECK(first_ > 1);
   digests_.push_front(digest);
   --first_;
+}
+
+void LogTail::learn(const History& history, std::uint64_t floor,
+                    const std::vector<std::uint64_t>& no_ops) {
+  for (std::uint64_t index = first_ - 1; index > floor; --index) {
+    const raft::EntryPtr entry = history.entry({index});
+    if (!entry) return;
+    const bool effective = std::holds_alternative<raft::Command>(entry->payload) &&
+                           !std::binary_search(no_ops.begin(), no_ops.end(), index);
+    prepend(effective ? digest_of(command_of(*entry)) : Digest{});
+  }
 }
 
 void LogTail::trim(std::uint64_t floor) {
@@ -38,4 +52,4 @@ std::optional<std::uint64_t> LogTail::find(const Filter& filter, std::uint64_t& 
   return std::nullopt;
 }
 
-}  // namespace iris
+}  // namespace iris::listening

@@ -2,7 +2,7 @@
 
 #include "raft/check.h"
 
-namespace iris {
+namespace iris::listening {
 
 void Matcher::add(Id id, std::string_view source, std::optional<std::string_view> key,
                   std::uint64_t since) {
@@ -59,4 +59,4 @@ void Matcher::match_source(std::string_view source, const Call& call) const {
   }
 }
 
-}  // namespace iris
+}  // namespace iris::listening

@@ -1,6 +1,6 @@
-// Matcher: who wants an update. Finds the listeners of a source or key without looking at anybody
-// else's subscriptions: the cost of an update is that of those it goes to.
-// Loop thread. Owns names and ids only. Calls in the order of ids, so that a run can be repeated.
+// Matcher: finds the listeners that are subscribed to a source or key. Looks at no other
+// subscriptions: an update costs what the listeners cost that get it.
+// Loop thread. Owns names and ids only. Its order is one of ids, so that a run can be repeated.
 #pragma once
 
 #include <cstdint>
@@ -11,21 +11,25 @@
 #include <string_view>
 #include <unordered_map>
 
-namespace iris {
+namespace iris::listening {
 
 class Matcher {
  public:
   using Id = std::uint64_t;
   using Call = std::function<void(Id id)>;
 
+  // REQUIRES: this subscription is not there (add), is there (remove). No key: the whole source.
+  // `since`: revision of the Subscribe.
   void add(Id id, std::string_view source, std::optional<std::string_view> key,
            std::uint64_t since);
   void remove(Id id, std::string_view source, std::optional<std::string_view> key);
 
-  // Everybody whose subscription to the source or the key is older than `revision`, once each.
+  // Calls with each listener whose subscription to the source or the key is older than `revision`,
+  // once. `call` must not change this, here and below.
   void match(std::string_view source, std::string_view key, std::uint64_t revision,
              const Call& call) const;
-  // Everybody with a subscription to the source or any key in it, once for each.
+  // Calls with each listener that is subscribed to the source or to any key in it, once for each
+  // such subscription.
   void match_source(std::string_view source, const Call& call) const;
 
   [[nodiscard]] bool empty() const { return sources_.empty(); }
@@ -45,4 +49,4 @@ class Matcher {
   std::unordered_map<std::string, Source, Hash, std::equal_to<>> sources_;
 };
 
-}  // namespace iris
+}  // namespace iris::listening

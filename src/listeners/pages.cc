@@ -5,15 +5,15 @@
 #include "raft/check.h"
 #include "src/machine/machine.h"
 
-namespace iris {
+namespace iris::listening {
 namespace {
 
-// What is left of a page.
-struct Room {
+// The space that is left on a page.
+struct PageBudget {
   std::size_t bytes;
   std::size_t rows;
 
-  explicit Room(const PageLimits& limits) : bytes(limits.bytes_max), rows(limits.rows_max) {
+  explicit PageBudget(const PageLimits& limits) : bytes(limits.bytes_max), rows(limits.rows_max) {
     CHECK(bytes > 0 && rows > 0);
   }
   [[nodiscard]] bool left() const { return bytes > 0 && rows > 0; }
@@ -21,43 +21,43 @@ struct Room {
   void take(const Update& update) { bytes -= std::min(bytes, update.cost_bytes()); }
 };
 
-void push(std::vector<UpdatePtr>& rows, Room& room, UpdatePtr update) {
-  room.take(*update);
+void push(std::vector<UpdatePtr>& rows, PageBudget& budget, UpdatePtr update) {
+  budget.take(*update);
   rows.push_back(std::move(update));
 }
 
 // A row of a state.
-void push_row(std::vector<UpdatePtr>& rows, Room& room, Update::Op op, std::string_view source,
-              std::string_view key, const ValueView& value) {
+void push_row(std::vector<UpdatePtr>& rows, PageBudget& budget, Update::Op op,
+              std::string_view source, std::string_view key, const ValueView& value) {
   auto update = row_update(op, source, key, value.bytes, value.revision);
   update->of_state = true;
-  push(rows, room, std::move(update));
+  push(rows, budget, std::move(update));
 }
 
 void read_key(const store::View& view, const StateRequest& request, const StateItem& item,
-              Room& room, std::vector<UpdatePtr>& rows) {
-  room.look();
+              PageBudget& budget, std::vector<UpdatePtr>& rows) {
+  budget.look();
   Value value;
   const store::Found found = get_value(view, item.source, *item.key, value);
   CHECK(found != store::Found::incomplete);
   if (found == store::Found::no) {
     if (!request.tell_absent) return;
-    push_row(rows, room, Update::Op::remove, item.source, *item.key, {{}, view.applied().value});
+    push_row(rows, budget, Update::Op::remove, item.source, *item.key, {{}, view.applied().value});
   } else if (!item.absent_only && value.revision > request.newer_than) {
-    push_row(rows, room, Update::Op::put, item.source, *item.key, {value.bytes, value.revision});
+    push_row(rows, budget, Update::Op::put, item.source, *item.key, {value.bytes, value.revision});
   }
 }
 
 // True where the source is complete; else last_key says how far it went.
 bool read_source(const store::View& view, const StateRequest& request, const std::string& source,
-                 const std::string& start_after, Room& room, StatePage& page) {
+                 const std::string& start_after, PageBudget& budget, StatePage& page) {
   bool complete = true;
   list_keys(view, source, {"", start_after, 0}, [&](std::string_view key, const ValueView& value) {
-    if (!room.left()) return complete = false;
-    room.look();
+    if (!budget.left()) return complete = false;
+    budget.look();
     page.last_key = key;
     if (value.revision > request.newer_than) {
-      push_row(page.rows, room, Update::Op::put, source, key, value);
+      push_row(page.rows, budget, Update::Op::put, source, key, value);
     }
     return true;
   });
@@ -69,15 +69,16 @@ bool read_source(const store::View& view, const StateRequest& request, const std
 StatePage read_state(const store::View& view, const StateRequest& request,
                      const PageLimits& limits) {
   StatePage page;
-  Room room(limits);
+  PageBudget budget(limits);
   for (const StateItem& item : request.items) {
-    if (!room.left()) break;
+    if (!budget.left()) break;
     if (item.key) {
-      read_key(view, request, item, room, page.rows);
+      read_key(view, request, item, budget, page.rows);
     } else {
       const bool first = page.items_done == 0;
       if (first) page.last_key = request.start_after;
-      if (!read_source(view, request, item.source, first ? request.start_after : "", room, page)) {
+      if (!read_source(view, request, item.source, first ? request.start_after : "", budget,
+                       page)) {
         return page;
       }
     }
@@ -87,37 +88,37 @@ StatePage read_state(const store::View& view, const StateRequest& request,
   return page;
 }
 
-GravePage read_grave(const store::View& view, const GraveRequest& request,
-                     const PageLimits& limits) {
-  GravePage page;
+TombstonePage read_tombstone(const store::View& view, const TombstoneRequest& request,
+                             const PageLimits& limits) {
+  TombstonePage page;
   page.last_key = request.start_after;
-  const auto grave = find_tombstone(view, request.revision);
-  if (!grave) {
+  const auto tombstone = find_tombstone(view, request.revision);
+  if (!tombstone) {
     page.purged = true;
     return page;
   }
-  Room room(limits);
+  PageBudget budget(limits);
   page.complete = true;
   const auto look = [&](std::string_view key, bool there) {
-    if (!room.left()) return page.complete = false;
-    room.look();
+    if (!budget.left()) return page.complete = false;
+    budget.look();
     page.last_key = key;
     if (there) {
-      push(page.rows, room,
-           row_update(Update::Op::remove, grave->source, key, {}, request.revision));
+      push(page.rows, budget,
+           row_update(Update::Op::remove, tombstone->source, key, {}, request.revision));
     }
     return true;
   };
   if (!request.keys) {
-    list_generation(view, grave->generation, {"", request.start_after, 0},
+    list_generation(view, tombstone->generation, {"", request.start_after, 0},
                     [&](std::string_view key, const ValueView&) { return look(key, true); });
     return page;
   }
   for (const std::string& key : *request.keys) {
     if (key <= request.start_after) continue;
-    if (!look(key, generation_has(view, grave->generation, key))) break;
+    if (!look(key, generation_has(view, tombstone->generation, key))) break;
   }
   return page;
 }
 
-}  // namespace iris
+}  // namespace iris::listening

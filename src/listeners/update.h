@@ -1,9 +1,11 @@
-// Update: one thing a listener is told, shared by all it is told to, and never changed once made.
-// Loop thread, but for rows(): those are made on the read lane and handed over.
-// Its texts point into the log entry that caused it, or into bytes of its own: no value is copied
-// for a live update.
+// Update: one thing that is sent to a listener: a change, a row of a state, or a marker. Shared by
+// all listeners that get it, and never changed once made.
+// Loop thread; rows are made on the read lane and handed over.
+// Its texts point into the log entry that caused it, or into bytes of its own: for a live update no
+// value is copied.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,26 +24,31 @@ struct Update {
   Update& operator=(const Update&) = delete;
 
   Op op = Op::put;
-  std::string_view source;  // empty in a mark
-  std::string_view key;     // empty in a mark
+  std::string_view source;  // empty in a marker
+  std::string_view key;     // empty in a marker
   std::string_view value;   // empty but in a put
   std::uint64_t revision = 0;
   bool of_state = false;  // a row of a state: may be older than the subscription it is sent for
 
-  // What it counts for against a listener's buffer.
+  // BOOKMARK, SYNCED or RESYNC.
+  [[nodiscard]] bool is_marker() const { return source.empty(); }
+  // Counted against the bound of a listener's queue.
   [[nodiscard]] std::size_t cost_bytes() const {
     return source.size() + key.size() + value.size() + overhead_bytes;
   }
   static constexpr std::size_t overhead_bytes = 128;
 
-  raft::EntryPtr entry;  // what the texts point into: this,
-  std::string bytes;     // or this
+  raft::EntryPtr entry;  // owns the texts,
+  std::string bytes;     // unless this does
 
-  // For the output side alone: its own form of this update, made once however many streams it goes
-  // to.
+  // For src/api alone: the wire form of this update, made once however many streams it goes to.
   mutable std::shared_ptr<const void> encoded;
 };
 using UpdatePtr = std::shared_ptr<const Update>;
+
+// An update of so many bytes is written only in its listener's turn, and made once for all that
+// replay it.
+inline constexpr std::size_t large_update_bytes = 16u << 10;
 
 // `source`, `key` and `value` point into `entry`.
 [[nodiscard]] inline UpdatePtr entry_update(Update::Op op, raft::EntryPtr entry,
@@ -74,7 +81,7 @@ using UpdatePtr = std::shared_ptr<const Update>;
   return update;
 }
 
-[[nodiscard]] inline UpdatePtr mark_update(Update::Op op, std::uint64_t revision) {
+[[nodiscard]] inline UpdatePtr marker_update(Update::Op op, std::uint64_t revision) {
   return row_update(op, {}, {}, {}, revision);
 }
 

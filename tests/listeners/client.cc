@@ -13,7 +13,7 @@ void Client::subscribed(const std::string& source, const std::optional<std::stri
   if (!outcome.changed) return;
   const Subscription subscription(source, key);
   CHECK(subscriptions_.emplace(subscription, outcome.revision).second);
-  // Subscribed, it reads what there is.
+  // Once subscribed, it reads the values that are there.
   std::erase_if(seen_, [&](const auto& row) { return covers(subscription, row.first); });
   for (const auto& [name, row] : oracle_.rows(outcome.revision)) {
     if (covers(subscription, name)) seen_[name] = row;
@@ -55,7 +55,7 @@ ListenSpec Client::ask(bool initial, std::uint32_t heartbeat_ms) {
     spec.send_initial = true;
     in_state_ = true;
     begun_ = true;
-    // What it subscribes to from now on it reads itself; the rest will come.
+    // It reads the values of later subscriptions itself; the rest will come.
     return spec;
   }
   if (resume_ > 0) {
@@ -192,8 +192,8 @@ void Client::take_or_skip(const Update& update, const Name& name) {
 
 void Client::take(const Update& update) {
   const Name name(update.source, update.key);
-  // Not of a subscription that ended while it was on its way; and what it read itself when it
-  // subscribed outranks what was earlier.
+  // Not of a subscription that ended while it was on its way, nor older than the value that the
+  // client read itself when it subscribed.
   if (!is_due(name, update.revision) || update.revision <= read_at(name)) return;
   if (update.op == Update::Op::put) {
     seen_[name] = {std::string(update.value), update.revision};
@@ -209,7 +209,7 @@ bool Client::covers(const Subscription& subscription, const Name& name) {
          (!subscription.second || *subscription.second == name.second);
 }
 
-// By a subscription of then, whether or not it ended since.
+// By a subscription of that revision, whether or not it ended since.
 bool Client::was_due(const Name& name, std::uint64_t revision) const {
   return is_due(name, revision) ||
          std::any_of(ended_.begin(), ended_.end(), [&](const Ended& ended) {
@@ -237,7 +237,7 @@ bool Client::is_covered(const Name& name, std::uint64_t since_max) const {
   return is_due(name, since_max + 1);
 }
 
-// When it last read this name by itself: at its youngest subscription to it. 0: none.
+// The revision at which it last read this name itself: that of its youngest subscription. 0: none.
 std::uint64_t Client::read_at(const Name& name) const {
   std::uint64_t youngest = 0;
   for (const auto& [subscription, since] : subscriptions_) {

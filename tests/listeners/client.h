@@ -1,6 +1,6 @@
-// A client of Listen that keeps a map of what it is subscribed to, resumes as listeners.h says a
-// client must, and checks every update against the oracle the moment it comes: order, uniqueness,
-// content, filter; at marks also that nothing is missing (WO WU WR WA WB WF WP of the hazards).
+// Client: a client of Listen that keeps a map of its subscriptions' values, resumes as listeners.h
+// says a client must, and checks every update against the oracle the moment it comes: order,
+// uniqueness, content, filter; at markers also that nothing is missing.
 #pragma once
 
 #include <map>
@@ -22,13 +22,13 @@ class Client : public UpdateStream {
   Client(const Oracle& oracle, std::string session, bool asks)
       : oracle_(oracle), session_(std::move(session)), asks_(asks) {}
 
-  // --- Its calls. `outcome` is what the log said.
+  // --- Its calls, once they are in the log. `outcome`: of the command.
   void subscribed(const std::string& source, const std::optional<std::string>& key,
                   const Outcome& outcome);
   void unsubscribed(const std::string& source, const std::optional<std::string>& key,
                     std::uint64_t revision);
   void expired(std::uint64_t revision);
-  // What to ask for now; the stream begins with it.
+  // The request to resume with; the stream begins with it.
   ListenSpec ask(bool initial, std::uint32_t heartbeat_ms);
   void cut() { open_ = false; }
 
@@ -36,8 +36,8 @@ class Client : public UpdateStream {
   bool write(const UpdatePtr& update, bool more) override;
   void close(StreamEnd end, const std::string& text) override;
 
-  // Everything up to the oracle's last was delivered: the map is what it must be. `complete`: also
-  // for an old client, which is not told removals that are not known any more.
+  // Everything up to the oracle's last was delivered: the map is complete and right. `complete`:
+  // also that of an old client, which is sent no removals that the log no longer has.
   void check_settled(bool complete) const;
 
   [[nodiscard]] bool is_open() const { return open_; }
@@ -48,7 +48,7 @@ class Client : public UpdateStream {
   bool reading = true;
   bool must_wait = false;
 
-  // Of all clients and streams.
+  // Sums over all clients and streams.
   struct Counts {
     std::uint64_t updates = 0, rows = 0, resyncs = 0, synced = 0, bookmarks = 0, repeated = 0;
   };
@@ -83,7 +83,7 @@ class Client : public UpdateStream {
   std::vector<Ended> ended_;
   Rows seen_;
 
-  // Where to go on.
+  // For the next resume.
   std::uint64_t resume_ = 0;
   std::optional<std::tuple<std::uint64_t, std::string, std::string>> removal_;  // the last one seen
   bool in_state_ = false;  // between RESYNC (or an asked-for state's begin) and SYNCED
@@ -92,7 +92,7 @@ class Client : public UpdateStream {
   // Of the stream that is open.
   bool open_ = false;
   std::uint64_t base_ = 0;            // everything due after it must come
-  std::uint64_t state_revision_ = 0;  // of RESYNC; 0: not told
+  std::uint64_t state_revision_ = 0;  // of RESYNC; 0: there was none
   std::uint64_t last_revision_ = 0;
   std::optional<Name> last_removal_;  // at last_revision_
   std::set<std::pair<std::uint64_t, Name>> delivered_;

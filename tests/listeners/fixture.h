@@ -1,4 +1,4 @@
-// One node that listens to one cluster, and clients of it.
+// Fixture: one node that follows one cluster, and streams of it.
 #pragma once
 
 #include <string>

@@ -78,7 +78,7 @@ class ListeningNode : public History {
  public:
   explicit ListeningNode(Cluster& cluster) : cluster_(cluster), disk_({2}, 2) { restart(); }
 
-  // A new life: what the store holds stays, and the log from `first_` on.
+  // A new life, with the store of the one before, and the log from `first_` on.
   void restart() {
     listeners.reset();
     store.reset();
@@ -157,7 +157,7 @@ class ListeningNode : public History {
     first_ = floor + 1;
     listeners->on_trimmed({floor});
   }
-  // The cluster's state by snapshot. What was given but not applied is settled before.
+  // Installs the cluster's state as a snapshot. Entries that were given are applied before.
   void install() {
     store->settle();
     const auto [mark, bytes] = cluster_.snapshot();
@@ -206,7 +206,7 @@ class ListeningNode : public History {
   std::deque<std::pair<std::uint64_t, std::function<void(Status)>>> barriers_;
 };
 
-// What a client sees of one Listen, as far as it reads.
+// One Listen as its client sees it, as far as it reads.
 class RecordedStream : public UpdateStream {
  public:
   bool write(const UpdatePtr& update, bool more) override {

@@ -1,5 +1,4 @@
-// What a client of Listen is told, and what it never is.
-#include <algorithm>
+// Listen streams from end to end: their updates, their beginnings and ends.
 #include <memory>
 
 #include "tests/listeners/fixture.h"
@@ -59,96 +58,98 @@ TEST_CASE("a source and a key in it both subscribed: each update once (old fault
   CHECK(test.settle(replayed) == Texts{"s/k=d@6", "s/k=f@9"});
 }
 
-TEST_CASE("commands that changed nothing are not published, live or from the log") {
+TEST_CASE("a second Listen ends the first with aborted and takes over (old fault 17)") {
   Fixture test;
   test.cluster.subscribe("one", "s");
-  RecordedStream live;
-  test.listen(live);
-  test.cluster.remove("s", "k");
-  test.cluster.remove_source("s");
-  test.cluster.set("s", "k", "a", 7);
-  test.cluster.set("s", "k", "a", 0);  // 5
-  test.cluster.set("s", "k", "b", 0);
-  test.cluster.append(raft::Command("not a command"));
-  test.cluster.append(raft::NoOp{});
-  test.cluster.set("s", "k", "c", 5);  // 9
-  const Texts expected{"s/k=a@5", "s/k=c@9"};
-  CHECK(test.settle(live) == expected);
-
-  RecordedStream resumed;
-  test.listen(resumed, {"one", 1});
-  CHECK(resumed.take() == expected);
-  test.node.restart();  // learns from the store what the log tail did
-  RecordedStream restarted;
-  test.listen(restarted, {"one", 1});
-  CHECK(restarted.take() == expected);
+  RecordedStream first;
+  RecordedStream second;
+  const auto id = test.listen(first);
+  test.cluster.set("s", "k", "a");  // 2
+  test.node.settle();
+  test.listen(second, {"one", 2});
+  CHECK(first.end == StreamEnd::aborted);
+  CHECK(first.text == "another Listen took this session over");
+  test.cluster.set("s", "k", "b");  // 3
+  test.node.settle();
+  CHECK(first.take() == Texts{"s/k=a@2"});
+  CHECK(second.take() == Texts{"s/k=b@3"});
+  test.node.listeners->cancelled(id);  // too late: not the second's end
+  test.node.listeners->writable(id);
+  test.cluster.set("s", "k", "c");
+  CHECK(test.settle(second) == Texts{"s/k=c@4"});
+  CHECK(test.node.listeners->served() == Texts{"one"});
 }
 
-TEST_CASE("RemoveSource tells each key once, sorted, under one revision (hazard 89)") {
+TEST_CASE("a client that went away is not called again, in whatever stage it was") {
+  for (int steps = 0; steps < 12; ++steps) {
+    Fixture test;
+    for (int i = 0; i < 5; ++i) test.cluster.set("s", std::to_string(i), "v");
+    test.cluster.subscribe("one", "s");
+    test.cluster.remove_source("s");
+    test.node.give(test.cluster.last());
+    test.node.store->settle();
+    auto stream = std::make_unique<RecordedStream>();
+    const auto id =
+        test.node.listeners->open({"one", steps % 2 == 0 ? 6u : 0u, steps % 2 == 1}, *stream);
+    REQUIRE(id);
+    test.node.pass_barriers();
+    for (int step = 0; step < steps; ++step) {
+      if (!test.node.pump()) test.node.store->run(sim::Lane::read);
+    }
+    test.node.listeners->cancelled(*id);
+    stream.reset();
+    test.node.settle();
+    CHECK(test.node.listeners->status().listeners == 0);
+    CHECK(test.node.listeners->status().queued_bytes == 0);
+  }
+}
+
+TEST_CASE("answers that come after the end of Listeners are ignored") {
   Fixture test;
-  for (const char* key : {"c", "a", "b"}) test.cluster.set("s", key, "v");
-  test.cluster.subscribe("one", "s");       // 4
-  test.cluster.subscribe("two", "s", "b");  // 5
-  test.cluster.subscribe("two", "s", "x");  // 6: no such key
-  test.cluster.subscribe("two", "t");
+  test.cluster.subscribe("one", "s");
+  test.node.give(1);
+  test.node.store->settle();
+  RecordedStream stream;
+  REQUIRE(test.node.listeners->open({"one", 0, true}, stream));
+  test.node.pass_barriers();
+  test.node.listeners.reset();
+  test.node.store->settle();
+  CHECK(stream.updates.empty());
+  CHECK_FALSE(stream.end);
+}
+
+TEST_CASE("streams are limited: at the limit and one over; one that is taken over counts no more") {
+  Fixture test;
+  test.node.options.listeners_max = 2;
+  test.node.restart();
   RecordedStream one;
   RecordedStream two;
-  test.listen(one);
+  RecordedStream three;
+  test.listen(one, {"one"});
   test.listen(two, {"two"});
-  test.cluster.remove_source("s");  // 8
-  test.cluster.set("s", "a", "w");  // 9
-  test.cluster.remove_source("s");  // 10
-  test.cluster.set("t", "k", "v");  // 11
-  CHECK(test.settle(one) == Texts{"s/a-@8", "s/b-@8", "s/c-@8", "s/a=w@9", "s/a-@10"});
-  CHECK(test.settle(two) == Texts{"s/b-@8", "t/k=v@11"});
-  RecordedStream resumed;
-  test.listen(resumed, {"one", 7});
-  CHECK(resumed.take() == Texts{"s/a-@8", "s/b-@8", "s/c-@8", "s/a=w@9", "s/a-@10"});
+  const auto refused = test.node.listeners->open({"three"}, three);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::limit);
+  CHECK(refused.error().text ==
+        "this node serves 2 Listen streams, which is its limit (-max-listeners)");
+  test.listen(three, {"two"});
+  CHECK(two.end == StreamEnd::aborted);
 }
 
-TEST_CASE("heartbeats come on a quiet stream only to who asked, never past an update (hazard 90)") {
+TEST_CASE("a node that stops ends its streams with unavailable, and takes no more") {
   Fixture test;
-  test.cluster.subscribe("one", "s");
-  test.cluster.subscribe("two", "s");
-  RecordedStream plain;
-  RecordedStream beating;
-  const auto id = test.listen(beating, {"one", 0, false, 1000});
-  test.listen(plain, {"two"});
-  test.cluster.set("other", "k", "v");  // 3
-  test.node.tick(100);                  // the first comes at once: from there it can go on
-  CHECK(beating.take() == Texts{"bookmark@3"});
-  test.node.tick(800);
-  CHECK(beating.take().empty());
-  test.node.tick(200);
-  CHECK(beating.take() == Texts{"bookmark@3"});
-  test.cluster.append(raft::NoOp{});
-  test.node.tick(500);
-  test.cluster.set("s", "k", "v");  // 5
-  test.node.tick(600);
-  CHECK(beating.take() == Texts{"s/k=v@5"});
-  test.node.tick(500);
-  CHECK(beating.take() == Texts{"bookmark@5"});
-
-  beating.limited = true;  // it stops reading
-  beating.credit = 1;
-  test.cluster.set("s", "k", "w");  // 6: taken
-  test.cluster.set("s", "k", "x");  // 7: waits
+  RecordedStream one;
+  RecordedStream two;
+  test.listen(one, {"one"});
+  REQUIRE(test.node.listeners->open({"two"}, two));
+  test.node.listeners->stop();
+  CHECK(one.end == StreamEnd::unavailable);
+  CHECK(two.end == StreamEnd::unavailable);
+  RecordedStream three;
+  const auto refused = test.node.listeners->open({"three"}, three);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::unavailable);
   test.node.settle();
-  test.node.tick(5000);
-  CHECK(beating.take() == Texts{"s/k=w@6"});
-  beating.limited = false;
-  test.read(beating, id, 1);
-  CHECK(test.settle(beating) == Texts{"s/k=x@7"});
-  CHECK(plain.take() == Texts{"s/k=v@5", "s/k=w@6", "s/k=x@7"});
-}
-
-TEST_CASE("a heartbeat is not more frequent than the least interval") {
-  Fixture test;
-  RecordedStream stream;
-  test.listen(stream, {"one", 0, false, 1});
-  test.node.tick(1000);
-  CHECK(stream.updates.size() >= 9);
-  CHECK(stream.updates.size() <= 20);
 }
 
 TEST_CASE("a node without a leader promises nothing, and ends streams that asked (hazard 94)") {
@@ -168,27 +169,6 @@ TEST_CASE("a node without a leader promises nothing, and ends streams that asked
   test.node.tick(200, false);
   CHECK(beating.end == StreamEnd::unavailable);
   CHECK_FALSE(plain.end);
-}
-
-TEST_CASE("a session that expires ends its stream; one that subscribed since is spared") {
-  Fixture test;
-  test.cluster.subscribe("one", "s");
-  test.cluster.subscribe("two", "s");
-  test.cluster.subscribe("two", "s");  // 3
-  RecordedStream one;
-  RecordedStream two;
-  RecordedStream never;
-  test.listen(one);
-  test.listen(two, {"two"});
-  test.listen(never, {"never"});
-  test.cluster.apply(ExpireSessions{2, {"one", "two", "never"}});
-  test.cluster.set("s", "k", "v");
-  test.node.settle();
-  CHECK(one.end == StreamEnd::not_found);
-  CHECK(one.text == "the session expired: subscribe again");
-  CHECK(one.updates.empty());
-  CHECK(two.take() == Texts{"s/k=v@5"});
-  CHECK_FALSE(never.end);
 }
 
 }  // namespace

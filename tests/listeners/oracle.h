@@ -1,5 +1,5 @@
-// What listeners must be told, from the commands alone: a second, plain account of values and
-// updates that shares no code with the machine. Of every revision, for all time.
+// Oracle: the updates that listeners must get, from the commands alone: a second, plain account of
+// values and updates that shares no code with the machine. Keeps every revision.
 #pragma once
 
 #include <map>
@@ -29,7 +29,7 @@ class Oracle {
  public:
   Oracle() : rows_(1), told_(1) {}
 
-  // The next command in the log, and what it did as the machine says.
+  // The next command in the log, and its outcome as the machine says.
   void apply(const Operation& operation, const Outcome& outcome) {
     rows_.push_back(rows_.back());
     told_.emplace_back();

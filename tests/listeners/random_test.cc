@@ -1,5 +1,5 @@
 // Random commands, and clients that stop reading, go, resume, subscribe and unsubscribe, on a node
-// that lags, trims, restarts and takes snapshots, its lanes in random order. Every client checks
+// that lags, trims, restarts and installs snapshots, its lanes in random order. Every client checks
 // each update as it comes (client.h), and at the end its map against the oracle's.
 #include <cstdlib>
 #include <memory>
@@ -131,7 +131,7 @@ class Run {
 
   void open(std::size_t which) {
     Client& who = *clients_[which];
-    // Refused, it knows that its session is gone and begins again.
+    // A client that is refused knows that its session is gone, and begins again.
     const auto id = node_.listeners->open(
         who.ask(random_.below(6) == 0, static_cast<std::uint32_t>(random_.below(2) * 100)), who);
     CHECK(id.has_value());
@@ -189,9 +189,9 @@ class Run {
     who.expired(last_.revision);
   }
 
-  // Everybody reads, everybody listens, everything is applied.
+  // Every client reads and listens, everything is applied.
   void settle() {
-    for (int round = 0; round < 3; ++round) {  // one that was refused comes again
+    for (int round = 0; round < 3; ++round) {  // a client that was refused comes again
       node_.settle();
       for (std::size_t i = 0; i < clients_.size(); ++i) {
         Client& who = *clients_[i];
@@ -239,7 +239,7 @@ TEST_CASE("every stream replays to the state, whatever happens (hazards 83 to 91
   const auto& counts = Client::counts;
   CAPTURE(counts.updates, counts.rows, counts.resyncs, counts.synced, counts.bookmarks,
           counts.repeated);
-  // A run that did not get where it should proves nothing.
+  // Runs that did not reach these cases would prove nothing.
   CHECK(counts.updates > 20'000);
   CHECK(counts.rows > 2'000);
   CHECK(counts.resyncs > 200);

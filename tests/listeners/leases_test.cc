@@ -1,4 +1,4 @@
-// How long sessions live: reports, terms, and the commands that end them.
+// How long sessions live: reports, leases, and the commands that end them.
 #include "src/listeners/leases.h"
 
 #include <algorithm>
@@ -14,29 +14,29 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// A node's terms over the cluster's store; ttl 1 s, ticks of 10 ms.
-struct TermsNode {
-  explicit TermsNode(Cluster& of, LeasesOptions options = {10, 1'000, 1'000, 1'000})
+// The leases of one node over the cluster's store; ttl 1 s, ticks of 10 ms.
+struct LeasesNode {
+  explicit LeasesNode(Cluster& of, LeasesOptions options = {10, 1'000, 1'000, 1'000})
       : cluster(of),
-        terms(options, *of.store,
-              {[this](ExpireSessions command) { proposed.push_back(std::move(command)); },
-               [this](raft::NodeId to, Names sessions) {
-                 reports.emplace_back(to, std::move(sessions));
-               },
-               [this] { return served; }}) {}
+        leases(options, *of.store,
+               {[this](ExpireSessions command) { proposed.push_back(std::move(command)); },
+                [this](raft::NodeId to, Names sessions) {
+                  reports.emplace_back(to, std::move(sessions));
+                },
+                [this] { return served; }}) {}
 
   void tick(std::uint64_t ms, raft::NodeId leader, raft::Term term, bool leading) {
     for (std::uint64_t passed = 0; passed < ms; passed += 10) {
-      terms.tick(leader, term, leading);
+      leases.tick(leader, term, leading);
       cluster.store->settle();
     }
   }
   void lead(std::uint64_t ms, raft::Term term = {1}) { tick(ms, {1}, term, true); }
   void follow(std::uint64_t ms, raft::NodeId leader = {1}) { tick(ms, leader, {1}, false); }
-  // What a node does with the log.
+  // As a node does with an entry of the log.
   Outcome apply(const Operation& operation) {
     const Outcome outcome = cluster.apply(operation);
-    terms.on_applied(cluster.log.back(), outcome);
+    leases.on_applied(cluster.log.back(), outcome);
     return outcome;
   }
   Names take_proposed() {
@@ -52,12 +52,12 @@ struct TermsNode {
   std::vector<ExpireSessions> proposed;
   std::vector<std::pair<raft::NodeId, Names>> reports;
   Names served;
-  Leases terms;
+  Leases leases;
 };
 
-TEST_CASE("a session nobody serves for its term is expired by the leader (old fault 18)") {
+TEST_CASE("a session that no node serves for its lease is expired by the leader (old fault 18)") {
   Cluster cluster;
-  TermsNode node(cluster);
+  LeasesNode node(cluster);
   node.lead(10);
   node.apply(Subscribe{"idle", "s", {}});
   node.apply(Subscribe{"here", "s", {}});
@@ -65,7 +65,7 @@ TEST_CASE("a session nobody serves for its term is expired by the leader (old fa
   node.served = {"here"};
   for (int i = 0; i < 9; ++i) {
     node.lead(100);
-    node.terms.on_served({"there", "unknown"});
+    node.leases.on_served({"there", "unknown"});
   }
   CHECK(node.take_proposed().empty());
   node.lead(200);
@@ -73,28 +73,28 @@ TEST_CASE("a session nobody serves for its term is expired by the leader (old fa
   const ExpireSessions command = node.proposed[0];
   CHECK(command.sessions == Names{"idle"});
   CHECK(command.up_to == 3);
-  CHECK(node.terms.size() == 3);
+  CHECK(node.leases.size() == 3);
   node.apply(command);
-  CHECK(node.terms.size() == 2);
+  CHECK(node.leases.size() == 2);
   CHECK_FALSE(find_session(*cluster.store->hold(), "idle"));
   node.proposed.clear();
   for (int i = 0; i < 30; ++i) {
     node.lead(100);
-    node.terms.on_served({"there"});
+    node.leases.on_served({"there"});
   }
   CHECK(node.take_proposed().empty());
 }
 
-TEST_CASE("a new leader grants a full term to everybody it finds") {
+TEST_CASE("a new leader grants a full lease to every session it finds") {
   Cluster cluster;
   for (int i = 0; i < 2'500; ++i) cluster.subscribe(std::to_string(i), "s");
-  TermsNode node(cluster);
+  LeasesNode node(cluster);
   node.follow(5'000);
-  CHECK(node.terms.size() == 0);
+  CHECK(node.leases.size() == 0);
   node.lead(990, {2});
-  CHECK(node.terms.size() == 2'500);
+  CHECK(node.leases.size() == 2'500);
   CHECK(node.proposed.empty());
-  node.lead(990, {3});  // again elected: again a full term
+  node.lead(990, {3});  // elected again: a full lease again
   CHECK(node.proposed.empty());
   node.lead(100, {3});
   REQUIRE(node.proposed.size() == 1);
@@ -106,7 +106,7 @@ TEST_CASE("a new leader grants a full term to everybody it finds") {
     node.apply(command);
     node.lead(10, {3});
   }
-  CHECK(node.terms.size() == 0);
+  CHECK(node.leases.size() == 0);
   CHECK_FALSE(find_session(*cluster.store->hold(), "77"));
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("a command ends as many sessions as an entry carries and a node remove
   LeasesOptions options{10, 1'000, 1'000, 1'000};
   options.names_bytes_max = 30;
   options.expire_subscriptions_max = 4;
-  TermsNode node(cluster, options);
+  LeasesNode node(cluster, options);
   const std::string ten(10, 'a');
   for (const char last : {'1', '2', '3', '4'}) cluster.subscribe(ten.substr(1) + last, "s");
   cluster.subscribe("many", "s");
@@ -134,14 +134,14 @@ TEST_CASE("a command ends as many sessions as an entry carries and a node remove
   CHECK(next() == 1);  // one subscription, and the next session's four would be one over
   CHECK(next() == 1);  // four
   CHECK(next() == 1);  // more than allowed, but alone
-  CHECK(node.terms.size() == 0);
+  CHECK(node.leases.size() == 0);
 }
 
 TEST_CASE("a report carries no more bytes of names than a message, one session at least") {
   Cluster cluster;
   LeasesOptions options{10, 1'000, 1'000, 1'000};
   options.names_bytes_max = 4;
-  TermsNode node(cluster, options);
+  LeasesNode node(cluster, options);
   node.served = {"ab", "cd", "e", "longer", "f"};
   node.follow(10, {7});
   REQUIRE(node.reports.size() == 4);
@@ -151,20 +151,20 @@ TEST_CASE("a report carries no more bytes of names than a message, one session a
   CHECK(node.reports[3].second == Names{"f"});
 }
 
-TEST_CASE("who stops leading forgets the terms, and proposes nothing") {
+TEST_CASE("a node that stops leading forgets the leases, and proposes nothing") {
   Cluster cluster;
-  TermsNode node(cluster);
+  LeasesNode node(cluster);
   cluster.subscribe("one", "s");
   node.lead(990);
-  CHECK(node.terms.size() == 1);
+  CHECK(node.leases.size() == 1);
   node.follow(2'000, {2});
-  CHECK(node.terms.size() == 0);
+  CHECK(node.leases.size() == 0);
   CHECK(node.proposed.empty());
 }
 
-TEST_CASE("a Subscribe renews the term, and outruns a command that was decided before it") {
+TEST_CASE("a Subscribe renews the lease, and outruns a command that was decided before it") {
   Cluster cluster;
-  TermsNode node(cluster);
+  LeasesNode node(cluster);
   node.lead(10);
   node.apply(Subscribe{"one", "s", {}});
   node.apply(Subscribe{"two", "s", {}});
@@ -176,12 +176,12 @@ TEST_CASE("a Subscribe renews the term, and outruns a command that was decided b
   node.apply(Subscribe{"two", "t", {}});
   node.apply(node.proposed[0]);
   CHECK(find_session(*cluster.store->hold(), "two"));
-  CHECK(node.terms.size() == 2);
+  CHECK(node.leases.size() == 2);
 }
 
 TEST_CASE("a command that was lost is proposed again, one at a time") {
   Cluster cluster;
-  TermsNode node(cluster);
+  LeasesNode node(cluster);
   node.lead(10);
   node.apply(Subscribe{"one", "s", {}});
   node.lead(1'100);
@@ -190,14 +190,14 @@ TEST_CASE("a command that was lost is proposed again, one at a time") {
   CHECK(node.take_proposed().empty());
   node.lead(100);
   CHECK(node.take_proposed() == Names{"one"});
-  node.terms.on_served({"one"});  // it came back meanwhile
+  node.leases.on_served({"one"});  // it came back meanwhile
   node.lead(900);
   CHECK(node.take_proposed().empty());
 }
 
 TEST_CASE("a follower reports what it serves, in pieces, often enough, and at once what is new") {
   Cluster cluster;
-  TermsNode node(cluster, {10, 1'000, 1'000, 2});
+  LeasesNode node(cluster, {10, 1'000, 1'000, 2});
   node.served = {"a", "b", "c"};
   node.follow(10, {7});
   REQUIRE(node.reports.size() == 2);
@@ -205,36 +205,36 @@ TEST_CASE("a follower reports what it serves, in pieces, often enough, and at on
   CHECK(node.reports[1] == std::pair(raft::NodeId{7}, Names{"c"}));
   node.reports.clear();
   node.follow(1'000, {7});
-  CHECK(node.reports.size() >= 6);  // at least three times a term
+  CHECK(node.reports.size() >= 6);  // at least three times a lease
   CHECK(node.reports.size() <= 10);
   node.reports.clear();
-  node.terms.opened("d");
+  node.leases.opened("d");
   node.follow(10, {7});
   REQUIRE(node.reports.size() == 1);
   CHECK(node.reports[0].second == Names{"d"});
   node.reports.clear();
-  node.terms.opened("e");
+  node.leases.opened("e");
   node.follow(100, {0});
   CHECK(node.reports.empty());
-  node.follow(10, {8});  // a new leader hears of all at once
+  node.follow(10, {8});  // a new leader is told of all sessions at once
   REQUIRE(node.reports.size() == 2);
   CHECK(node.reports[0].first == raft::NodeId{8});
 }
 
 TEST_CASE("a node that does not lead ignores reports") {
   Cluster cluster;
-  TermsNode node(cluster);
+  LeasesNode node(cluster);
   node.follow(100);
-  node.terms.on_served({"one"});
-  CHECK(node.terms.size() == 0);
+  node.leases.on_served({"one"});
+  CHECK(node.leases.size() == 0);
 }
 
-TEST_CASE("answers that come after the end of Leases find nobody") {
+TEST_CASE("answers that come after the end of Leases are ignored") {
   Cluster cluster;
   cluster.subscribe("one", "s");
   {
-    TermsNode node(cluster);
-    node.terms.tick({1}, {1}, true);  // reads from the store
+    LeasesNode node(cluster);
+    node.leases.tick({1}, {1}, true);  // reads from the store
   }
   cluster.store->settle();
 }

@@ -1,0 +1,24 @@
+#include "src/listeners/listener.h"
+
+#include <utility>
+
+#include "src/listeners/shared.h"
+
+namespace iris::listening {
+
+Listener::Listener(ListenerId own_id, ListenSpec asked, UpdateStream& to, Shared& shared)
+    : id(own_id),
+      spec(std::move(asked)),
+      stream(to),
+      takes_markers(spec.after_revision > 0 || spec.send_initial || spec.heartbeat_ms > 0),
+      subscriptions(shared.matcher, own_id),
+      queue(to, shared.status, shared.tick) {}
+
+void change_stage(Shared& shared, Listener& listener, Stage next) {
+  ++listener.job;
+  if (auto* tombstones = std::get_if<Tombstones>(&listener.stage)) tombstones->unpin(shared);
+  if (listener.is_in<State>()) shared.states_to_begin.erase(listener.id);
+  listener.stage = std::move(next);
+}
+
+}  // namespace iris::listening
