@@ -1,4 +1,5 @@
 // iris-cli: finds the command among the first words of the line and runs it.
+#include <algorithm>
 #include <cstdlib>
 
 #include "src/cli/command.h"
@@ -22,7 +23,9 @@ constexpr Command all_commands[] = {
     {"ls",
      "[SOURCE] [flags]",
      "Lists the sources, or the keys of one, sorted by bytes.",
-     "",
+     "A source that nobody stored anything in is an empty list and exits 0, where get of a key "
+     "that\n"
+     "is not there exits 1. A newline in a name is printed as \\n: only -o json is exact.",
      {"iris-cli ls", "iris-cli ls colors -prefix s -values -o json"},
      run_ls},
     {"rm",
@@ -36,9 +39,10 @@ constexpr Command all_commands[] = {
      "Prints each change as it comes, or runs a command for it, until interrupted.",
      "The stream goes on at another node when its node dies, without a gap and without a\n"
      "duplicate. While no node answers, watch says why, once, and goes on trying: no -timeout\n"
-     "ends that. A line is REVISION OP SOURCE KEY VALUE, as they are, whatever they contain: what\n"
-     "others wrote is for a program to read with -o json. A COMMAND gets the value on stdin, and\n"
-     "in its environment IRIS_WATCH_SOURCE, IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP\n"
+     "ends that. A line is REVISION OP SOURCE KEY VALUE; a value may contain newlines, and only a\n"
+     "terminal is spared them: a program reads what others wrote with -o json. A COMMAND gets the\n"
+     "value on stdin, and in its environment IRIS_WATCH_SOURCE, IRIS_WATCH_KEY,\n"
+     "IRIS_WATCH_REVISION and IRIS_WATCH_OP\n"
      "(PUT, REMOVE); when it fails, watch ends with 1. Where the cluster does not know any more\n"
      "what was missed, IRIS_WATCH_OP is RESYNC, then the state comes as PUTs, then SYNCED: what\n"
      "was not among them is gone. A key may be any text, ../x too: check it before it names a\n"
@@ -57,13 +61,15 @@ constexpr Command all_commands[] = {
     {"status",
      "[flags]",
      "Tells how nodes are: role, log, members, how many failures are tolerated, disk, limits.",
-     "Each -addr is asked; success if one answers.",
+     "Each -addr is asked; success if one that answers knows who leads, else 3.",
      {"iris-cli status", "iris-cli status -addr a:32000,b:32000,c:32000 -o json"},
      run_status},
     {"health",
      "[flags]",
-     "Asks nodes by the gRPC health protocol whether they serve; exits 1 where one does not.",
-     "",
+     "Asks nodes by the gRPC health protocol whether they serve, and whether they have a leader.",
+     "Exits 1 where a node says that it does not serve, 3 where one does not answer or knows of "
+     "no\n"
+     "leader.",
      {"iris-cli health", "iris-cli health -addr b:32000 -timeout 1s"},
      run_health},
     {"backup",
@@ -71,7 +77,7 @@ constexpr Command all_commands[] = {
      "Takes the whole data of the running cluster, at one revision, into a file.",
      "It contains every write acknowledged before. `iris verify FILE` checks it, `iris restore "
      "FILE`\n"
-     "makes a new cluster of it. Without -timeout it may take an hour.",
+     "makes a new cluster of it.",
      {"iris-cli backup iris.backup", "iris-cli backup nightly/$(date +%F) -addr b:32000"},
      run_backup},
     {"member ls",
@@ -82,16 +88,16 @@ constexpr Command all_commands[] = {
      run_member_ls},
     {"member rm",
      "ID [flags]",
-     "Removes a member, named by its id or raft address.",
+     "Removes a member, named by its id or by an address of it.",
      "Refused where no live majority would be left. The node that is removed ends by itself.",
-     {"iris-cli member rm 5f0c2a9e41d37b86", "iris-cli member rm 192.0.2.7:32001"},
+     {"iris-cli member rm 5f0c2a9e41d37b86", "iris-cli member rm 192.0.2.7:32000"},
      run_member_rm},
     {"member promote",
      "ID [flags]",
      "Makes a learner a voter, once it has caught up.",
      "",
      {"iris-cli member promote 5f0c2a9e41d37b86",
-      "iris-cli member promote 192.0.2.7:32001 -timeout 1m"},
+      "iris-cli member promote 192.0.2.7:32000 -timeout 1m"},
      run_member_promote},
     {"leader move",
      "[ID] [flags]",
@@ -145,15 +151,65 @@ std::string overview() {
   std::string text = usage + commands_text("");
   text +=
       "  help [COMMAND]  This, or the help of a command.\n"
+      "  help connection The flags and variables that lead to a node.\n"
       "  version         The version of this program.\n"
       "\n"
-      "Flags of all commands: -addr, -timeout, -o, -insecure, -ca, -clientCert, -clientKey, ...\n"
-      "Environment: IRIS_ADDR, IRIS_CA, IRIS_CERT, IRIS_KEY\n"
+      "Flags of all commands: -o, -timeout, -addr, -insecure, -nostela, ... Each that leads to a\n"
+      "node is an environment variable too: IRIS_ADDR, IRIS_INSECURE (iris-cli help connection).\n"
       "Exit codes: 0 ok; 1 not found, or a condition is false; 2 usage; 3 no node or no leader;\n"
-      "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 74 output\n"
-      "  cannot be written; 129 hung up (SIGHUP); 130 interrupted (SIGINT); 141 nobody reads the\n"
-      "  output any more; 143 terminated (SIGTERM)\n";
+      "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 8 the "
+      "cluster\n"
+      "  must not do that now; 74 output cannot be written; 129 hung up (SIGHUP); 130 interrupted\n"
+      "  (SIGINT); 141 nobody reads the output any more; 143 terminated (SIGTERM)\n";
   return text;
+}
+
+// The words of other programs, and the command that does here what they do there.
+struct Synonym {
+  std::string_view word;
+  std::string_view command;
+};
+
+constexpr Synonym synonyms[] = {{"put", "set"},
+                                {"write", "set"},
+                                {"store", "set"},
+                                {"read", "get"},
+                                {"cat", "get"},
+                                {"show", "get"},
+                                {"list", "ls"},
+                                {"dir", "ls"},
+                                {"keys", "ls"},
+                                {"sources", "ls"},
+                                {"del", "rm"},
+                                {"delete", "rm"},
+                                {"remove", "rm"},
+                                {"unset", "rm"},
+                                {"listen", "watch"},
+                                {"subscribe", "watch"},
+                                {"info", "status"},
+                                {"ping", "health"},
+                                {"check", "health"},
+                                {"save", "backup"},
+                                {"snapshot", "backup"},
+                                {"dump", "backup"},
+                                {"members", "member ls"},
+                                {"nodes", "member ls"},
+                                {"transfer", "leader move"}};
+
+constexpr Synonym second_synonyms[] = {{"list", "ls"},    {"show", "ls"},   {"del", "rm"},
+                                       {"delete", "rm"},  {"remove", "rm"}, {"transfer", "move"},
+                                       {"change", "move"}};
+
+// What was most likely meant by `word`: its synonym where that is among `known`, else the nearest.
+std::string meant(std::string_view word, std::span<const Synonym> others,
+                  std::span<const std::string> known) {
+  for (const auto& other : others) {
+    const std::string_view first = other.command.substr(0, other.command.find(' '));
+    if (other.word == word && std::find(known.begin(), known.end(), first) != known.end()) {
+      return std::string(other.command);
+    }
+  }
+  return nearest(word, known);
 }
 
 // The command whose words the line begins with.
@@ -187,14 +243,14 @@ ExitCode unknown(std::span<const std::string> words) {
   if (!seconds.empty()) {
     std::string all;
     for (const auto& second : seconds) all += (all.empty() ? "" : ", ") + words[0] + " " + second;
-    const std::string near = words.size() > 1 ? nearest(words[1], seconds) : "";
+    const std::string near = words.size() > 1 ? meant(words[1], second_synonyms, seconds) : "";
     say(near.empty() ? words[0] + " is followed by another word: " + all
                      : "unknown command " + words[0] + " " + words[1] + "; did you mean " +
                            words[0] + " " + near + "?");
     return exit_usage;
   }
   firsts.insert(firsts.end(), {"help", "version"});
-  const std::string near = nearest(words[0], firsts);
+  const std::string near = meant(words[0], synonyms, firsts);
   say("unknown command " + words[0] +
       (near.empty() ? " (iris-cli help lists all)" : "; did you mean " + near + "?"));
   return exit_usage;
@@ -204,7 +260,7 @@ bool is_help(const std::string& word) {
   return word == "help" || word == "-h" || word == "-help" || word == "--help";
 }
 bool is_version(const std::string& word) {
-  return word == "version" || word == "-version" || word == "--version";
+  return word == "version" || word == "-version" || word == "--version" || word == "-v";
 }
 
 ExitCode show(const std::string& text) {
@@ -223,6 +279,7 @@ ExitCode run(std::span<const std::string> words) {
   if (is_help(words[0]) && (words.size() == 1 || is_help(words[1]))) return show(overview());
   const bool help = is_help(words[0]);
   if (help) words = words.subspan(1);
+  if (help && words[0] == "connection") return show(Line::connection_help());
   const Command* command = find(words);
   if (command == nullptr) {
     // The first of two words: member, leader.

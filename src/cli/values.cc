@@ -111,7 +111,7 @@ ExitCode list(Line& line, const std::string* source, const client::ListOptions& 
       if (line.json()) {
         print_json({{"source", row}});
       } else {
-        print(row + "\n");
+        print(name_text(row) + "\n");
       }
     }
     return end(exit_ok);
@@ -127,9 +127,9 @@ ExitCode list(Line& line, const std::string* source, const client::ListOptions& 
       }
       print_json(object);
     } else if (options.with_values) {
-      print(row.key + "\t" + row.value.bytes + "\n");
+      print(name_text(row.key) + "\t" + value_text(row.value.bytes) + "\n");
     } else {
-      print(row.key + "\n");
+      print(name_text(row.key) + "\n");
     }
   }
   return end(exit_ok);
@@ -162,7 +162,7 @@ ExitCode run_set(const Command& self, std::span<const std::string> arguments) {
   if (const auto code = line.parse(arguments, 0, 3)) return *code;
   if (const auto code = names.take(line, line.flags(), 3)) return *code;
   if (!names.old) {
-    if (line.plain().size() != 3) return line.usage("it takes " + std::string(self.synopsis));
+    if (const auto code = line.need(3)) return *code;
     names.source = line.plain()[0];
     names.key = line.plain()[1];
     names.value = line.plain()[2];
@@ -194,7 +194,7 @@ ExitCode run_get(const Command& self, std::span<const std::string> arguments) {
   if (const auto code = line.parse(arguments, 0, 2)) return *code;
   if (const auto code = names.take(line, line.flags(), 2)) return *code;
   if (!names.old) {
-    if (line.plain().size() != 2) return line.usage("it takes " + std::string(self.synopsis));
+    if (const auto code = line.need(2)) return *code;
     names.source = line.plain()[0];
     names.key = line.plain()[1];
   }
@@ -210,7 +210,7 @@ ExitCode run_get(const Command& self, std::span<const std::string> arguments) {
     if (value->found) object["revision"] = value->revision;
     print_json(object);
   } else if (value->found) {
-    print(value->bytes);
+    print(value_text(value->bytes, "\n\t"));
     // A prompt should not stand on the value's line; a pipe gets the bytes and nothing else.
     if (is_terminal() && !value->bytes.ends_with('\n')) print("\n");
   }

@@ -175,8 +175,10 @@ class Watcher {
     } else if (update.op == client::Update::Op::synced) {
       say("that was the state at revision " + std::to_string(update.revision));
     } else {
-      print(std::to_string(update.revision) + " " + op_text(update.op) + " " + update.source + " " +
-            update.key + (update.op == client::Update::Op::put ? " " + update.value : "") + "\n");
+      const bool put = update.op == client::Update::Op::put;
+      print(std::to_string(update.revision) + " " + op_text(update.op) + " " +
+            name_text(update.source) + " " + name_text(update.key) +
+            (put ? " " + value_text(update.value) : "") + "\n");
     }
     if (cli::finish()) return true;
     finish(exit_output, "");
@@ -304,7 +306,8 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments) 
   }
   const auto& plain = line.plain();
   const std::size_t names = line.given().before_dashes;
-  if (names < 1 || names > 2) return line.usage("it takes " + std::string(self.synopsis));
+  if (names < 1) return line.usage("SOURCE is missing: it stands before --");
+  if (names > 2) return line.one_too_many(2);
   client::Topic topic{plain[0], std::nullopt};
   if (names == 2) topic.key = plain[1];
   const std::vector<std::string> command(plain.begin() + static_cast<std::ptrdiff_t>(names),

@@ -27,7 +27,10 @@ milliseconds attempt_time(const CallPlan& plan, milliseconds left, bool others) 
 // A request so great that gRPC refused it before the node's own words could.
 std::string words_of(const grpc::Status& status) {
   const std::string& said = status.error_message();
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time";
+  // A node may say the same code with a reason of its own, long before the time is over.
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED && said == "Deadline Exceeded") {
+    return "no answer in time";
+  }
   if (said.starts_with("Received message larger than max")) {
     return "the request is longer than a node takes (server flag -max-value-bytes): " + said;
   }

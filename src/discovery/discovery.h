@@ -1,8 +1,11 @@
-// Discovery: this node at Stela. Keeps it registered there, and while it belongs to no cluster asks
-// again and again who else is: whom to join, and how many found a cluster where there is none.
-// Loop thread. Owns the client of Stela and the certificates towards it. Never founds anything
-// itself: that is for Formation, which asks the others first. Its constructor resolves the node's
-// own name, which may block: it is for the time before the loop runs.
+// Discovery: this node at Stela. Keeps it registered there while it serves, and while it belongs to
+// no cluster asks again and again which nodes there are: those to join, and how many found a
+// cluster where there is none. A client that asks Stela shall find nodes that serve. A node without
+// a cluster is registered only where it waits among its like, all of which found one together; not
+// beside a node that serves and cannot be joined, as one of 2017 or one whose certificates are of
+// another authority. Loop thread. Owns the clients of Stela and the certificates towards it. Never
+// founds anything itself: that is for Formation, which asks the others first. Its constructor
+// resolves the node's own name, which may block: it is for the time before the loop runs.
 //
 // A Stela that comes back with nothing knows no member until each has registered again. So nobody
 // founds before its answer has stayed the same for discovery_quiet, which is longer than that
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "raft/result.h"
+#include "src/discovery/formation.h"
 #include "src/discovery/stela.h"
 #include "src/net/tls_paths.h"
 
@@ -57,6 +61,8 @@ struct DiscoveryOptions {
 };
 
 struct DiscoveryHooks {
+  // Does this node belong to a cluster? Then it is registered.
+  std::function<bool()> serves;
   // Does this node belong to no cluster, and go by what Stela says?
   std::function<bool()> seeking;
   // gRPC addresses of the others; how many empty nodes found a cluster together, 0: none yet.
@@ -78,6 +84,8 @@ class Discovery {
   // better ones.
   [[nodiscard]] Status load_certificates();
   void start();
+  // What Formation found of the targets that it was given.
+  void looked(const std::vector<std::string>& targets, Neighbours found);
   // Reads the certificates again; where they are no good, says so and goes on with the former ones.
   void reload();
   [[nodiscard]] bool certificates_changed() const;

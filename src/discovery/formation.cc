@@ -29,10 +29,24 @@ using Milliseconds = std::chrono::milliseconds;
 // What one target answered.
 struct Answer {
   // `waiting`: it belongs to a cluster that has not reached it yet, and can admit nobody.
-  enum class Kind { nobody, self, empty, waiting, member } kind = Kind::nobody;
+  // `old`: an Iris that knows nothing of the service Cluster.
+  enum class Kind { nobody, self, empty, waiting, member, old } kind = Kind::nobody;
   std::string id;    // where somebody answered
   std::string text;  // why it cannot be joined, where there is more to say
 };
+
+// Of answers none of which admitted this node.
+Neighbours neighbours(const std::vector<Answer>& answers) {
+  bool all_empty = true;
+  for (const Answer& answer : answers) {
+    if (answer.kind == Answer::Kind::old || answer.kind == Answer::Kind::member) {
+      return Neighbours::unjoinable;
+    }
+    all_empty =
+        all_empty && (answer.kind == Answer::Kind::empty || answer.kind == Answer::Kind::self);
+  }
+  return all_empty ? Neighbours::empty : Neighbours::unknown;
+}
 
 }  // namespace
 
@@ -136,6 +150,11 @@ Answer Formation::State::probe(const std::string& target) {
   const grpc::Status status = call(options.probe_ms_max, [&](grpc::ClientContext* context) {
     return stub->Status(context, {}, &response);
   });
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return {Answer::Kind::old, "",
+            "an Iris of 2017 serves there: it cannot be joined, nor can its data be taken over by "
+            "joining; this node waits until it is gone"};
+  }
   if (!status.ok()) {
     return {Answer::Kind::nobody, "",
             "it does not answer: " + client::plain_reason(status.error_message())};
@@ -191,6 +210,11 @@ void Formation::State::round() {
     answers.push_back(std::move(answer));
   }
   if (wanted > 0) weigh(answers, wanted);
+  const std::lock_guard lock(mutex);
+  if (stopped || !hooks.looked) return;
+  hooks.post([looked = hooks.looked, now = std::move(now), found = neighbours(answers)] {
+    looked(now, found);
+  });
 }
 
 // Is it on this node to found the cluster?

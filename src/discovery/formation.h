@@ -38,11 +38,20 @@ struct FormationOptions {
   std::uint32_t join_ms_max = 10'000;           // the leader dials this node before it admits it
 };
 
+// What a round found of the targets, as far as a node that waits among them is concerned.
+enum class Neighbours {
+  empty,       // all answer, and belong to no cluster either
+  unknown,     // some say nothing yet
+  unjoinable,  // one serves, and this node cannot join it
+};
+
 struct FormationHooks {
   // Runs what it is given on the loop.
   std::function<void(std::function<void()>)> post;
   // Posted, once: found a cluster now. Nothing more is done.
   std::function<void()> found;
+  // Posted after each round in which no target admitted this node. May be empty.
+  std::function<void(std::vector<std::string> targets, Neighbours)> looked = {};
 };
 
 class Formation {

@@ -81,6 +81,17 @@ std::vector<StelaService> from_wire(const stela::pb::DiscoverResponse& response)
   return services;
 }
 
+// Stela's processes find each other's services, and their own, by multicast.
+std::string never_listed_text(const grpc::Status& answer) {
+  const bool loopback_only = Stela::own_ipv4_address() == "127.0.0.1";
+  return "it took the registration of this node but does not list it" +
+         (answer.ok() ? "" : " (it says: " + answer.error_message() + ")") +
+         "; the multicast by which it finds services " +
+         (loopback_only ? "cannot work here: this host has no network interface but lo"
+                        : "seems not to work on its host") +
+         "; -nostela does without Stela";
+}
+
 // The stream by which Stela knows that this node lives. One thread, which waits for its end for a
 // while at a time. Ended at the latest by its destructor.
 class HeldStream {
@@ -398,16 +409,20 @@ grpc::Status Stela::State::register_once(const StelaService& service,
 grpc::Status Stela::State::watch(Stub& stub, HeldStream& stream, const StelaService& service) {
   stela::pb::DiscoverRequest request;
   request.set_service_name(service.name);
+  bool was_listed = false;
   while (!stream.ended_within(look_every)) {
     stela::pb::DiscoverResponse response;
     auto status = call(holding, call_timeout, stub, &Stub::Discover, request, response);
     if (is_silence(status) || holding.flag().load()) return status;
     if (!is_answer(status)) continue;
     const auto listed = from_wire(response);
-    if (std::none_of(listed.begin(), listed.end(),
-                     [&](const StelaService& each) { return same_place(each, service); })) {
-      return {grpc::StatusCode::NOT_FOUND, "it does not list this node any more"};
+    if (std::any_of(listed.begin(), listed.end(),
+                    [&](const StelaService& each) { return same_place(each, service); })) {
+      was_listed = true;
+      continue;
     }
+    if (was_listed) return {grpc::StatusCode::NOT_FOUND, "it does not list this node any more"};
+    return {grpc::StatusCode::NOT_FOUND, never_listed_text(status)};
   }
   return grpc::Status::OK;
 }

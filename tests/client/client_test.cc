@@ -133,7 +133,7 @@ TEST_CASE("what each status of gRPC means") {
       {StatusCode::NOT_FOUND, Code::not_found},
       {StatusCode::ABORTED, Code::conflict},
       {StatusCode::RESOURCE_EXHAUSTED, Code::limit},
-      {StatusCode::FAILED_PRECONDITION, Code::refused},
+      {StatusCode::FAILED_PRECONDITION, Code::not_now},
       {StatusCode::PERMISSION_DENIED, Code::refused},
       {StatusCode::UNAUTHENTICATED, Code::refused},
       {StatusCode::UNIMPLEMENTED, Code::unsupported}};
@@ -141,6 +141,9 @@ TEST_CASE("what each status of gRPC means") {
     CHECK(kind(status, false) == Verdict::Kind::final);
     CHECK(judge(grpc::Status(status, ""), false).code == code);
   }
+  const std::string too_long =
+      "value is 9 bytes long; the limit is 8 (server flag -max-value-bytes)";
+  CHECK(judge(grpc::Status(StatusCode::INVALID_ARGUMENT, too_long), false).code == Code::limit);
 }
 
 TEST_CASE("a write that was not done is tried again until it is (hazard 80)") {
@@ -505,7 +508,7 @@ TEST_CASE("admin calls name what was refused") {
   FakeIris node(cluster);
   Client client = make_client({node.address()});
   CHECK(client.remove_member("nobody").error().code == Code::not_found);
-  CHECK(client.remove_member("00000000000000a1").error().code == Code::refused);
+  CHECK(client.remove_member("00000000000000a1").error().code == Code::not_now);
   CHECK(*client.remove_member("00000000000000a1", true) == "00000000000000a1");
   CHECK(*client.promote_member("x") == "x");
   CHECK(*client.transfer_leader() == "00000000000000b2");
