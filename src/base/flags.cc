@@ -429,13 +429,21 @@ std::string Flags::help_without(std::string_view section) const {
 
 std::string Flags::names_of(std::string_view section) const {
   std::string names;
+  std::size_t line_begin = 0;
   std::string_view here;
   for (const auto& flag : flags_) {
     if (!flag.title.empty()) here = flag.title;
     if (flag.name.empty() || !flag.shown || here != section) continue;
-    names += (names.empty() ? "-" : ", -") + flag.name;
+    const std::size_t length = names.size() - line_begin + flag.name.size() + sizeof(", -,");
+    if (length > help_columns_max) {
+      names += ",\n";
+      line_begin = names.size();
+      names += "  -" + flag.name;
+    } else {
+      names += (names.empty() ? "  -" : ", -") + flag.name;
+    }
   }
-  return names;
+  return names + "\n";
 }
 
 }  // namespace iris

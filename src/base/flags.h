@@ -84,7 +84,7 @@ class Flags {
   // The same, of one section alone, and of all sections but one.
   [[nodiscard]] std::string help_of(std::string_view section) const;
   [[nodiscard]] std::string help_without(std::string_view section) const;
-  // The names of a section's flags: "-addr, -insecure".
+  // The names of a section's flags in lines of at most 100 columns: "  -addr, -insecure\n".
   [[nodiscard]] std::string names_of(std::string_view section) const;
 
  private:

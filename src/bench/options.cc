@@ -44,7 +44,7 @@ constexpr char head[] =
 
 unexpected<Error> bad(std::string text) { return fail(Errc::invalid_argument, std::move(text)); }
 
-// Targets of flags that are no field of Options as they are.
+// Targets of flags that are not fields of Options themselves.
 struct Raw {
   bool echo = false;
   bool version = false;
@@ -97,7 +97,7 @@ void declare_connection(Flags& flags, Options& options, Raw& raw) {
   flags.text("key", &raw.server_key, "FILE", "PEM key of the echo");
 }
 
-// What no single flag can say.
+// The checks that involve several flags.
 Status check(const Options& options, const Flags& flags) {
   const std::uint64_t calls = std::uint64_t{options.connections} * options.in_flight;
   if (calls > calls_max) {

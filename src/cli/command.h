@@ -1,5 +1,5 @@
-// The commands of iris-cli: their names, their help, what they do. A command declares its flags,
-// reads its line, makes one client, asks, prints, and answers with an exit code.
+// Command and Line: the commands of iris-cli, and the command line of one. A command declares its
+// flags, reads its line, makes one client, asks, prints, and returns an exit code.
 // Main thread. Owns nothing that outlives the command.
 #pragma once
 
@@ -64,7 +64,7 @@ class Line {
   // is done about it.
   ExitCode failed(const client::Error& error, std::string_view then = "") const;
 
-  // What `iris-cli help connection` prints: the flags that lead to a node.
+  // The text of `iris-cli help connection`: the flags that lead to a node.
   [[nodiscard]] static std::string connection_help();
 
  private:

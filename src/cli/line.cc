@@ -101,7 +101,7 @@ void Line::print_help() const {
   for (const auto example : command_.examples) text += "  " + std::string(example) + "\n";
   text += "\n" + flags_.help_without(connection_section);
   text += "\n" + std::string(connection_section) + " (iris-cli help connection)\n";
-  print(text + "  " + flags_.names_of(connection_section) + "\n");
+  print(text + flags_.names_of(connection_section));
 }
 
 std::optional<ExitCode> Line::parse(std::span<const std::string> arguments, std::size_t plain_min,

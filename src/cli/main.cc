@@ -51,7 +51,7 @@ constexpr Command all_commands[] = {
      "before, the client's key file, is IRIS_CLIENT_KEY there, which iris-cli and iris-bench in\n"
      "it know.",
      {"iris-cli watch colors -initial",
-      // Of one key, so that none names a file. RESYNC and SYNCED come without a key.
+      // The example watches one key, so that no key becomes a file name. RESYNC has no key.
       "iris-cli watch colors sky -initial -resume sky.pos -- sh -c '\n"
       "    case $IRIS_WATCH_OP in\n"
       "    PUT) cat > sky.new && mv sky.new sky ;;\n"
@@ -200,7 +200,7 @@ constexpr Synonym second_synonyms[] = {{"list", "ls"},    {"show", "ls"},   {"de
                                        {"delete", "rm"},  {"remove", "rm"}, {"transfer", "move"},
                                        {"change", "move"}};
 
-// What was most likely meant by `word`: its synonym where that is among `known`, else the nearest.
+// The command most likely meant by `word`: its synonym where that is in `known`, else the nearest.
 std::string meant(std::string_view word, std::span<const Synonym> others,
                   std::span<const std::string> known) {
   for (const auto& other : others) {
@@ -302,7 +302,7 @@ ExitCode run(std::span<const std::string> words) {
 }  // namespace iris::cli
 
 int main(int argc, char** argv) {
-  // What a library has to say about a broken connection is said by this program, in its own words.
+  // gRPC's own lines on stderr are left out: this program reports broken connections itself.
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
   const std::vector<std::string> words(argv + 1, argv + argc);
   return iris::cli::run(words);

@@ -63,8 +63,8 @@ const client::Member* find(const std::vector<client::Member>& members, const std
   return found == members.end() ? nullptr : &*found;
 }
 
-// Nodes know a member by its id or its raft address; people by the address they dial. Empty: two
-// members are meant.
+// The name by which nodes know a member: its id or its raft address, also where `text` is the gRPC
+// address, which people dial. Empty: `text` fits two members.
 std::string known_name(const std::vector<client::Member>& members, const std::string& text) {
   std::string by_raft;
   std::string by_grpc;
@@ -111,13 +111,13 @@ ExitCode ambiguous(const Line& line) {
                     "by its id");
 }
 
-// Only a leader knows who is active; where nobody is, it was not a leader that answered.
+// Only a leader knows which members are active: an answer without any comes from another node.
 bool knows_who_is_active(const std::vector<client::Member>& members) {
   return std::any_of(members.begin(), members.end(),
                      [](const auto& member) { return member.active; });
 }
 
-// The same from the leader, where another node answered and the leader can be asked.
+// Replaces `members` by the leader's own answer, where the leader can be asked.
 void ask_leader(Line& line, std::vector<client::Member>& members) {
   const auto leader = std::find_if(members.begin(), members.end(),
                                    [](const auto& member) { return member.leader; });

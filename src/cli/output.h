@@ -1,5 +1,6 @@
-// What iris-cli prints: data on stdout and nothing else there, words for people on stderr. Bytes of
-// a value go out as they are; in JSON as text where they are UTF-8, else as base64 with "encoding".
+// The output of iris-cli: data and nothing else on stdout, words for people on stderr. The bytes of
+// a value are printed as they are; in JSON as text where they are UTF-8, else as base64 with
+// "encoding".
 // A terminal is never steered by what others wrote: control characters are printed as escapes
 // there. Main thread, but print() and say() from any. Owns nothing.
 #pragma once

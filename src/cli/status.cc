@@ -15,7 +15,7 @@ struct Asked {
   std::future<client::Result<T>> answer;
 };
 
-// Asks every address at once, so that those that are gone cost their time only once.
+// Asks all addresses at once, so that dead ones cost one time-out in all.
 template <class T, class Ask>
 std::vector<Asked<T>> ask_all(const std::vector<std::string>& addresses, Ask ask) {
   std::vector<Asked<T>> asked;
@@ -58,7 +58,7 @@ std::string leader_text(const client::NodeStatus& status) {
   return status.leader_id + (address.empty() ? "" : " at " + address);
 }
 
-// The leader counts whom it hears; another node cannot know.
+// Only a leader counts the voters that it hears.
 std::string voters_text(const client::NodeStatus& status) {
   std::string text = count_text(status.voters, "voter", "voters");
   if (status.learners > 0) text += ", " + count_text(status.learners, "learner", "learners");

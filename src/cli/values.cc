@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t revision_max = std::numeric_limits<std::uint64_t>::max();
 
-// In 2017 they were one set for all commands: what a command has no use for is passed over.
+// In 2017 all commands took the same set of flags: a command ignores those that it does not need.
 constexpr const char* old_flags[] = {"source", "key", "value"};
 
 // Source, key and value of a command, which come as plain arguments or, in the old spelling, by
@@ -35,7 +35,8 @@ struct Names {
     one(1, &key, "KEY", "the key");
     one(2, &value, "VALUE", "the value, as it is");
   }
-  // Whether they were given by flags. All that are used are needed then. REQUIRES: declare().
+  // Notes whether the names were given by flags; if so, all `used` ones must be there.
+  // REQUIRES: declare().
   [[nodiscard]] std::optional<ExitCode> take(const Line& line, const Flags& flags,
                                              std::size_t used) {
     for (const char* name : old_flags) old = old || flags.given(name);
@@ -211,7 +212,7 @@ ExitCode run_get(const Command& self, std::span<const std::string> arguments) {
     print_json(object);
   } else if (value->found) {
     print(value_text(value->bytes, "\n\t"));
-    // A prompt should not stand on the value's line; a pipe gets the bytes and nothing else.
+    // The next prompt begins on a line of its own; a pipe gets the bytes and nothing else.
     if (is_terminal() && !value->bytes.ends_with('\n')) print("\n");
   }
   if (value->found || names.old) return end(exit_ok);

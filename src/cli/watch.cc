@@ -24,11 +24,11 @@ namespace {
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
-// How long a position may be ahead of what the resume file says, where changes are only printed. A
-// crash repeats what was printed in this time, and while the file was being written.
+// How far the resume file may lag behind, where changes are only printed. After a crash the changes
+// printed in this time, and while the file was being written, are printed again.
 constexpr milliseconds save_every{200};
 
-// Different reasons why no node serves the watch that are said; then there is silence.
+// The number of different reasons why no node serves the watch that are printed.
 constexpr std::size_t reasons_max = 20;
 
 const char* op_text(client::Update::Op op) {
@@ -51,8 +51,8 @@ bool is_mark(const client::Update& update) {
   return update.op != client::Update::Op::put && update.op != client::Update::Op::remove;
 }
 
-// SIGINT, SIGTERM and SIGHUP are held back in this thread and those made after, and read here; so
-// is the listener's word that it is over.
+// EndOfWatch: waits for SIGINT, SIGTERM and SIGHUP, which are blocked in this thread and those made
+// after it, and for the listener's report that it has ended.
 class EndOfWatch {
  public:
   EndOfWatch() {
@@ -79,9 +79,9 @@ class EndOfWatch {
     const std::uint64_t one = 1;
     CHECK(::write(ended_, &one, sizeof one) == sizeof one);
   }
-  // Blocks until end() or a signal; calls `save` every save_every, where there is one. Who prints
-  // also ends when the reader of a pipe at stdout is gone: it shall not take the next change, which
-  // may be long in coming, to notice that.
+  // Blocks until end() or a signal; calls `save` every save_every, where there is one. A watch that
+  // prints also ends as soon as the reader of a pipe at stdout is gone, not only at the next
+  // change, which may be long in coming.
   ExitCode wait(bool prints, const std::function<void()>& save) {
     const int output = prints ? STDOUT_FILENO : -1;  // poll() passes over -1
     pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {output, 0, 0}};
@@ -95,7 +95,7 @@ class EndOfWatch {
     if ((files[0].revents & POLLIN) == 0) return exit_pipe;
     signalfd_siginfo info{};
     CHECK(::read(signals_, &info, sizeof info) == sizeof info);
-    // Another one ends the process at once, should a command of the watch not end.
+    // A second signal ends the process at once, in case the command of the watch does not end.
     CHECK(::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr) == 0);
     if (info.ssi_signo == SIGHUP) return exit_hung_up;
     return info.ssi_signo == SIGINT ? exit_interrupted : exit_terminated;
@@ -108,9 +108,9 @@ class EndOfWatch {
   std::atomic<int> code_ = -1;
 };
 
-// What is done with each update, on the listener's thread. How far it got is saved there where a
-// command runs, which must not see a change twice; else on the main thread. When the listener is
-// over, all of it is the main thread's.
+// Watcher: prints each update or runs the command for it, on the listener's thread. The position is
+// saved on the same thread where a command runs, because it must not see a change twice; else on
+// the main thread. After the listener has ended, only the main thread uses it.
 class Watcher {
  public:
   Watcher(const Line& line, EndOfWatch& end, std::vector<std::string> command,
@@ -146,7 +146,7 @@ class Watcher {
     lost_ = true;
     finish(exit_output, error->text);
   }
-  // When nothing is called back any more: the rest. False: not all could be saved, which was said.
+  // Saves the rest, after the last callback. False: not all could be saved, which was said.
   [[nodiscard]] bool save_rest() {
     save();
     return !lost_;
@@ -196,7 +196,7 @@ class Watcher {
     return false;
   }
 
-  // As client::Position: amid a state there is none to go on from.
+  // As in client::Position, there is no position in the middle of a state.
   void note(const client::Update& update) {
     using Op = client::Update::Op;
     if (update.op == Op::resync) in_state_ = true;
@@ -212,14 +212,14 @@ class Watcher {
   const std::optional<ResumeFile> file_;
   const client::Topic topic_;
   bool in_state_;
-  bool lost_ = false;  // of who saves
+  bool lost_ = false;  // of the thread that saves
   std::atomic<bool> over_ = false;
   std::mutex mutex_;  // of what is below
   client::Position position_;
   bool unsaved_ = false;
 };
 
-// What the flags of watch say.
+// The flags of watch.
 struct WatchFlags {
   bool initial = false;
   std::optional<std::uint64_t> from;
@@ -248,7 +248,7 @@ struct Beginning {
   bool anew = false;  // the last watch stopped amid a state: whoever had half of it is told resync
 };
 
-// Where the watch begins. An error is one of usage.
+// The beginning of the watch. An error is one of usage.
 client::Result<Beginning> begin_at(const WatchFlags& flags, const client::Topic& topic,
                                    const std::optional<ResumeFile>& file) {
   Beginning beginning;
@@ -267,8 +267,8 @@ client::Result<Beginning> begin_at(const WatchFlags& flags, const client::Topic&
   return beginning;
 }
 
-// Until the end; nothing is called back any more when this returns. It goes on trying for ever:
-// each reason why it must is said once, until a node serves it.
+// Listens until the end; no callback runs after this has returned. It tries for ever, and prints
+// each reason for that once, until a node serves it.
 ExitCode listen(Client& client, client::ListenOptions options, const Line& line, Watcher& watcher,
                 EndOfWatch& end) {
   bool connected = false;

@@ -79,7 +79,7 @@ struct Name {
   const std::string& text;
 };
 
-// A string of a message carries UTF-8 only; a node could not even read one that is none.
+// Strings of protobuf are UTF-8: a node could not parse a message with any other bytes in one.
 std::optional<Error> objection(std::initializer_list<Name> names) {
   for (const auto& [field, text] : names) {
     if (client::is_utf8(text)) continue;
@@ -294,9 +294,9 @@ Result<std::vector<client::KeyRow>> Client::keys(const std::string& source,
   return rows;
 }
 
-// --- Sessions. To leave one unused has no effect: Connect is repeated like a read. What is said of
-// a subscription is not, for the attempt nobody answered may be carried out after what the caller
-// says next, and undo it.
+// --- Sessions. An unused session has no effect, so Connect is repeated like a read. Subscribe and
+// Unsubscribe are not: an attempt without an answer may be carried out late, after the caller's
+// next call, and undo that one.
 
 Result<std::string> Client::connect(const client::CallOptions& options) {
   pb::ConnectResponse response;
@@ -443,7 +443,7 @@ Result<client::BackupTaken> Client::backup(const std::string& file,
   const CallPlan plan = state_->read(options.timeout);
   const auto deadline = std::chrono::system_clock::now() + plan.timeout;
   const auto attempt = [&](Node& node, grpc::ClientContext& context) {
-    // One attempt may take all the time there is: half a backup is worth nothing.
+    // One attempt may take all the time that is left: half a backup is worth nothing.
     context.set_deadline(deadline);
     disk_refused = !written.begin();
     if (disk_refused) return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, written.error());

@@ -181,7 +181,7 @@ struct Member {
 
 // --- Listening.
 
-// What one listens to: a whole source, or one key of it.
+// The subject of a subscription: a whole source, or one key of it.
 struct Topic {
   std::string source;
   std::optional<std::string> key;

@@ -1,4 +1,4 @@
-// What the end of an attempt means. Any thread; pure.
+// Verdict: the meaning of the end of an attempt: done, not done, or unknown. Any thread; pure.
 #pragma once
 
 #include <grpcpp/support/status.h>

@@ -35,7 +35,8 @@ std::string ipv4_of(const std::string& name) {
   return is_loopback(name) ? "127.0.0.1" : Stela::own_ipv4_address();
 }
 
-// Who speaks IPv6 only where its operator said so has no other way; empty: nobody can dial it.
+// The host by which a service is dialled. A node registers an IPv6 address only where its operator
+// gave it one, so that comes first. Empty: the service cannot be dialled.
 std::string host_of(const StelaService& service) {
   if (!service.ipv6.empty()) return service.ipv6;
   return service.ipv4.empty() ? service.hostname : service.ipv4;
@@ -98,7 +99,7 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
 
   [[nodiscard]] std::unique_ptr<Stela> client() const;
   void use(const std::shared_ptr<grpc::ChannelCredentials>& credentials);
-  // At most once in a while, for it may stay so for days. True: said.
+  // Logs at most once in log_pause: the trouble may last for days. True: it was logged.
   bool complain(std::string_view event, const Error& why);
 
   asio::io_context& loop;
@@ -259,7 +260,7 @@ void Discovery::State::weigh(const std::vector<StelaService>& found) {
   hooks.join(targets, quiet ? others.size() + 1 : 0);
 }
 
-// --- The face.
+// --- The public class.
 
 Discovery::Discovery(asio::io_context& loop, DiscoveryOptions options, DiscoveryHooks hooks)
     : state_(std::make_shared<State>(loop, std::move(options), std::move(hooks))) {
@@ -287,7 +288,7 @@ void Discovery::looked(const std::vector<std::string>& targets, Neighbours found
   if (self.stopping || !self.asker || !self.hooks.seeking() || targets != self.targets) return;
   if (found == Neighbours::unknown) return;
   self.among_its_like = found == Neighbours::empty;
-  // Before others can count without this node, it does not count itself.
+  // Formation must stop counting this node before other nodes do.
   if (found == Neighbours::unjoinable) self.hooks.join(targets, 0);
   self.register_or_not();
 }

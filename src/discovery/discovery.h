@@ -7,8 +7,8 @@
 // founds anything itself: that is for Formation, which asks the others first. Its constructor
 // resolves the node's own name, which may block: it is for the time before the loop runs.
 //
-// A Stela that comes back with nothing knows no member until each has registered again. So nobody
-// founds before its answer has stayed the same for discovery_quiet, which is longer than that
+// A Stela that was restarted knows no member until each has registered again. So no node founds a
+// cluster before the answer has stayed the same for discovery_quiet, which is longer than that
 // takes.
 #pragma once
 
@@ -33,10 +33,10 @@ class io_context;
 namespace iris {
 
 inline constexpr std::chrono::milliseconds discovery_quiet{5'000};
-// Whoever did not ask for so long, did not see what Stela answered meanwhile.
+// A node that did not ask for so long has missed answers: the quiet time begins anew.
 inline constexpr std::chrono::milliseconds discovery_gap_max{4'000};
 
-// What Stela answers, over time.
+// The answers of Stela over time: have they stayed the same for long enough?
 class SteadyAnswer {
  public:
   using Clock = std::chrono::steady_clock;
@@ -69,8 +69,8 @@ struct DiscoveryHooks {
   std::function<void(std::vector<std::string> targets, std::size_t expect)> join;
 };
 
-// What a node registers that others reach by `options.own_host`: an address of IPv4, for who dials
-// nothing else, also where that is a name or an address of IPv6, if it has one.
+// The entry that a node registers. It has an IPv4 address where there is one, also where
+// `options.own_host` is a name or an IPv6 address: clients of 2017 dial nothing else.
 [[nodiscard]] StelaService own_service(const DiscoveryOptions& options);
 
 class Discovery {
@@ -84,7 +84,7 @@ class Discovery {
   // better ones.
   [[nodiscard]] Status load_certificates();
   void start();
-  // What Formation found of the targets that it was given.
+  // The result of a round of Formation over these targets.
   void looked(const std::vector<std::string>& targets, Neighbours found);
   // Reads the certificates again; where they are no good, says so and goes on with the former ones.
   void reload();

@@ -33,14 +33,14 @@ constexpr milliseconds settled{5'000};
 // How often a registered node asks whether it still is. A stream says nothing of a Stela that was
 // started anew behind a proxy, nor for minutes of one whose host is gone.
 constexpr milliseconds look_every{1'000};
-// What was under way or waited for when Stela came back, and one more pause.
+// The longest time until a node registers again: a look or a pause, a call, and one more pause.
 static_assert(std::max(look_every, backoff_max) + call_timeout + backoff_min <
               Stela::known_again_max);
 // Servers written in Go hang up on clients that ping more often than every five minutes.
 constexpr milliseconds keepalive{330'000};
 
-// Was this said by Stela itself? Then whatever it says, it knows of nobody. The rest says only that
-// it could not be asked.
+// True: Stela itself answered, and any such error means that no service is registered. All other
+// codes only say that Stela could not be asked.
 bool is_answer(const grpc::Status& status) {
   switch (status.error_code()) {
     case grpc::StatusCode::OK:
@@ -55,7 +55,7 @@ bool is_answer(const grpc::Status& status) {
   }
 }
 
-// Nobody answered: Stela may be gone, or the way to it.
+// True: no answer came, so Stela or the way to it may be gone.
 bool is_silence(const grpc::Status& status) {
   return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
          status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;

@@ -182,7 +182,7 @@ TEST_CASE("watch -resume goes on where the last one stopped, without gap or dupl
     watch.signal(SIGTERM);
     CHECK(watch.wait().out == "13 PUT s c 3\n14 REMOVE s a\n14 REMOVE s b\n14 REMOVE s c\n");
   }
-  // What was trimmed meanwhile is told, and the state follows.
+  // The gap in the trimmed log is reported, and the state follows.
   at.cluster->set("s", "d", "4");
   at.cluster->trim();
   {

@@ -240,7 +240,7 @@ TEST_CASE("the help of one section, and of all others") {
   const std::string rest = targets.flags.help_without("Network");
   REQUIRE(rest.starts_with("Rest\n  -insecure\n"));
   REQUIRE(network + "\n" + rest == targets.flags.help());
-  REQUIRE(targets.flags.names_of("Network") == "-host, -join, -port");
+  REQUIRE(targets.flags.names_of("Network") == "  -host, -join, -port\n");
 }
 
 TEST_CASE("a flag at the end without its value is an error") {
