@@ -31,6 +31,7 @@ enum ExitCode : int {
     case client::Code::conflict:
       return exit_conflict;
     case client::Code::limit:
+    case client::Code::too_long:
       return exit_limit;
     case client::Code::not_done:
       return exit_unreachable;

@@ -225,7 +225,7 @@ ExitCode Line::usage(std::string_view text) const {
 ExitCode Line::failed(const client::Error& error, std::string_view then) const {
   const ExitCode code = exit_code(error.code);
   const bool address_matters = code == exit_unreachable || code == exit_refused;
-  say(error.text + std::string(then));
+  say(name_text(error.text) + std::string(then));
   if (address_matters && !origin_.empty()) say(origin_);
   return code;
 }

@@ -32,8 +32,8 @@ void say(std::string_view text);
 // `text` with its control characters (C0, C1, DEL and those that turn the direction of writing) as
 // \n, \t, \r or \u001b, but those in `kept`. Where it is not UTF-8, the bytes from 0x80 as \xff.
 [[nodiscard]] std::string escaped(std::string_view text, std::string_view kept);
-// A name as it is printed: escaped on a terminal; elsewhere as it is but for newlines, which are
-// always \n, so that a line is one name.
+// A name, or a node's own words, as they are printed: escaped on a terminal; elsewhere as it is but
+// for newlines, which are always \n, so that a line is one name.
 [[nodiscard]] std::string name_text(std::string_view name);
 // A value as it is printed: escaped on a terminal but for what is in `kept`, elsewhere as it is.
 [[nodiscard]] std::string value_text(std::string_view value, std::string_view kept = "");

@@ -1,20 +1,14 @@
 // watch: prints each change, or runs a command for it, until a signal, a refusal or the command's
 // failure ends it. The callbacks run on the listener's thread; the main thread waits for the end.
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <csignal>
 #include <functional>
 #include <limits>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "raft/check.h"
 #include "src/cli/command.h"
+#include "src/cli/end_of_watch.h"
 #include "src/cli/hook.h"
 #include "src/cli/resume_file.h"
 
@@ -23,10 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
-
-// How far the resume file may lag behind, where changes are only printed. After a crash the changes
-// printed in this time, and while the file was being written, are printed again.
-constexpr milliseconds save_every{200};
 
 // The number of different reasons why no node serves the watch that are printed.
 constexpr std::size_t reasons_max = 20;
@@ -50,63 +40,6 @@ const char* op_text(client::Update::Op op) {
 bool is_mark(const client::Update& update) {
   return update.op != client::Update::Op::put && update.op != client::Update::Op::remove;
 }
-
-// EndOfWatch: waits for SIGINT, SIGTERM and SIGHUP, which are blocked in this thread and those made
-// after it, and for the listener's report that it has ended.
-class EndOfWatch {
- public:
-  EndOfWatch() {
-    ::sigemptyset(&set_);
-    ::sigaddset(&set_, SIGINT);
-    ::sigaddset(&set_, SIGTERM);
-    ::sigaddset(&set_, SIGHUP);  // the terminal is closed
-    CHECK(::pthread_sigmask(SIG_BLOCK, &set_, nullptr) == 0);
-    signals_ = ::signalfd(-1, &set_, SFD_CLOEXEC);
-    ended_ = ::eventfd(0, EFD_CLOEXEC);
-    CHECK(signals_ >= 0 && ended_ >= 0);
-  }
-  ~EndOfWatch() {
-    ::close(signals_);
-    ::close(ended_);
-  }
-  EndOfWatch(const EndOfWatch&) = delete;
-  EndOfWatch& operator=(const EndOfWatch&) = delete;
-
-  // Any thread; the first one's code counts.
-  void end(ExitCode code) {
-    int none = -1;
-    code_.compare_exchange_strong(none, code);
-    const std::uint64_t one = 1;
-    CHECK(::write(ended_, &one, sizeof one) == sizeof one);
-  }
-  // Blocks until end() or a signal; calls `save` every save_every, where there is one. A watch that
-  // prints also ends as soon as the reader of a pipe at stdout is gone, not only at the next
-  // change, which may be long in coming.
-  ExitCode wait(bool prints, const std::function<void()>& save) {
-    const int output = prints ? STDOUT_FILENO : -1;  // poll() passes over -1
-    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {output, 0, 0}};
-    const int timeout = save ? static_cast<int>(save_every.count()) : -1;
-    int happened = 0;
-    while ((happened = ::poll(files, 3, timeout)) <= 0) {
-      CHECK(happened == 0 || errno == EINTR);
-      if (happened == 0) save();
-    }
-    if ((files[1].revents & POLLIN) != 0) return static_cast<ExitCode>(code_.load());
-    if ((files[0].revents & POLLIN) == 0) return exit_pipe;
-    signalfd_siginfo info{};
-    CHECK(::read(signals_, &info, sizeof info) == sizeof info);
-    // A second signal ends the process at once, in case the command of the watch does not end.
-    CHECK(::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr) == 0);
-    if (info.ssi_signo == SIGHUP) return exit_hung_up;
-    return info.ssi_signo == SIGINT ? exit_interrupted : exit_terminated;
-  }
-
- private:
-  sigset_t set_;
-  int signals_ = -1;
-  int ended_ = -1;
-  std::atomic<int> code_ = -1;
-};
 
 // Watcher: prints each update or runs the command for it, on the listener's thread. The position is
 // saved on the same thread where a command runs, because it must not see a change twice; else on
@@ -280,11 +213,11 @@ ExitCode listen(Client& client, client::ListenOptions options, const Line& line,
     if (std::exchange(connected, true)) say("goes on at " + address);
   };
   handlers.on_lost = [&](const client::Error& error) {
-    const bool refused = error.code == client::Code::refused && !connected;
-    if (refused) return watcher.finish(line.failed(error), "");
+    const bool refused = error.code == client::Code::refused || error.code == client::Code::not_now;
+    if (refused && !connected) return watcher.finish(line.failed(error), "");
     if (said.size() == reasons_max || !said.insert(error.text).second) return;
     constexpr std::string_view then = "; trying again";
-    if (connected || said.size() > 1) return say(error.text + std::string(then));
+    if (connected || said.size() > 1) return say(name_text(error.text) + std::string(then));
     line.failed(error, then);
   };
   handlers.on_end = [&](const client::Error& error) { watcher.finish(line.failed(error), ""); };

@@ -36,14 +36,14 @@ enum class Code {
   invalid_argument,  // the request is malformed, or an option is; the text says which and why
   not_found,         // an admin call named a member that does not exist
   conflict,          // if_revision did not hold: the value is another one by now
-  limit,             // the request is over a limit of the cluster, or one was reached: the text
-                     // names it. Nothing was done
+  limit,             // a limit of the cluster was reached; the text names it. Nothing was done
   not_done,          // no node took the call within the time limit. Certainly nothing was done
   unknown,           // the call was sent and its answer lost: it may have been done, or may be yet
   refused,           // TLS, rights; says why
   unsupported,       // this version of the server does not serve the call
   file,              // a file of this machine cannot be written; the text names it and says why
   not_now,           // a membership change that the state of the cluster forbids; says why
+  too_long,          // a name or value over its limit; the text names the limit. Nothing was done
 };
 
 struct Error {

@@ -65,7 +65,7 @@ Update from_wire(pb::Update& wire) {
 // request would get the same answer again. A refusal does not: certificates and rights are renewed.
 bool is_final(const Error& error) {
   return error.code == Code::conflict || error.code == Code::invalid_argument ||
-         error.code == Code::unsupported;
+         error.code == Code::too_long || error.code == Code::unsupported;
 }
 
 // A stream of Listen on a completion queue of its own. The destructor waits for the end of all

@@ -28,7 +28,7 @@ struct Verdict {
     case grpc::StatusCode::OK:
       return {Kind::done};
     case grpc::StatusCode::INVALID_ARGUMENT:
-      return {Kind::final, is_over_limit(status) ? Code::limit : Code::invalid_argument};
+      return {Kind::final, is_over_limit(status) ? Code::too_long : Code::invalid_argument};
     case grpc::StatusCode::OUT_OF_RANGE:
       return {Kind::final, Code::invalid_argument};
     case grpc::StatusCode::NOT_FOUND:

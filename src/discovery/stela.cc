@@ -18,6 +18,7 @@
 #include "proto/stela.grpc.pb.h"
 #include "raft/check.h"
 #include "src/base/abort.h"
+#include "src/discovery/held_stream.h"
 
 namespace iris {
 namespace {
@@ -36,6 +37,8 @@ constexpr milliseconds look_every{1'000};
 // The longest time until a node registers again: a look or a pause, a call, and one more pause.
 static_assert(std::max(look_every, backoff_max) + call_timeout + backoff_min <
               Stela::known_again_max);
+// So many registrations in a row that Stela takes and does not list are no accident.
+constexpr int never_listed_min = 2;
 // Servers written in Go hang up on clients that ping more often than every five minutes.
 constexpr milliseconds keepalive{330'000};
 
@@ -91,64 +94,6 @@ std::string never_listed_text(const grpc::Status& answer) {
                         : "seems not to work on its host") +
          "; -nostela does without Stela";
 }
-
-// The stream by which Stela knows that this node lives. One thread, which waits for its end for a
-// while at a time. Ended at the latest by its destructor.
-class HeldStream {
- public:
-  HeldStream(stela::pb::Stela::Stub& stub, const stela::pb::ConnectRequest& request)
-      : reader_(stub.AsyncConnect(&context_, request, &events_, this)) {}
-  ~HeldStream() {
-    static_cast<void>(finish());
-    events_.Shutdown();
-    void* tag = nullptr;
-    bool good = false;
-    while (events_.Next(&tag, &good)) {
-    }
-  }
-  HeldStream(const HeldStream&) = delete;
-  HeldStream& operator=(const HeldStream&) = delete;
-
-  [[nodiscard]] grpc::ClientContext& context() { return context_; }
-  [[nodiscard]] bool ended_within(milliseconds time) {
-    const auto until = std::chrono::system_clock::now() + time;
-    void* tag = nullptr;
-    bool good = false;
-    while (!ended_) {
-      const auto next = events_.AsyncNext(&tag, &good, until);
-      if (next == grpc::CompletionQueue::TIMEOUT) return false;
-      CHECK(next == grpc::CompletionQueue::GOT_EVENT);
-      if (good) {
-        reader_->Read(&news_, this);  // of other services: not ours to follow
-      } else {
-        ended_ = true;
-      }
-    }
-    return true;
-  }
-  // Ends it where it has not ended, and says why it has.
-  grpc::Status finish() {
-    if (finished_) return *finished_;
-    context_.TryCancel();
-    while (!ended_within(call_timeout)) {
-    }
-    grpc::Status status;
-    void* tag = nullptr;
-    bool good = false;
-    reader_->Finish(&status, this);
-    CHECK(events_.Next(&tag, &good));
-    finished_ = status;
-    return status;
-  }
-
- private:
-  grpc::ClientContext context_;
-  grpc::CompletionQueue events_;
-  stela::pb::ServiceMessage news_;
-  std::unique_ptr<grpc::ClientAsyncReader<stela::pb::ServiceMessage>> reader_;
-  bool ended_ = false;
-  std::optional<grpc::Status> finished_;
-};
 
 class Backoff {
  public:
@@ -254,6 +199,7 @@ struct Stela::State {
   client::Abort holding;           // of what registers, and asks whether it still is
   client::Abort streaming;         // of the stream
   std::shared_ptr<Stub> asked_by;  // the asker's own
+  int never_listed = 0;            // the holder's own: registrations in a row that had no effect
 
   std::mutex mutex;  // of what is below
   std::condition_variable changed;
@@ -419,10 +365,12 @@ grpc::Status Stela::State::watch(Stub& stub, HeldStream& stream, const StelaServ
     if (std::any_of(listed.begin(), listed.end(),
                     [&](const StelaService& each) { return same_place(each, service); })) {
       was_listed = true;
+      never_listed = 0;
       continue;
     }
-    if (was_listed) return {grpc::StatusCode::NOT_FOUND, "it does not list this node any more"};
-    return {grpc::StatusCode::NOT_FOUND, never_listed_text(status)};
+    const bool as_ever = !was_listed && ++never_listed >= never_listed_min;
+    return {grpc::StatusCode::NOT_FOUND,
+            as_ever ? never_listed_text(status) : "it does not list this node any more"};
   }
   return grpc::Status::OK;
 }

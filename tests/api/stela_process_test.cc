@@ -23,6 +23,26 @@ Flags at(const FakeStela& stela, std::uint16_t port) {
           "127.0.0.1", "-port",         std::to_string(port)};
 }
 
+std::shared_ptr<grpc::ServerCredentials> server_credentials(const Issued& authority,
+                                                            const Issued& own) {
+  grpc::SslServerCredentialsOptions options(
+      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_root_certs = authority.certificate_pem();
+  options.pem_key_cert_pairs.push_back({own.key_pem(), own.certificate_pem()});
+  return grpc::SslServerCredentials(options);
+}
+
+// Files of a node, as the flags with `prefix` name them.
+Flags write_flags(const Folder& folder, const std::string& prefix, const Issued& authority) {
+  const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
+  const TlsPaths paths = write_files(folder, "files" + prefix, own, authority);
+  if (prefix.empty()) {
+    return {"-cert", paths.certificate, "-key", paths.key, "-ca", paths.ca};
+  }
+  return {"-" + prefix + "Cert", paths.certificate, "-" + prefix + "Key", paths.key,
+          "-" + prefix + "CA",   paths.ca};
+}
+
 bool votes_among(std::uint16_t port, std::uint32_t voters, Milliseconds limit = 40s) {
   return test::await(limit, [&] {
     const auto now = status(port);
@@ -146,6 +166,26 @@ TEST_CASE("a registered node that finds one that it cannot join takes its regist
   REQUIRE(iris.exit_code() == 0);
 }
 
+// So it is with certificates of another authority than those of the nodes that are listed.
+TEST_CASE("a node that cannot speak to those that are listed is not registered") {
+  FakeStela stela;
+  Iris member(at(stela, free_port()) + Flags{"-bootstrap-expect", "1"});
+  REQUIRE(stela.await_registered(1));
+  const Folder folder;
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  // -insecure would be about Stela too; what is dialled with TLS here speaks plain text.
+  const Issued stela_own = issue({.alternative_names = "DNS:Stela"}, &authority);
+  FakeStela stela_tls(0, server_credentials(authority, stela_own));
+  stela_tls.list({stela.registered()});
+  Iris stranger(Flags{"-stela", stela_tls.address(), "-listen", "127.0.0.1", "-port",
+                      std::to_string(free_port())} +
+                    write_flags(folder, "", authority) + write_flags(folder, "stela", authority),
+                &folder);
+  stranger.await_log("it does not answer");
+  std::this_thread::sleep_for(2s);
+  REQUIRE(stela_tls.registrations() == 0);
+}
+
 TEST_CASE("a node that joins by -join is registered once it serves, not before") {
   FakeStela stela;
   const std::uint16_t first_port = free_port();
@@ -219,26 +259,6 @@ TEST_CASE("a second signal ends a node at once (exit 1)") {
 }
 
 // --- Certificates.
-
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const Issued& authority,
-                                                            const Issued& own) {
-  grpc::SslServerCredentialsOptions options(
-      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  options.pem_root_certs = authority.certificate_pem();
-  options.pem_key_cert_pairs.push_back({own.key_pem(), own.certificate_pem()});
-  return grpc::SslServerCredentials(options);
-}
-
-// Files of a node, as the flags with `prefix` name them.
-Flags write_flags(const Folder& folder, const std::string& prefix, const Issued& authority) {
-  const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
-  const TlsPaths paths = write_files(folder, "files" + prefix, own, authority);
-  if (prefix.empty()) {
-    return {"-cert", paths.certificate, "-key", paths.key, "-ca", paths.ca};
-  }
-  return {"-" + prefix + "Cert", paths.certificate, "-" + prefix + "Key", paths.key,
-          "-" + prefix + "CA",   paths.ca};
-}
 
 TEST_CASE("SIGHUP reads the certificates towards Stela again") {
   const Folder folder;

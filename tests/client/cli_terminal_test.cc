@@ -56,6 +56,16 @@ TEST_CASE("names and values are printed escaped on a terminal") {
   CHECK(at.cli({"ls", "s"}).out == "k" + evil + "\n");
 }
 
+TEST_CASE("the words of a node are one line of stderr") {
+  Fixture at;
+  at.node.before = [](std::string_view, grpc::ServerContext&) {
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full\niris-cli: all is well");
+  };
+  const Ended ended = at.cli({"set", "s", "k", "v"});
+  CHECK(ended.code == 7);
+  CHECK(contains(ended.err, "iris-cli: full\\niris-cli: all is well"));
+}
+
 TEST_CASE("JSON on a terminal holds the same text") {
   const Fixture at;
   const std::string key =

@@ -348,6 +348,19 @@ TEST_CASE("a key that no variable can hold is in none") {
   CHECK(ended.out == "none none PUT 1\nb b PUT 2\n");
 }
 
+TEST_CASE("watch of a name over the limit ends, for it would be refused for ever") {
+  Fixture at;
+  at.node.before = [](std::string_view method,
+                      grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "Subscribe") return std::nullopt;
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                        "source is 9 bytes long; the limit is 8 (server flag -max-name-bytes)");
+  };
+  const Ended ended = at.cli({"watch", "123456789"});
+  CHECK(ended.code == 7);
+  CHECK(contains(ended.err, "-max-name-bytes"));
+}
+
 TEST_CASE("watch says once why it waits, and goes on trying") {
   Fixture at;
   std::atomic<bool> refuses = true;
