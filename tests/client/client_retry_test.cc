@@ -133,6 +133,19 @@ TEST_CASE("a write on a node that dies under it is unknown") {
   CHECK(written.error().code == Code::unknown);
 }
 
+TEST_CASE("a node's own reason for DEADLINE_EXCEEDED is kept: the time need not be over") {
+  FakeIris node(std::make_shared<FakeCluster>());
+  node.before = always("SetValue", [](auto&) {
+    return grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "the leader changed meanwhile");
+  });
+  Client client = make_client({node.address()});
+  const auto written = client.set("s", "k", "v");
+  REQUIRE_FALSE(written);
+  CHECK(written.error().code == Code::unknown);
+  CHECK(written.error().text.find("the leader changed meanwhile") != std::string::npos);
+  CHECK(written.error().text.find("no answer in time") == std::string::npos);
+}
+
 TEST_CASE("a write that is not answered in time is unknown") {
   FakeIris node(std::make_shared<FakeCluster>());
   node.before = always("SetValue", [](grpc::ServerContext& context) {
