@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -149,6 +150,7 @@ auto into(Number* target, std::uint64_t min, std::uint64_t max) {
 }  // namespace
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  if (word.size() < 2) return {};  // every other letter would be near
   const std::size_t distance_max = word.size() <= 3 ? 1 : word.size() / 3;
   std::string best;
   std::size_t best_distance = distance_max + 1;
@@ -277,6 +279,12 @@ void Flags::alias(std::string other, std::string_view name) {
   aliases_.push_back({std::move(other), static_cast<std::size_t>(flag - flags_.data())});
 }
 
+void Flags::variable(std::string_view name, std::string variable) {
+  Flag* flag = find(name);
+  CHECK(flag != nullptr && !variable.empty());
+  flag->variable = std::move(variable);
+}
+
 const Flags::Flag* Flags::find(std::string_view name) const {
   for (const auto& flag : flags_) {
     if (!flag.name.empty() && flag.name == name) return &flag;
@@ -297,6 +305,12 @@ bool Flags::given(std::string_view name) const {
   return flag->given;
 }
 
+bool Flags::in_environment(std::string_view name) const {
+  const Flag* flag = find(name);
+  CHECK(flag != nullptr);
+  return flag->in_environment;
+}
+
 unexpected<Error> Flags::unknown(std::string_view name) const {
   std::vector<std::string> names{"h", "help"};
   for (const auto& flag : flags_) {
@@ -304,7 +318,9 @@ unexpected<Error> Flags::unknown(std::string_view name) const {
   }
   const std::string near = nearest(name, names);
   return bad("unknown flag -" + std::string(name) +
-             (near.empty() ? " (-h lists all flags)" : "; did you mean -" + near + "?"));
+             (near.empty() ? " (-h lists all flags" +
+                                 (unknown_hint_.empty() ? "" : "; " + unknown_hint_) + ")"
+                           : "; did you mean -" + near + "?"));
 }
 
 // Takes the flag at arguments[next], and its value where that is the next argument.
@@ -334,6 +350,21 @@ Status Flags::take(std::span<const std::string> arguments, std::size_t& next) {
              done.error().text);
 }
 
+Status Flags::take_environment() {
+  for (Flag& flag : flags_) {
+    if (flag.variable.empty() || flag.given) continue;
+    const char* text = std::getenv(flag.variable.c_str());
+    if (text == nullptr || *text == '\0') continue;
+    if (const Status done = flag.set(text); !done) {
+      return bad("bad value \"" + std::string(text) + "\" for -" + flag.name +
+                 " in the environment variable " + flag.variable + ": it takes " +
+                 done.error().text);
+    }
+    flag.in_environment = true;
+  }
+  return Unit{};
+}
+
 Result<Arguments> Flags::parse(std::span<const std::string> arguments) {
   Arguments rest;
   bool flags_ended = false;
@@ -354,6 +385,7 @@ Result<Arguments> Flags::parse(std::span<const std::string> arguments) {
       return unexpected(taken.error());
     }
   }
+  if (const Status taken = take_environment(); !taken) return unexpected(taken.error());
   return rest;
 }
 
@@ -363,19 +395,55 @@ Result<Arguments> Flags::parse(int argc, const char* const* argv, int first) {
   return parse(arguments);
 }
 
-std::string Flags::help() const {
+std::string Flags::help_where(const std::function<bool(std::string_view section)>& chosen) const {
   std::string out;
+  std::string_view section;
   for (const auto& flag : flags_) {
-    if (!flag.shown) continue;
+    if (!flag.title.empty()) section = flag.title;
+    if (!flag.shown || !chosen(section)) continue;
     if (!flag.title.empty()) {
       out += (out.empty() ? "" : "\n") + flag.title + "\n";
       continue;
     }
     out += "  -" + flag.name + (flag.placeholder.empty() ? "" : " " + flag.placeholder) + "\n";
-    append_wrapped(
-        out, flag.help + (flag.default_text.empty() ? "" : " (default " + flag.default_text + ")"));
+    std::string notes = flag.variable;
+    if (!flag.default_text.empty()) {
+      notes += (notes.empty() ? "default " : "; default ") + flag.default_text;
+    }
+    append_wrapped(out, flag.help + (notes.empty() ? "" : " (" + notes + ")"));
   }
   return out;
+}
+
+std::string Flags::help() const {
+  return help_where([](std::string_view) { return true; });
+}
+
+std::string Flags::help_of(std::string_view section) const {
+  return help_where([&](std::string_view title) { return title == section; });
+}
+
+std::string Flags::help_without(std::string_view section) const {
+  return help_where([&](std::string_view title) { return title != section; });
+}
+
+std::string Flags::names_of(std::string_view section) const {
+  std::string names;
+  std::size_t line_begin = 0;
+  std::string_view here;
+  for (const auto& flag : flags_) {
+    if (!flag.title.empty()) here = flag.title;
+    if (flag.name.empty() || !flag.shown || here != section) continue;
+    const std::size_t length = names.size() - line_begin + flag.name.size() + sizeof(", -,");
+    if (length > help_columns_max) {
+      names += ",\n";
+      line_begin = names.size();
+      names += "  -" + flag.name;
+    } else {
+      names += (names.empty() ? "  -" : ", -") + flag.name;
+    }
+  }
+  return names + "\n";
 }
 
 }  // namespace iris

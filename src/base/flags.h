@@ -1,8 +1,9 @@
 // Flags: a command line in Go's manner. `-port 55000`, `-port=55000` and `--port 55000` are the
 // same; a boolean is `-insecure` or `-insecure=true`; `--` ends the flags. Flags and plain
-// arguments may be mixed. Each flag is declared once, with its target, its range and its help, and
-// the help text is made from that. Used by iris, iris-cli and iris-bench. Any thread; owns nothing
-// but its table. Never prints, never exits: errors are sentences.
+// arguments may be mixed. Each flag is declared once, with its target, its range, its help and the
+// environment variable that may set it, and the help text is made from that. Used by iris, iris-cli
+// and iris-bench. Any thread; owns nothing but its table. Never prints, never exits: errors are
+// sentences.
 #pragma once
 
 #include <chrono>
@@ -61,6 +62,11 @@ class Flags {
   void ignored(std::string name);
   // Another spelling, taken but not shown. REQUIRES: `name` is declared.
   void alias(std::string other, std::string_view name);
+  // parse() sets the flag from this environment variable where the command line does not give it
+  // and the variable is not empty. REQUIRES: `name` is declared.
+  void variable(std::string_view name, std::string variable);
+  // A sentence for whoever gives a flag that does not exist, where no known one is near.
+  void unknown_hint(std::string text) { unknown_hint_ = std::move(text); }
 
   // Sets the targets. Errc::invalid_argument: an unknown flag (with the nearest known one), a
   // missing or bad value; the text names the flag, the value and what would be right. A target may
@@ -70,9 +76,16 @@ class Flags {
 
   // Was this flag on the command line? REQUIRES: `name` is declared.
   [[nodiscard]] bool given(std::string_view name) const;
+  // Was it set by its environment variable? REQUIRES: `name` is declared.
+  [[nodiscard]] bool in_environment(std::string_view name) const;
 
   // One paragraph a flag, in the order of declaration, at most 100 columns wide.
   [[nodiscard]] std::string help() const;
+  // The same, of one section alone, and of all sections but one.
+  [[nodiscard]] std::string help_of(std::string_view section) const;
+  [[nodiscard]] std::string help_without(std::string_view section) const;
+  // The names of a section's flags in lines of at most 100 columns: "  -addr, -insecure\n".
+  [[nodiscard]] std::string names_of(std::string_view section) const;
 
  private:
   struct Flag {
@@ -81,10 +94,12 @@ class Flags {
     std::string default_text;
     std::string help;
     std::function<Status(std::string_view text)> set;
-    std::string title = {};  // a headline instead of a flag, where not empty
+    std::string title = {};     // a headline instead of a flag, where not empty
+    std::string variable = {};  // of the environment; empty: none
     bool empty_is_none = false;
     bool shown = true;
     bool given = false;
+    bool in_environment = false;
   };
   struct Alias {
     std::string name;
@@ -94,9 +109,14 @@ class Flags {
   [[nodiscard]] const Flag* find(std::string_view name) const;
   [[nodiscard]] unexpected<Error> unknown(std::string_view name) const;
   Status take(std::span<const std::string> arguments, std::size_t& next);
+  Status take_environment();
+  // The flags for which `chosen` says yes to the title of their section.
+  [[nodiscard]] std::string help_where(
+      const std::function<bool(std::string_view section)>& chosen) const;
 
   std::vector<Flag> flags_;
   std::vector<Alias> aliases_;
+  std::string unknown_hint_;
 };
 
 // The candidate that `word` was most likely meant to be; empty where none is near.

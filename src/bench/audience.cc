@@ -96,7 +96,7 @@ class Audience::Seat {
     alarm_.Cancel();
   }
 
-  // Everything that was acknowledged came, or a resync stood for it. After written_out.
+  // True: every acknowledged write arrived, or a resync stood for it. After written_out.
   [[nodiscard]] std::uint64_t lost() const {
     const Ledger& ledger = audience_.broadcast_.ledgers[source_];
     std::uint64_t count = 0;
@@ -152,7 +152,7 @@ class Audience::Seat {
     using Op = client::Update::Op;
     auto& counters = audience_.counters_;
     const bool live = (update.op == Op::put || update.op == Op::remove) && !in_state_;
-    // Within a stream there is nothing to excuse; only its begin may repeat what was there.
+    // Only the beginning of a stream may repeat updates; later ones must be in order.
     if (live && update.revision <= last_in_stream_) {
       raise(update.revision == last_in_stream_ ? counters.duplicated : counters.reordered);
     }

@@ -20,7 +20,7 @@
 
 namespace iris::bench {
 
-// What all parts of a run share. Written before the threads start, but for the atomics.
+// The state that all parts of a run share. Written before the threads start, but for the atomics.
 struct Broadcast {
   const Options& options;
   std::vector<Connection>& connections;
@@ -47,7 +47,7 @@ class Audience {
   // Ends the streams and adds what came of them.
   void finish(WatchResult& result);
 
-  // One writer each.
+  // Each counter has one writer.
   struct Counters {
     std::atomic<std::uint64_t> subscribed = 0;
     std::atomic<std::uint64_t> complete = 0;

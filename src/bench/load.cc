@@ -20,7 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A node that refuses at once would be asked as fast as it can refuse.
+// A pause after a refusal: a node that refuses at once would otherwise be asked without end.
 constexpr auto pause_after_error = 10ms;
 // Longer than any single load here; keeps sums of times from overflowing.
 constexpr auto endless = std::chrono::hours(24 * 365);
@@ -84,7 +84,7 @@ class Load::Worker {
   Tally tally;  // of the waiter, but for delays and unsent: of the pacer
 
  private:
-  // Where one call is at a time.
+  // The place of one call in flight.
   struct Place {
     Connection* connection = nullptr;
     Clock::time_point due;

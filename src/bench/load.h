@@ -5,8 +5,8 @@
 //
 // The time of a call counts from when it was due: in a closed loop that is when the one before it
 // ended, in an open loop the clock's word, so that a call that had to wait for its turn shows it.
-// What is measured: calls due after the warm-up and before the end, however late their answers; the
-// rate: answers that came in that time.
+// The latencies are those of calls due after the warm-up and before the end, however late their
+// answers; the rate counts the answers that came in that time.
 // One thread, but stop() from any, signal handlers too. Owns the workers; borrows the connections.
 #pragma once
 
@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 
 inline constexpr std::size_t codes = 17;  // of gRPC: OK = 0 to UNAUTHENTICATED = 16
 
-// One writer each; see Histogram.
+// Each has one writer; see Histogram.
 struct Tally {
   Histogram sets;    // ns, of successes that are measured
   Histogram gets;    // ns
@@ -41,7 +41,7 @@ struct Tally {
   void merge(const Tally& other);
 };
 
-// What is done.
+// The operation of a call.
 struct LoadPlan {
   std::uint32_t read_percent = 0;
   bool in_order = false;  // keys one after the other, not at random
@@ -83,7 +83,7 @@ class Load {
   class Worker;
   friend class Worker;
   enum class Phase { warm_up, measured, over };
-  // Where a call that is due at `due` belongs; takes from the budget of operations.
+  // The phase of a call that is due at `due`; takes from the budget of operations.
   [[nodiscard]] Phase admit(Clock::time_point due);
   [[nodiscard]] Phase phase_at(Clock::time_point time) const;
   void worker_ended();

@@ -32,7 +32,7 @@ std::atomic<bool> interrupted = false;
 static_assert(std::atomic<bool>::is_always_lock_free);  // set by a signal handler
 
 void interrupt(int) {
-  // The second time nobody waits for the calls under way.
+  // A second signal does not wait for the calls under way.
   if (interrupted.exchange(true)) std::_Exit(exit_interrupted);
 }
 
@@ -152,7 +152,7 @@ ExitCode main(std::span<const std::string> words) {
 }  // namespace iris::bench
 
 int main(int argc, char** argv) {
-  // What gRPC has to say of a broken connection is counted among the errors.
+  // gRPC's own lines on stderr are left out: broken connections are counted among the errors.
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
   const std::vector<std::string> words(argv + 1, argv + argc);
   return iris::bench::main(words);

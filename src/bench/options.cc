@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <limits>
 
 #include "src/base/flags.h"
 #include "src/base/version.h"
-#include "src/client/key_variable.h"
+#include "src/client/connection_flags.h"
 
 namespace iris::bench {
 namespace {
@@ -45,18 +44,12 @@ constexpr char head[] =
 
 unexpected<Error> bad(std::string text) { return fail(Errc::invalid_argument, std::move(text)); }
 
-std::string from_environment(const char* name, std::string otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : std::move(otherwise);
-}
-
-// Targets of flags that are no field of Options as they are.
+// Targets of flags that are not fields of Options themselves.
 struct Raw {
   bool echo = false;
   bool version = false;
-  bool insecure = false;
   std::uint32_t port = 33'000;
-  client::Tls tls;
+  client::ConnectionFlags connection;
   std::string server_certificate = "server.crt";
   std::string server_key = "server.key";
 };
@@ -94,14 +87,9 @@ void declare_load(Flags& flags, Options& options) {
 
 void declare_connection(Flags& flags, Options& options, Raw& raw) {
   flags.section("Connection");
-  flags.list("addr", &options.addresses, "HOST:PORT",
-             "gRPC addresses, separated by commas or given one by one (IRIS_ADDR)");
+  raw.connection.declare(flags, "gRPC addresses, separated by commas or given one by one");
   flags.duration("timeout", &options.timeout, 1ms, 1h, "of a call");
-  flags.boolean("insecure", &raw.insecure, "no TLS");
-  flags.text("ca", &raw.tls.ca, "FILE", "PEM certificate of the authority (IRIS_CA)");
-  flags.text("clientCert", &raw.tls.certificate, "FILE", "PEM certificate (IRIS_CERT)");
-  flags.text("clientKey", &raw.tls.key, "FILE", "PEM key (IRIS_KEY)");
-  flags.text("serverName", &raw.tls.server_name, "NAME", "name in the certificates of the nodes");
+  flags.variable("timeout", client::variable_of("timeout"));
   flags.section("echo");
   flags.boolean("echo", &raw.echo, "serve the echo");
   flags.number("port", &raw.port, 1, 65'535, "PORT", "to listen on");
@@ -109,7 +97,7 @@ void declare_connection(Flags& flags, Options& options, Raw& raw) {
   flags.text("key", &raw.server_key, "FILE", "PEM key of the echo");
 }
 
-// What no single flag can say.
+// The checks that involve several flags.
 Status check(const Options& options, const Flags& flags) {
   const std::uint64_t calls = std::uint64_t{options.connections} * options.in_flight;
   if (calls > calls_max) {
@@ -164,9 +152,6 @@ Result<Parsed> parse_options(std::span<const std::string> words) {
   Parsed parsed;
   Options& options = parsed.options;
   Raw raw;
-  raw.tls.ca = from_environment("IRIS_CA", raw.tls.ca);
-  raw.tls.certificate = from_environment("IRIS_CERT", raw.tls.certificate);
-  raw.tls.key = from_environment(client::key_variable(), raw.tls.key);
   Flags flags;
   declare_load(flags, options);
   declare_connection(flags, options, raw);
@@ -190,16 +175,10 @@ Result<Parsed> parse_options(std::span<const std::string> words) {
   }
   if (options.mode == Mode::watch && !flags.given("rate")) options.rate = 1'000;
   options.port = static_cast<std::uint16_t>(raw.port);
-  if (options.addresses.empty()) {
-    const std::string list = from_environment("IRIS_ADDR", "127.0.0.1:32000");
-    for (std::size_t begin = 0; begin <= list.size();) {
-      const std::size_t end = std::min(list.find(',', begin), list.size());
-      options.addresses.push_back(list.substr(begin, end - begin));
-      begin = end + 1;
-    }
-  }
-  if (!raw.insecure) {
-    options.tls = raw.tls;
+  options.addresses = raw.connection.addresses;
+  if (options.addresses.empty()) options.addresses = {"127.0.0.1:32000"};
+  if (!raw.connection.insecure) {
+    options.tls = raw.connection.tls;
     if (options.mode == Mode::echo) {
       options.tls->certificate = raw.server_certificate;
       options.tls->key = raw.server_key;

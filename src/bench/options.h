@@ -1,5 +1,4 @@
-// What iris-bench is told on its command line. Checked here, whole: whoever gets Options can do
-// what they say. Any thread; plain values.
+// Options: the command line of iris-bench, parsed and checked as a whole. Any thread; plain values.
 #pragma once
 
 #include <chrono>
@@ -19,7 +18,7 @@ enum class Mode { set, get, mix, watch, echo };
 struct Options {
   Mode mode = Mode::set;
 
-  // Where to.
+  // The nodes.
   std::vector<std::string> addresses;
   std::optional<client::Tls> tls;            // of the load; of the echo's own port with mode echo
   std::chrono::milliseconds timeout{5'000};  // of a call

@@ -1,4 +1,5 @@
-// What a written value says of itself: which run, which source's which write, and when it was due.
+// Publication: the contents of a written value: its run, its number within its source, and when the
+// write was due.
 //
 //   run 8 | number 8 | due 8 (ns of the steady clock) | padding up to -value
 //

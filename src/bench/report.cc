@@ -30,7 +30,7 @@ double rounded(double value) {
 
 bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
-// Of this process: a load generator that has no CPU left measures itself.
+// CPU of this process: a load generator without CPU to spare measures itself.
 double cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);

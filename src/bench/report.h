@@ -1,5 +1,5 @@
-// What iris-bench says: words on stderr while it runs, where that is a terminal, and one line of
-// JSON on stdout at the end. Main thread. Owns nothing.
+// The output of iris-bench: words on stderr while it runs, where that is a terminal, and one line
+// of JSON on stdout at the end. Main thread. Owns nothing.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -22,7 +22,7 @@ void show_progress(std::string_view text);
 
 // count, mean, p50, p90, p99, p99_9, max; times in microseconds.
 [[nodiscard]] Json to_json(const Histogram& histogram);
-// What was asked for, and what came of it.
+// The options of a run and its results.
 [[nodiscard]] Json to_json(const Options& options, const LoadResult& result);
 [[nodiscard]] Json to_json(const Options& options, const WatchResult& result);
 // By name: {"UNAVAILABLE": 3}, without those that did not happen.

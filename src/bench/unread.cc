@@ -17,7 +17,7 @@ constexpr auto look_every = 50ms;  // whether it is over
 
 }  // namespace
 
-// The thread's only, but for the subscribing before it.
+// Used by the thread only, but for the subscribing before it starts.
 struct Unread::Seat {
   Connection& connection;
   std::string session;

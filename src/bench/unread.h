@@ -17,7 +17,7 @@ namespace iris::bench {
 
 class Unread {
  public:
-  // Subscribes; what connects and subscribes not is told. `broadcast` outlives this.
+  // Subscribes; failures to connect or subscribe are printed. `broadcast` outlives this.
   [[nodiscard]] static Result<std::unique_ptr<Unread>> open(const Broadcast& broadcast);
   ~Unread();
   Unread(const Unread&) = delete;

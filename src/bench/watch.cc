@@ -136,7 +136,7 @@ bool await_all(const Audiences& audiences, bool (Audience::*ready)() const,
   return true;
 }
 
-// What was written and has not arrived, as long as something does.
+// Waits for the updates that are written and have not arrived, as long as some arrive.
 void drain(const Audiences& audiences) {
   const std::atomic<bool> never = false;
   std::uint64_t before = 0;
@@ -224,7 +224,7 @@ Result<std::unique_ptr<WatchResult>> run_watch(const Options& options,
   std::thread writing([&] { writer.run(start, until, stop); });
   measure(broadcast, audiences, measured_from, until, stop, *result);
   writing.join();
-  // What is measured ends here; what arrives ends when all has.
+  // The measured time ends here; the streams are read until all has arrived.
   drain(audiences);
   show_progress("");
   const auto delivered = result->delivered;

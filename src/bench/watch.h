@@ -18,8 +18,8 @@
 
 namespace iris::bench {
 
-// What was written to one source, by the number it carries: the revision it was acknowledged with,
-// 0 where the outcome is unknown. One thread writes; others read when it is done.
+// The writes to one source by the number they carry: the revision of the acknowledgement, 0 where
+// the outcome is unknown. One thread writes; others read when it is done.
 using Ledger = std::vector<std::uint64_t>;
 
 struct WatchResult {

@@ -1,4 +1,5 @@
 // backup: the whole data of a running cluster, into a file.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "src/cli/command.h"
@@ -6,18 +7,18 @@
 namespace iris::cli {
 
 ExitCode run_backup(const Command& self, std::span<const std::string> arguments) {
+  constexpr std::chrono::milliseconds there_max{5'000};
   Line line(self);
+  line.timeout_is(std::chrono::hours(1), "how long the data may take to arrive");
   if (const auto code = line.parse(arguments, 1, 1)) return *code;
   auto client = line.client();
   if (!client) return line.code();
-  const auto timeout =
-      line.flags().given("timeout") ? line.timeout() : std::chrono::milliseconds(3'600'000);
-  // The hour is for the data: that nobody is there, or no majority, is known sooner.
+  // The time is for the data: that nobody is there, or no majority, is known sooner.
   client::ListOptions least;
   least.limit = 1;
-  least.timeout = line.timeout();
+  least.timeout = std::min(line.timeout(), there_max);
   if (const auto there = client->sources(least); !there) return line.failed(there.error());
-  const auto taken = client->backup(line.plain()[0], {timeout});
+  const auto taken = client->backup(line.plain()[0], {line.timeout()});
   if (!taken) return line.failed(taken.error());
   if (line.json()) {
     print_json({{"file", line.plain()[0]}, {"bytes", taken->bytes}, {"sha256", taken->sha256}});

@@ -1,5 +1,5 @@
-// The commands of iris-cli: their names, their help, what they do. A command declares its flags,
-// reads its line, makes one client, asks, prints, and answers with an exit code.
+// Command and Line: the commands of iris-cli, and the command line of one. A command declares its
+// flags, reads its line, makes one client, asks, prints, and returns an exit code.
 // Main thread. Owns nothing that outlives the command.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/output.h"
 #include "src/client/client.h"
+#include "src/client/connection_flags.h"
 
 namespace iris::cli {
 
@@ -35,31 +36,42 @@ class Line {
 
   // To declare a command's own flags on, before parse().
   [[nodiscard]] Flags& flags() { return flags_; }
+  // Another default of -timeout than 5 s, which no environment variable changes. Before parse().
+  void timeout_is(std::chrono::milliseconds timeout, std::string help);
 
   // nullopt: go on. Else the command ends with this: help was printed, or an error said.
   [[nodiscard]] std::optional<ExitCode> parse(std::span<const std::string> arguments,
                                               std::size_t plain_min, std::size_t plain_max);
+  // nullopt: `count` plain arguments are there. Else names those that are missing.
+  [[nodiscard]] std::optional<ExitCode> need(std::size_t count) const;
   [[nodiscard]] const std::vector<std::string>& plain() const { return given_.plain; }
   [[nodiscard]] const Arguments& given() const { return given_; }
   [[nodiscard]] bool json() const { return format_ == Format::json; }
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
-  [[nodiscard]] const std::vector<std::string>& addresses() const { return addresses_; }
+  [[nodiscard]] const std::vector<std::string>& addresses() const { return connection_.addresses; }
 
   // Connects to where flags, environment or Stela point. nullopt: said why; code() is the exit
   // code.
   [[nodiscard]] std::optional<Client> client();
   [[nodiscard]] ExitCode code() const { return code_; }
+  // The same to one other address, without a word where that fails.
+  [[nodiscard]] std::optional<Client> client_of(const std::string& address) const;
 
   // Says what is wrong with the line, and where help is.
   ExitCode usage(std::string_view text) const;
+  ExitCode one_too_many(std::size_t place) const;
   // Says what went wrong, and where the address came from if that may be the reason. `then`: what
   // is done about it.
   ExitCode failed(const client::Error& error, std::string_view then = "") const;
+
+  // The text of `iris-cli help connection`: the flags that lead to a node.
+  [[nodiscard]] static std::string connection_help();
 
  private:
   void declare_common();
   void print_help() const;
   void find_addresses();
+  [[nodiscard]] client::Options client_options() const;
   [[nodiscard]] std::vector<std::string> ask_stela();
 
   const Command& command_;
@@ -68,10 +80,10 @@ class Line {
   ExitCode code_ = exit_ok;
   Format format_ = Format::text;
   std::chrono::milliseconds timeout_{5'000};
-  std::vector<std::string> addresses_;
+  std::string timeout_help_ = "how long a call may take, all retries included";
+  bool timeout_in_environment_ = true;
+  client::ConnectionFlags connection_;
   std::string origin_;  // of the addresses, for errors; empty: the user gave them
-  bool insecure_ = false;
-  client::Tls tls_;
   bool no_stela_ = false;
   std::string stela_ = "127.0.0.1:31000";
   client::Tls stela_tls_{.server_name = "Stela"};

@@ -11,9 +11,10 @@ enum ExitCode : int {
   exit_usage = 2,
   exit_unreachable = 3,  // no node, or no leader: nothing was done
   exit_unknown = 4,      // a write that may have been done
-  exit_refused = 5,      // TLS, rights, or a membership change that must not be done
+  exit_refused = 5,      // TLS, rights
   exit_conflict = 6,     // -if-rev did not hold
   exit_limit = 7,
+  exit_not_now = 8,    // a membership change that the state of the cluster forbids
   exit_output = 74,    // what was to be written could not be
   exit_hung_up = 129,  // SIGHUP
   exit_interrupted = 130,
@@ -30,6 +31,7 @@ enum ExitCode : int {
     case client::Code::conflict:
       return exit_conflict;
     case client::Code::limit:
+    case client::Code::too_long:
       return exit_limit;
     case client::Code::not_done:
       return exit_unreachable;
@@ -40,6 +42,8 @@ enum ExitCode : int {
       return exit_refused;
     case client::Code::file:
       return exit_output;
+    case client::Code::not_now:
+      return exit_not_now;
   }
   return exit_unknown;
 }

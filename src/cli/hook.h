@@ -9,16 +9,17 @@
 
 namespace iris::cli {
 
-// What the command finds in its environment besides ours.
+// A variable that the command's environment has besides ours.
 struct HookVariable {
   std::string_view name;
   std::optional<std::string> value;  // nullopt: it is not set, though ours may be
 };
 
-// What a command of watch is told of a change: IRIS_WATCH_SOURCE, _KEY, _REVISION, _OP, and the
-// same by the short names IRIS_SOURCE and so on. But IRIS_KEY was the file of the client's key
-// until here: a client in the command finds that as IRIS_CLIENT_KEY (src/client/key_variable.h).
-// A key with a NUL byte is in none of them: they would hold the beginning of it, another key.
+// The variables that describe a change to a command of watch: IRIS_WATCH_SOURCE, _KEY, _REVISION,
+// _OP, and the same by the short names IRIS_SOURCE and so on. IRIS_KEY names the file of the
+// client's key everywhere else: a client in the command finds that file as IRIS_CLIENT_KEY
+// (src/client/key_variable.h). A key with a NUL byte is in no variable: a variable would hold only
+// its beginning, which is another key.
 [[nodiscard]] std::vector<HookVariable> hook_variables(const std::string& source,
                                                        const std::string& key,
                                                        const std::string& revision,

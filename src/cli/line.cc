@@ -1,11 +1,11 @@
 #include <condition_variable>
-#include <cstdlib>
 #include <mutex>
+#include <sstream>
 
+#include "raft/check.h"
 #include "src/base/address.h"
 #include "src/cli/command.h"
 #include "src/client/credentials.h"
-#include "src/client/key_variable.h"
 #include "src/discovery/stela.h"
 
 namespace iris::cli {
@@ -14,23 +14,16 @@ namespace {
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
+constexpr std::string_view connection_section = "Where and how to connect";
 constexpr char default_address[] = "127.0.0.1:32000";
 constexpr milliseconds stela_patience{1'000};
 
-std::string from_environment(const char* name, std::string otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : std::move(otherwise);
-}
-
-// The list that IRIS_ADDR is: a,b,c. What is wrong with a piece the client will say.
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> pieces;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    pieces.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return pieces;
+// The names in a synopsis that must be there: of "SOURCE [KEY] [flags]" SOURCE alone.
+std::vector<std::string> needed_names(std::string_view synopsis) {
+  std::vector<std::string> names;
+  std::istringstream words{std::string(synopsis)};
+  for (std::string word; words >> word && !word.starts_with('[');) names.push_back(word);
+  return names;
 }
 
 // discover(), waited for.
@@ -51,14 +44,16 @@ iris::Result<std::vector<StelaService>> discover(StelaOptions options) {
 
 }  // namespace
 
-Line::Line(const Command& command) : command_(command) {
-  tls_.ca = from_environment("IRIS_CA", tls_.ca);
-  tls_.certificate = from_environment("IRIS_CERT", tls_.certificate);
-  tls_.key = from_environment(client::key_variable(), tls_.key);
+Line::Line(const Command& command) : command_(command) {}
+
+void Line::timeout_is(milliseconds timeout, std::string help) {
+  timeout_ = timeout;
+  timeout_help_ = std::move(help);
+  timeout_in_environment_ = false;
 }
 
 void Line::declare_common() {
-  flags_.section("Output");
+  flags_.section("Output and time");
   flags_.custom("o", "FORMAT", "text", "text, or json: one object a line",
                 [this](std::string_view text) -> iris::Status {
                   if (text != "text" && text != "json") {
@@ -67,23 +62,35 @@ void Line::declare_common() {
                   format_ = text == "json" ? Format::json : Format::text;
                   return Unit{};
                 });
-  flags_.section("Where and how to connect");
-  flags_.list("addr", &addresses_, "HOST:PORT",
-              "gRPC address of a node; several, separated by commas or given one by one: the first "
-              "that can be reached is asked (IRIS_ADDR; else what Stela knows, else "
-              "127.0.0.1:32000)");
-  flags_.duration("timeout", &timeout_, 1ms, 1h, "how long a call may take, all retries included");
-  flags_.boolean("insecure", &insecure_, "no TLS");
-  flags_.text("ca", &tls_.ca, "FILE", "PEM certificate of the authority (IRIS_CA)");
-  flags_.text("clientCert", &tls_.certificate, "FILE", "PEM certificate (IRIS_CERT)");
-  flags_.text("clientKey", &tls_.key, "FILE", "PEM key (IRIS_KEY)");
-  flags_.text("serverName", &tls_.server_name, "NAME", "name in the certificates of the nodes");
+  flags_.duration("timeout", &timeout_, 1ms, 1h, timeout_help_);
+  if (timeout_in_environment_) flags_.variable("timeout", client::variable_of("timeout"));
+  flags_.section(std::string(connection_section));
+  connection_.declare(
+      flags_,
+      "gRPC address of a node; several, separated by commas or given one by one: the first that "
+      "can be reached is asked. Without it, what Stela knows, else 127.0.0.1:32000");
   flags_.boolean("nostela", &no_stela_, "do not ask the discovery service");
   flags_.text("stela", &stela_, "HOST:PORT", "address of the discovery service");
   flags_.text("stelaCert", &stela_tls_.certificate, "FILE", "PEM certificate towards Stela");
   flags_.text("stelaKey", &stela_tls_.key, "FILE", "PEM key towards Stela");
   flags_.text("stelaCA", &stela_tls_.ca, "FILE", "PEM certificate of Stela's authority");
   flags_.text("stelaServerName", &stela_tls_.server_name, "NAME", "name in Stela's certificate");
+  for (const char* name :
+       {"nostela", "stela", "stelaCert", "stelaKey", "stelaCA", "stelaServerName"}) {
+    flags_.variable(name, client::variable_of(name));
+  }
+}
+
+std::string Line::connection_help() {
+  static constexpr Command none{};
+  Line line(none);
+  line.declare_common();
+  return "Flags that every command takes, and the environment variables that stand for them.\n"
+         "A flag wins over its variable; an empty variable is none.\n\n"
+         "Examples\n"
+         "  export IRIS_INSECURE=true IRIS_NOSTELA=true; iris-cli ls\n"
+         "  iris-cli ls -addr a:32000,b:32000 -ca ca.crt -clientCert me.crt -clientKey me.key\n\n" +
+         line.flags_.help_of(connection_section);
 }
 
 void Line::print_help() const {
@@ -92,12 +99,15 @@ void Line::print_help() const {
   if (!command_.details.empty()) text += std::string(command_.details) + "\n";
   text += "\nExamples\n";
   for (const auto example : command_.examples) text += "  " + std::string(example) + "\n";
-  print(text + "\n" + flags_.help());
+  text += "\n" + flags_.help_without(connection_section);
+  text += "\n" + std::string(connection_section) + " (iris-cli help connection)\n";
+  print(text + flags_.names_of(connection_section));
 }
 
 std::optional<ExitCode> Line::parse(std::span<const std::string> arguments, std::size_t plain_min,
                                     std::size_t plain_max) {
   declare_common();
+  if (plain_max > 0) flags_.unknown_hint("an argument that begins with - stands behind --");
   auto parsed = flags_.parse(arguments);
   if (!parsed) return usage(parsed.error().text);
   given_ = std::move(*parsed);
@@ -105,17 +115,39 @@ std::optional<ExitCode> Line::parse(std::span<const std::string> arguments, std:
     print_help();
     return finish() ? exit_ok : exit_output;
   }
-  if (given_.plain.size() < plain_min) return usage("it takes " + std::string(command_.synopsis));
-  if (given_.plain.size() > plain_max) {
-    return usage("one argument too many: \"" + given_.plain[plain_max] + "\"");
-  }
+  if (const auto code = need(plain_min)) return code;
+  if (given_.plain.size() > plain_max) return one_too_many(plain_max);
   return std::nullopt;
+}
+
+std::optional<ExitCode> Line::need(std::size_t count) const {
+  const std::size_t have = given_.plain.size();
+  const auto names = needed_names(command_.synopsis);
+  CHECK(count <= names.size());
+  if (have >= count) return std::nullopt;
+  std::string text;
+  for (std::size_t place = have; place < count; ++place) {
+    if (place > have) text += place + 1 == count ? " and " : ", ";
+    text += names[place];
+  }
+  return usage(text + (count - have == 1 ? " is" : " are") + " missing: iris-cli " +
+               std::string(command_.name) + " " + std::string(command_.synopsis));
+}
+
+ExitCode Line::one_too_many(std::size_t place) const {
+  const std::string& argument = given_.plain[place];
+  const bool behind_dashes = place >= given_.before_dashes && argument.starts_with('-');
+  return usage(
+      "one argument too many: \"" + argument + "\"" +
+      (behind_dashes ? "; behind -- everything is an argument: flags stand before it" : ""));
 }
 
 std::vector<std::string> Line::ask_stela() {
   StelaOptions options{.address = stela_, .server_name = stela_tls_.server_name};
-  // -insecure speaks of the nodes; who names certificates for Stela means them.
-  const bool plain = insecure_ && !flags_.given("stelaCA") && !flags_.given("stelaCert");
+  // -insecure is about the nodes. Certificates that are named for Stela are meant for Stela.
+  const bool named = flags_.given("stelaCA") || flags_.in_environment("stelaCA") ||
+                     flags_.given("stelaCert") || flags_.in_environment("stelaCert");
+  const bool plain = connection_.insecure && !named;
   if (!plain) {
     const auto credentials = client::credentials(stela_tls_);
     if (!credentials) {
@@ -143,36 +175,43 @@ std::vector<std::string> Line::ask_stela() {
 }
 
 void Line::find_addresses() {
-  if (!addresses_.empty()) return;
-  if (const std::string list = from_environment("IRIS_ADDR", ""); !list.empty()) {
-    addresses_ = split(list);
-    origin_ = "the addresses are from IRIS_ADDR";
-    return;
-  }
-  if (!no_stela_) addresses_ = ask_stela();
-  if (addresses_.empty()) {
-    addresses_ = {default_address};
+  auto& addresses = connection_.addresses;
+  if (flags_.in_environment("addr")) origin_ = "the addresses are from IRIS_ADDR";
+  if (!addresses.empty()) return;
+  if (!no_stela_) addresses = ask_stela();
+  if (addresses.empty()) {
+    addresses = {default_address};
     origin_ = (origin_.empty() ? "no -addr was given" : "no -addr was given, " + origin_) +
               "; so " + default_address + " was tried";
   }
 }
 
+client::Options Line::client_options() const {
+  client::Options options;
+  options.addresses = connection_.addresses;
+  options.timeout = timeout_;
+  options.tls.reset();
+  if (!connection_.insecure) options.tls = connection_.tls;
+  return options;
+}
+
+std::optional<Client> Line::client_of(const std::string& address) const {
+  client::Options options = client_options();
+  options.addresses = {address};
+  auto made = Client::create(std::move(options));
+  if (!made) return std::nullopt;
+  return std::move(*made);
+}
+
 std::optional<Client> Line::client() {
   find_addresses();
-  client::Options options;
-  options.addresses = addresses_;
-  options.timeout = timeout_;
-  if (insecure_) {
-    options.tls.reset();
-  } else {
-    options.tls = tls_;
-  }
-  auto made = Client::create(std::move(options));
+  auto made = Client::create(client_options());
   if (made) return std::move(*made);
   code_ = exit_usage;
   say(made.error().text);
-  if (!insecure_ && !flags_.given("ca") && !flags_.given("clientCert")) {
-    say("certificates are given by -ca, -clientCert and -clientKey; -insecure does without TLS");
+  if (!connection_.insecure && !flags_.given("ca") && !flags_.given("clientCert")) {
+    say("certificates are given by -ca, -clientCert and -clientKey; -insecure does without TLS "
+        "(iris-cli help connection)");
   }
   return std::nullopt;
 }
@@ -186,7 +225,7 @@ ExitCode Line::usage(std::string_view text) const {
 ExitCode Line::failed(const client::Error& error, std::string_view then) const {
   const ExitCode code = exit_code(error.code);
   const bool address_matters = code == exit_unreachable || code == exit_refused;
-  say(error.text + std::string(then));
+  say(name_text(error.text) + std::string(then));
   if (address_matters && !origin_.empty()) say(origin_);
   return code;
 }

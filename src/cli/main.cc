@@ -1,135 +1,16 @@
 // iris-cli: finds the command among the first words of the line and runs it.
+#include <algorithm>
 #include <cstdlib>
 
-#include "src/cli/command.h"
+#include "src/cli/commands.h"
 
 namespace iris::cli {
 namespace {
 
-constexpr Command all_commands[] = {
-    {"set",
-     "SOURCE KEY VALUE [flags]",
-     "Stores a value, once a majority of the cluster has it on disk.",
-     "A VALUE of - is read from stdin, as it is. A VALUE that begins with - stands behind --.",
-     {"iris-cli set colors sky blue", "iris-cli set -if-rev 0 files notes - < notes.txt"},
-     run_set},
-    {"get",
-     "SOURCE KEY [flags]",
-     "Prints the bytes of a value and nothing else.",
-     "Exits 1 where there is none; in the old spelling (-source, -key) 0, and prints nothing.",
-     {"iris-cli get colors sky", "iris-cli get -o json colors sky | jq .revision"},
-     run_get},
-    {"ls",
-     "[SOURCE] [flags]",
-     "Lists the sources, or the keys of one, sorted by bytes.",
-     "",
-     {"iris-cli ls", "iris-cli ls colors -prefix s -values -o json"},
-     run_ls},
-    {"rm",
-     "SOURCE [KEY] [flags]",
-     "Removes a key, or a whole source; success also where there was none.",
-     "",
-     {"iris-cli rm colors sky", "iris-cli rm colors"},
-     run_rm},
-    {"watch",
-     "SOURCE [KEY] [flags] [-- COMMAND...]",
-     "Prints each change as it comes, or runs a command for it, until interrupted.",
-     "The stream goes on at another node when its node dies, without a gap and without a\n"
-     "duplicate. While no node answers, watch says why, once, and goes on trying: no -timeout\n"
-     "ends that. A line is REVISION OP SOURCE KEY VALUE, as they are, whatever they contain: what\n"
-     "others wrote is for a program to read with -o json. A COMMAND gets the value on stdin, and\n"
-     "in its environment IRIS_WATCH_SOURCE, IRIS_WATCH_KEY, IRIS_WATCH_REVISION and IRIS_WATCH_OP\n"
-     "(PUT, REMOVE); when it fails, watch ends with 1. Where the cluster does not know any more\n"
-     "what was missed, IRIS_WATCH_OP is RESYNC, then the state comes as PUTs, then SYNCED: what\n"
-     "was not among them is gone. A key may be any text, ../x too: check it before it names a\n"
-     "file. One with a NUL byte is in no variable: -o json without a COMMAND prints it. The short\n"
-     "names IRIS_SOURCE, IRIS_KEY, IRIS_REVISION and IRIS_OP are set too; what IRIS_KEY was\n"
-     "before, the client's key file, is IRIS_CLIENT_KEY there, which iris-cli and iris-bench in\n"
-     "it know.",
-     {"iris-cli watch colors -initial",
-      // Of one key, so that none names a file. RESYNC and SYNCED come without a key.
-      "iris-cli watch colors sky -initial -resume sky.pos -- sh -c '\n"
-      "    case $IRIS_WATCH_OP in\n"
-      "    PUT) cat > sky.new && mv sky.new sky ;;\n"
-      "    REMOVE | RESYNC) rm -f sky ;;\n"
-      "    esac'"},
-     run_watch},
-    {"status",
-     "[flags]",
-     "Tells how nodes are: role, log, members, how many failures are tolerated, disk, limits.",
-     "Each -addr is asked; success if one answers.",
-     {"iris-cli status", "iris-cli status -addr a:32000,b:32000,c:32000 -o json"},
-     run_status},
-    {"health",
-     "[flags]",
-     "Asks nodes by the gRPC health protocol whether they serve; exits 1 where one does not.",
-     "",
-     {"iris-cli health", "iris-cli health -addr b:32000 -timeout 1s"},
-     run_health},
-    {"backup",
-     "FILE [flags]",
-     "Takes the whole data of the running cluster, at one revision, into a file.",
-     "It contains every write acknowledged before. `iris verify FILE` checks it, `iris restore "
-     "FILE`\n"
-     "makes a new cluster of it. Without -timeout it may take an hour.",
-     {"iris-cli backup iris.backup", "iris-cli backup nightly/$(date +%F) -addr b:32000"},
-     run_backup},
-    {"member ls",
-     "[flags]",
-     "Lists the members of the cluster.",
-     "",
-     {"iris-cli member ls", "iris-cli member ls -o json"},
-     run_member_ls},
-    {"member rm",
-     "ID [flags]",
-     "Removes a member, named by its id or raft address.",
-     "Refused where no live majority would be left. The node that is removed ends by itself.",
-     {"iris-cli member rm 5f0c2a9e41d37b86", "iris-cli member rm 192.0.2.7:32001"},
-     run_member_rm},
-    {"member promote",
-     "ID [flags]",
-     "Makes a learner a voter, once it has caught up.",
-     "",
-     {"iris-cli member promote 5f0c2a9e41d37b86",
-      "iris-cli member promote 192.0.2.7:32001 -timeout 1m"},
-     run_member_promote},
-    {"leader move",
-     "[ID] [flags]",
-     "Hands the lead to another voter: the one named, else the most up-to-date.",
-     "",
-     {"iris-cli leader move", "iris-cli leader move 5f0c2a9e41d37b86"},
-     run_leader_move},
-    {"getsources",
-     "[flags]",
-     "Lists the sources: ls, in the spelling of 2017.",
-     "",
-     {"iris-cli getsources", "iris-cli getsources -addr 127.0.0.1:32000 -insecure"},
-     run_getsources},
-    {"getkeys",
-     "-source SOURCE [flags]",
-     "Lists the keys of a source: ls SOURCE, in the spelling of 2017.",
-     "",
-     {"iris-cli getkeys -source colors", "iris-cli getkeys -source=colors -nostela -insecure"},
-     run_getkeys},
-    {"removesource",
-     "-source SOURCE [flags]",
-     "Removes a source: rm SOURCE, in the spelling of 2017.",
-     "",
-     {"iris-cli removesource -source colors", "iris-cli removesource --source=colors -nostela"},
-     run_removesource},
-    {"removekey",
-     "-source SOURCE -key KEY [flags]",
-     "Removes a key: rm SOURCE KEY, in the spelling of 2017.",
-     "",
-     {"iris-cli removekey -source colors -key sky",
-      "iris-cli removekey -source=colors -key=sky -nostela"},
-     run_removekey},
-};
-
 // A line for each command whose first word is `first`; for all where it is empty.
 std::string commands_text(std::string_view first) {
   std::string text;
-  for (const auto& command : all_commands) {
+  for (const auto& command : all_commands()) {
     if (!first.empty() && command.name.substr(0, command.name.find(' ')) != first) continue;
     std::string name = "  " + std::string(command.name);
     name.resize(18, ' ');
@@ -145,30 +26,65 @@ std::string overview() {
   std::string text = usage + commands_text("");
   text +=
       "  help [COMMAND]  This, or the help of a command.\n"
+      "  help connection The flags and variables that lead to a node.\n"
       "  version         The version of this program.\n"
       "\n"
-      "Flags of all commands: -addr, -timeout, -o, -insecure, -ca, -clientCert, -clientKey, ...\n"
-      "Environment: IRIS_ADDR, IRIS_CA, IRIS_CERT, IRIS_KEY\n"
+      "Flags of all commands: -o, -timeout, -addr, -insecure, -nostela, ... Each that leads to a\n"
+      "node is an environment variable too: IRIS_ADDR, IRIS_INSECURE (iris-cli help connection).\n"
       "Exit codes: 0 ok; 1 not found, or a condition is false; 2 usage; 3 no node or no leader;\n"
-      "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 74 output\n"
-      "  cannot be written; 129 hung up (SIGHUP); 130 interrupted (SIGINT); 141 nobody reads the\n"
-      "  output any more; 143 terminated (SIGTERM)\n";
+      "  4 outcome of a write unknown; 5 refused (TLS, rights); 6 conflict; 7 limit; 8 the "
+      "cluster\n"
+      "  must not do that now; 74 output cannot be written; 129 hung up (SIGHUP); 130 interrupted\n"
+      "  (SIGINT); 141 nobody reads the output any more; 143 terminated (SIGTERM)\n";
   return text;
 }
 
-// The command whose words the line begins with.
-const Command* find(std::span<const std::string> words) {
-  for (const auto& command : all_commands) {
-    const std::size_t space = command.name.find(' ');
-    if (words[0] != command.name.substr(0, space)) continue;
-    if (space == std::string_view::npos) return &command;
-    if (words.size() > 1 && words[1] == command.name.substr(space + 1)) return &command;
-  }
-  return nullptr;
-}
+// The words of other programs, and the command that does here what they do there.
+struct Synonym {
+  std::string_view word;
+  std::string_view command;
+};
 
-std::size_t words_of(const Command& command) {
-  return command.name.find(' ') == std::string_view::npos ? 1 : 2;
+constexpr Synonym synonyms[] = {{"put", "set"},
+                                {"write", "set"},
+                                {"store", "set"},
+                                {"read", "get"},
+                                {"cat", "get"},
+                                {"show", "get"},
+                                {"list", "ls"},
+                                {"dir", "ls"},
+                                {"keys", "ls"},
+                                {"sources", "ls"},
+                                {"del", "rm"},
+                                {"delete", "rm"},
+                                {"remove", "rm"},
+                                {"unset", "rm"},
+                                {"listen", "watch"},
+                                {"subscribe", "watch"},
+                                {"info", "status"},
+                                {"ping", "health"},
+                                {"check", "health"},
+                                {"save", "backup"},
+                                {"snapshot", "backup"},
+                                {"dump", "backup"},
+                                {"members", "member ls"},
+                                {"nodes", "member ls"},
+                                {"transfer", "leader move"}};
+
+constexpr Synonym second_synonyms[] = {{"list", "ls"},    {"show", "ls"},   {"del", "rm"},
+                                       {"delete", "rm"},  {"remove", "rm"}, {"transfer", "move"},
+                                       {"change", "move"}};
+
+// The command most likely meant by `word`: its synonym where that is in `known`, else the nearest.
+std::string meant(std::string_view word, std::span<const Synonym> others,
+                  std::span<const std::string> known) {
+  for (const auto& other : others) {
+    const std::string_view first = other.command.substr(0, other.command.find(' '));
+    if (other.word == word && std::find(known.begin(), known.end(), first) != known.end()) {
+      return std::string(other.command);
+    }
+  }
+  return nearest(word, known);
 }
 
 ExitCode unknown(std::span<const std::string> words) {
@@ -178,7 +94,7 @@ ExitCode unknown(std::span<const std::string> words) {
   }
   std::vector<std::string> firsts;
   std::vector<std::string> seconds;
-  for (const auto& command : all_commands) {
+  for (const auto& command : all_commands()) {
     const std::size_t space = command.name.find(' ');
     firsts.emplace_back(command.name.substr(0, space));
     if (space == std::string_view::npos || firsts.back() != words[0]) continue;
@@ -187,14 +103,14 @@ ExitCode unknown(std::span<const std::string> words) {
   if (!seconds.empty()) {
     std::string all;
     for (const auto& second : seconds) all += (all.empty() ? "" : ", ") + words[0] + " " + second;
-    const std::string near = words.size() > 1 ? nearest(words[1], seconds) : "";
+    const std::string near = words.size() > 1 ? meant(words[1], second_synonyms, seconds) : "";
     say(near.empty() ? words[0] + " is followed by another word: " + all
                      : "unknown command " + words[0] + " " + words[1] + "; did you mean " +
                            words[0] + " " + near + "?");
     return exit_usage;
   }
   firsts.insert(firsts.end(), {"help", "version"});
-  const std::string near = nearest(words[0], firsts);
+  const std::string near = meant(words[0], synonyms, firsts);
   say("unknown command " + words[0] +
       (near.empty() ? " (iris-cli help lists all)" : "; did you mean " + near + "?"));
   return exit_usage;
@@ -204,7 +120,7 @@ bool is_help(const std::string& word) {
   return word == "help" || word == "-h" || word == "-help" || word == "--help";
 }
 bool is_version(const std::string& word) {
-  return word == "version" || word == "-version" || word == "--version";
+  return word == "version" || word == "-version" || word == "--version" || word == "-v";
 }
 
 ExitCode show(const std::string& text) {
@@ -223,7 +139,8 @@ ExitCode run(std::span<const std::string> words) {
   if (is_help(words[0]) && (words.size() == 1 || is_help(words[1]))) return show(overview());
   const bool help = is_help(words[0]);
   if (help) words = words.subspan(1);
-  const Command* command = find(words);
+  if (help && words[0] == "connection") return show(Line::connection_help());
+  const Command* command = find_command(words);
   if (command == nullptr) {
     // The first of two words: member, leader.
     const std::string group = commands_text(words[0]);
@@ -245,7 +162,7 @@ ExitCode run(std::span<const std::string> words) {
 }  // namespace iris::cli
 
 int main(int argc, char** argv) {
-  // What a library has to say about a broken connection is said by this program, in its own words.
+  // gRPC's own lines on stderr are left out: this program reports broken connections itself.
   ::setenv("GRPC_VERBOSITY", "NONE", 0);
   const std::vector<std::string> words(argv + 1, argv + argc);
   return iris::cli::run(words);

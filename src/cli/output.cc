@@ -15,6 +15,45 @@ namespace {
 
 int first_error = 0;  // of stdout
 
+// The length of the UTF-8 sequence that begins with this byte. REQUIRES: it is valid.
+std::size_t sequence_length(unsigned char first) {
+  return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+// The code point of two or three bytes of UTF-8.
+unsigned code_point(std::string_view sequence) {
+  unsigned point = static_cast<unsigned char>(sequence[0]) & (sequence.size() == 2 ? 0x1fu : 0x0fu);
+  for (const char next : sequence.substr(1)) {
+    point = point << 6 | (static_cast<unsigned char>(next) & 0x3fu);
+  }
+  return point;
+}
+
+// Beyond ASCII: C1, line separators, and the marks that turn the direction of writing.
+bool steers(unsigned point) {
+  return (point >= 0x80 && point <= 0x9f) || point == 0x200e || point == 0x200f ||
+         (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
+}
+
+std::string hex_escape(const char* format, unsigned number) {
+  std::array<char, 8> text{};
+  std::snprintf(text.data(), text.size(), format, number);
+  return text.data();
+}
+
+std::string escaped_byte(unsigned char byte) {
+  switch (byte) {
+    case '\n':
+      return "\\n";
+    case '\t':
+      return "\\t";
+    case '\r':
+      return "\\r";
+    default:
+      return hex_escape(byte < 0x80 ? "\\u%04x" : "\\x%02x", byte);
+  }
+}
+
 }  // namespace
 
 void print(std::string_view bytes) {
@@ -25,7 +64,8 @@ void print(std::string_view bytes) {
 
 void print_json(const Json& object) {
   // A name of a source or key is UTF-8; should one not be, better a replaced letter than no line.
-  print(object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  // No byte below 0x20 is left in it, and the escapes of the rest are those of JSON.
+  print(value_text(object.dump(-1, ' ', false, Json::error_handler_t::replace)) + "\n");
 }
 
 bool finish() {
@@ -37,11 +77,54 @@ bool finish() {
 
 void say(std::string_view text) {
   std::string line = "iris-cli: ";
-  line.append(text).append("\n");
+  line.append(::isatty(STDERR_FILENO) == 1 ? escaped(text, "\n") : text).append("\n");
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-bool is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
+bool is_terminal() {
+  static const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  return terminal;
+}
+
+std::string escaped(std::string_view text, std::string_view kept) {
+  const bool utf8 = client::is_utf8(text);
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const std::size_t length = utf8 ? sequence_length(byte) : 1;
+    const std::string_view sequence = text.substr(at, length);
+    at += length;
+    if (length == 1) {
+      const bool control = byte < 0x20 || byte >= 0x7f;
+      const bool keep = kept.find(text[at - 1]) != std::string_view::npos;
+      out += control && !keep ? escaped_byte(byte) : std::string(sequence);
+    } else if (length < 4 && steers(code_point(sequence))) {
+      out += hex_escape("\\u%04x", code_point(sequence));
+    } else {
+      out += sequence;
+    }
+  }
+  return out;
+}
+
+std::string name_text(std::string_view name) {
+  if (is_terminal()) return escaped(name, "");
+  std::string out;
+  out.reserve(name.size());
+  for (const char byte : name) {
+    if (byte == '\n') {
+      out += "\\n";
+    } else {
+      out += byte;
+    }
+  }
+  return out;
+}
+
+std::string value_text(std::string_view value, std::string_view kept) {
+  return is_terminal() ? escaped(value, kept) : std::string(value);
+}
 
 std::string base64(std::string_view bytes) {
   static constexpr char letters[] =

@@ -3,6 +3,7 @@
 #include <future>
 #include <nlohmann/json.hpp>
 
+#include "src/base/address.h"
 #include "src/cli/command.h"
 
 namespace iris::cli {
@@ -14,7 +15,7 @@ struct Asked {
   std::future<client::Result<T>> answer;
 };
 
-// Asks every address at once, so that those that are gone cost their time only once.
+// Asks all addresses at once, so that dead ones cost one time-out in all.
 template <class T, class Ask>
 std::vector<Asked<T>> ask_all(const std::vector<std::string>& addresses, Ask ask) {
   std::vector<Asked<T>> asked;
@@ -30,6 +31,10 @@ std::string count_text(std::uint64_t count, const std::string& one, const std::s
 
 std::string tolerance_text(const client::NodeStatus& status) {
   if (status.voters == 0) return "belongs to no cluster yet";
+  if (status.leader_id.empty()) {
+    return "has no leader: " + std::to_string(status.voters / 2 + 1) + " of " +
+           count_text(status.voters, "voter", "voters") + " must be up and reach each other";
+  }
   if (status.tolerates_failures == 0) return "tolerates 0 failures: no voter may be lost";
   return "tolerates " + count_text(status.tolerates_failures, "failure", "failures");
 }
@@ -41,12 +46,19 @@ std::string certificate_text(std::int64_t expires_s) {
   return count_text(static_cast<std::uint64_t>(left_s) / 86'400, "day", "days") + " left";
 }
 
-std::string leader_text(const client::NodeStatus& status) {
-  if (status.leader_id.empty()) return "none is known";
-  return status.leader_id + (status.leader_address.empty() ? "" : " at " + status.leader_address);
+// The address that -addr takes, of a node with this raft address.
+std::string dialled(const std::string& raft_address) {
+  const std::string address = grpc_address(raft_address);
+  return address.empty() ? raft_address : address;
 }
 
-// The leader counts whom it hears; another node cannot know.
+std::string leader_text(const client::NodeStatus& status) {
+  if (status.leader_id.empty()) return "none is known";
+  const std::string address = dialled(status.leader_address);
+  return status.leader_id + (address.empty() ? "" : " at " + address);
+}
+
+// Only a leader counts the voters that it hears.
 std::string voters_text(const client::NodeStatus& status) {
   std::string text = count_text(status.voters, "voter", "voters");
   if (status.learners > 0) text += ", " + count_text(status.learners, "learner", "learners");
@@ -62,10 +74,12 @@ void print_text(const std::string& asked, const client::NodeStatus& status) {
   const auto row = [](const char* name, const std::string& text) {
     std::string padded = name;
     padded.resize(13, ' ');
-    print(padded + text + "\n");
+    print(padded + name_text(text) + "\n");
   };
   const std::uint64_t lag = status.commit > status.applied ? status.commit - status.applied : 0;
-  row("node", status.id + " at " + asked + " (raft " + status.address + ")");
+  const std::string own = dialled(status.address);
+  row("node", status.id + " at " + (own.empty() ? asked : own) +
+                  (own.empty() || own == asked ? "" : ", asked at " + asked));
   row("cluster", status.cluster_id.empty() ? "none yet" : status.cluster_id);
   row("role", status.role + ", term " + std::to_string(status.term));
   row("leader", leader_text(status));
@@ -93,6 +107,7 @@ Json to_json(const client::NodeStatus& status) {
   object["term"] = status.term;
   object["leader_id"] = status.leader_id;
   object["leader_address"] = status.leader_address;
+  object["leader_grpc_address"] = grpc_address(status.leader_address);
   object["commit"] = status.commit;
   object["applied"] = status.applied;
   object["log_first"] = status.log_first;
@@ -103,6 +118,7 @@ Json to_json(const client::NodeStatus& status) {
   object["reachable"] = status.reachable;
   object["tolerates_failures"] = status.tolerates_failures;
   object["address"] = status.address;
+  object["grpc_address"] = grpc_address(status.address);
   object["version"] = status.version;
   object["disk_used_bytes"] = status.disk_used_bytes;
   object["disk_free_bytes"] = status.disk_free_bytes;
@@ -112,6 +128,16 @@ Json to_json(const client::NodeStatus& status) {
   object["certificate_expires_s"] = status.certificate_expires_s;
   object["alarm"] = status.alarm;
   return object;
+}
+
+constexpr char no_leader[] =
+    "no leader is known: nothing is stored, and only -stale reads are answered, until more than "
+    "half of the voters are up and reach each other";
+
+// Does this node say that it knows who leads? A node that cannot be asked does not say no.
+bool lacks_leader(Client& client, const std::string& address) {
+  const auto status = client.status(address);
+  return status && status->leader_id.empty();
 }
 
 }  // namespace
@@ -125,6 +151,7 @@ ExitCode run_status(const Command& self, std::span<const std::string> arguments)
       line.addresses(), [&](const std::string& address) { return client->status(address); });
   ExitCode code = exit_ok;
   bool any = false;
+  bool led = false;
   for (auto& [address, answer] : asked) {
     const auto status = answer.get();
     if (!status) {
@@ -138,9 +165,13 @@ ExitCode run_status(const Command& self, std::span<const std::string> arguments)
       print_text(address, *status);
     }
     any = true;
+    led = led || !status->leader_id.empty();
   }
   if (!finish()) return exit_output;
-  return any ? exit_ok : code;
+  if (!any) return code;
+  if (led) return exit_ok;
+  say(no_leader);
+  return exit_unreachable;
 }
 
 ExitCode run_health(const Command& self, std::span<const std::string> arguments) {
@@ -158,7 +189,12 @@ ExitCode run_health(const Command& self, std::span<const std::string> arguments)
       continue;
     }
     if (!*serving && code == exit_ok) code = exit_not_found;
-    const char* word = *serving ? "SERVING" : "NOT_SERVING";
+    const bool leaderless = *serving && lacks_leader(*client, address);
+    if (leaderless) {
+      code = exit_unreachable;
+      say(address + ": " + no_leader);
+    }
+    const char* word = leaderless ? "NO_LEADER" : *serving ? "SERVING" : "NOT_SERVING";
     if (line.json()) {
       print_json({{"address", address}, {"status", word}});
     } else {

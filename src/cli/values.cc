@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t revision_max = std::numeric_limits<std::uint64_t>::max();
 
-// In 2017 they were one set for all commands: what a command has no use for is passed over.
+// In 2017 all commands took the same set of flags: a command ignores those that it does not need.
 constexpr const char* old_flags[] = {"source", "key", "value"};
 
 // Source, key and value of a command, which come as plain arguments or, in the old spelling, by
@@ -35,7 +35,8 @@ struct Names {
     one(1, &key, "KEY", "the key");
     one(2, &value, "VALUE", "the value, as it is");
   }
-  // Whether they were given by flags. All that are used are needed then. REQUIRES: declare().
+  // Notes whether the names were given by flags; if so, all `used` ones must be there.
+  // REQUIRES: declare().
   [[nodiscard]] std::optional<ExitCode> take(const Line& line, const Flags& flags,
                                              std::size_t used) {
     for (const char* name : old_flags) old = old || flags.given(name);
@@ -111,7 +112,7 @@ ExitCode list(Line& line, const std::string* source, const client::ListOptions& 
       if (line.json()) {
         print_json({{"source", row}});
       } else {
-        print(row + "\n");
+        print(name_text(row) + "\n");
       }
     }
     return end(exit_ok);
@@ -127,9 +128,9 @@ ExitCode list(Line& line, const std::string* source, const client::ListOptions& 
       }
       print_json(object);
     } else if (options.with_values) {
-      print(row.key + "\t" + row.value.bytes + "\n");
+      print(name_text(row.key) + "\t" + value_text(row.value.bytes) + "\n");
     } else {
-      print(row.key + "\n");
+      print(name_text(row.key) + "\n");
     }
   }
   return end(exit_ok);
@@ -162,7 +163,7 @@ ExitCode run_set(const Command& self, std::span<const std::string> arguments) {
   if (const auto code = line.parse(arguments, 0, 3)) return *code;
   if (const auto code = names.take(line, line.flags(), 3)) return *code;
   if (!names.old) {
-    if (line.plain().size() != 3) return line.usage("it takes " + std::string(self.synopsis));
+    if (const auto code = line.need(3)) return *code;
     names.source = line.plain()[0];
     names.key = line.plain()[1];
     names.value = line.plain()[2];
@@ -194,7 +195,7 @@ ExitCode run_get(const Command& self, std::span<const std::string> arguments) {
   if (const auto code = line.parse(arguments, 0, 2)) return *code;
   if (const auto code = names.take(line, line.flags(), 2)) return *code;
   if (!names.old) {
-    if (line.plain().size() != 2) return line.usage("it takes " + std::string(self.synopsis));
+    if (const auto code = line.need(2)) return *code;
     names.source = line.plain()[0];
     names.key = line.plain()[1];
   }
@@ -210,8 +211,8 @@ ExitCode run_get(const Command& self, std::span<const std::string> arguments) {
     if (value->found) object["revision"] = value->revision;
     print_json(object);
   } else if (value->found) {
-    print(value->bytes);
-    // A prompt should not stand on the value's line; a pipe gets the bytes and nothing else.
+    print(value_text(value->bytes, "\n\t"));
+    // The next prompt begins on a line of its own; a pipe gets the bytes and nothing else.
     if (is_terminal() && !value->bytes.ends_with('\n')) print("\n");
   }
   if (value->found || names.old) return end(exit_ok);

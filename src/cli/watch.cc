@@ -1,20 +1,14 @@
 // watch: prints each change, or runs a command for it, until a signal, a refusal or the command's
 // failure ends it. The callbacks run on the listener's thread; the main thread waits for the end.
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <csignal>
 #include <functional>
 #include <limits>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "raft/check.h"
 #include "src/cli/command.h"
+#include "src/cli/end_of_watch.h"
 #include "src/cli/hook.h"
 #include "src/cli/resume_file.h"
 
@@ -24,11 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
-// How long a position may be ahead of what the resume file says, where changes are only printed. A
-// crash repeats what was printed in this time, and while the file was being written.
-constexpr milliseconds save_every{200};
-
-// Different reasons why no node serves the watch that are said; then there is silence.
+// The number of different reasons why no node serves the watch that are printed.
 constexpr std::size_t reasons_max = 20;
 
 const char* op_text(client::Update::Op op) {
@@ -51,66 +41,9 @@ bool is_mark(const client::Update& update) {
   return update.op != client::Update::Op::put && update.op != client::Update::Op::remove;
 }
 
-// SIGINT, SIGTERM and SIGHUP are held back in this thread and those made after, and read here; so
-// is the listener's word that it is over.
-class EndOfWatch {
- public:
-  EndOfWatch() {
-    ::sigemptyset(&set_);
-    ::sigaddset(&set_, SIGINT);
-    ::sigaddset(&set_, SIGTERM);
-    ::sigaddset(&set_, SIGHUP);  // the terminal is closed
-    CHECK(::pthread_sigmask(SIG_BLOCK, &set_, nullptr) == 0);
-    signals_ = ::signalfd(-1, &set_, SFD_CLOEXEC);
-    ended_ = ::eventfd(0, EFD_CLOEXEC);
-    CHECK(signals_ >= 0 && ended_ >= 0);
-  }
-  ~EndOfWatch() {
-    ::close(signals_);
-    ::close(ended_);
-  }
-  EndOfWatch(const EndOfWatch&) = delete;
-  EndOfWatch& operator=(const EndOfWatch&) = delete;
-
-  // Any thread; the first one's code counts.
-  void end(ExitCode code) {
-    int none = -1;
-    code_.compare_exchange_strong(none, code);
-    const std::uint64_t one = 1;
-    CHECK(::write(ended_, &one, sizeof one) == sizeof one);
-  }
-  // Blocks until end() or a signal; calls `save` every save_every, where there is one. Who prints
-  // also ends when the reader of a pipe at stdout is gone: it shall not take the next change, which
-  // may be long in coming, to notice that.
-  ExitCode wait(bool prints, const std::function<void()>& save) {
-    const int output = prints ? STDOUT_FILENO : -1;  // poll() passes over -1
-    pollfd files[] = {{signals_, POLLIN, 0}, {ended_, POLLIN, 0}, {output, 0, 0}};
-    const int timeout = save ? static_cast<int>(save_every.count()) : -1;
-    int happened = 0;
-    while ((happened = ::poll(files, 3, timeout)) <= 0) {
-      CHECK(happened == 0 || errno == EINTR);
-      if (happened == 0) save();
-    }
-    if ((files[1].revents & POLLIN) != 0) return static_cast<ExitCode>(code_.load());
-    if ((files[0].revents & POLLIN) == 0) return exit_pipe;
-    signalfd_siginfo info{};
-    CHECK(::read(signals_, &info, sizeof info) == sizeof info);
-    // Another one ends the process at once, should a command of the watch not end.
-    CHECK(::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr) == 0);
-    if (info.ssi_signo == SIGHUP) return exit_hung_up;
-    return info.ssi_signo == SIGINT ? exit_interrupted : exit_terminated;
-  }
-
- private:
-  sigset_t set_;
-  int signals_ = -1;
-  int ended_ = -1;
-  std::atomic<int> code_ = -1;
-};
-
-// What is done with each update, on the listener's thread. How far it got is saved there where a
-// command runs, which must not see a change twice; else on the main thread. When the listener is
-// over, all of it is the main thread's.
+// Watcher: prints each update or runs the command for it, on the listener's thread. The position is
+// saved on the same thread where a command runs, because it must not see a change twice; else on
+// the main thread. After the listener has ended, only the main thread uses it.
 class Watcher {
  public:
   Watcher(const Line& line, EndOfWatch& end, std::vector<std::string> command,
@@ -146,7 +79,7 @@ class Watcher {
     lost_ = true;
     finish(exit_output, error->text);
   }
-  // When nothing is called back any more: the rest. False: not all could be saved, which was said.
+  // Saves the rest, after the last callback. False: not all could be saved, which was said.
   [[nodiscard]] bool save_rest() {
     save();
     return !lost_;
@@ -175,8 +108,10 @@ class Watcher {
     } else if (update.op == client::Update::Op::synced) {
       say("that was the state at revision " + std::to_string(update.revision));
     } else {
-      print(std::to_string(update.revision) + " " + op_text(update.op) + " " + update.source + " " +
-            update.key + (update.op == client::Update::Op::put ? " " + update.value : "") + "\n");
+      const bool put = update.op == client::Update::Op::put;
+      print(std::to_string(update.revision) + " " + op_text(update.op) + " " +
+            name_text(update.source) + " " + name_text(update.key) +
+            (put ? " " + value_text(update.value) : "") + "\n");
     }
     if (cli::finish()) return true;
     finish(exit_output, "");
@@ -194,7 +129,7 @@ class Watcher {
     return false;
   }
 
-  // As client::Position: amid a state there is none to go on from.
+  // As in client::Position, there is no position in the middle of a state.
   void note(const client::Update& update) {
     using Op = client::Update::Op;
     if (update.op == Op::resync) in_state_ = true;
@@ -210,14 +145,14 @@ class Watcher {
   const std::optional<ResumeFile> file_;
   const client::Topic topic_;
   bool in_state_;
-  bool lost_ = false;  // of who saves
+  bool lost_ = false;  // of the thread that saves
   std::atomic<bool> over_ = false;
   std::mutex mutex_;  // of what is below
   client::Position position_;
   bool unsaved_ = false;
 };
 
-// What the flags of watch say.
+// The flags of watch.
 struct WatchFlags {
   bool initial = false;
   std::optional<std::uint64_t> from;
@@ -246,7 +181,7 @@ struct Beginning {
   bool anew = false;  // the last watch stopped amid a state: whoever had half of it is told resync
 };
 
-// Where the watch begins. An error is one of usage.
+// The beginning of the watch. An error is one of usage.
 client::Result<Beginning> begin_at(const WatchFlags& flags, const client::Topic& topic,
                                    const std::optional<ResumeFile>& file) {
   Beginning beginning;
@@ -265,8 +200,8 @@ client::Result<Beginning> begin_at(const WatchFlags& flags, const client::Topic&
   return beginning;
 }
 
-// Until the end; nothing is called back any more when this returns. It goes on trying for ever:
-// each reason why it must is said once, until a node serves it.
+// Listens until the end; no callback runs after this has returned. It tries for ever, and prints
+// each reason for that once, until a node serves it.
 ExitCode listen(Client& client, client::ListenOptions options, const Line& line, Watcher& watcher,
                 EndOfWatch& end) {
   bool connected = false;
@@ -278,11 +213,11 @@ ExitCode listen(Client& client, client::ListenOptions options, const Line& line,
     if (std::exchange(connected, true)) say("goes on at " + address);
   };
   handlers.on_lost = [&](const client::Error& error) {
-    const bool refused = error.code == client::Code::refused && !connected;
-    if (refused) return watcher.finish(line.failed(error), "");
+    const bool refused = error.code == client::Code::refused || error.code == client::Code::not_now;
+    if (refused && !connected) return watcher.finish(line.failed(error), "");
     if (said.size() == reasons_max || !said.insert(error.text).second) return;
     constexpr std::string_view then = "; trying again";
-    if (connected || said.size() > 1) return say(error.text + std::string(then));
+    if (connected || said.size() > 1) return say(name_text(error.text) + std::string(then));
     line.failed(error, then);
   };
   handlers.on_end = [&](const client::Error& error) { watcher.finish(line.failed(error), ""); };
@@ -304,7 +239,8 @@ ExitCode run_watch(const Command& self, std::span<const std::string> arguments) 
   }
   const auto& plain = line.plain();
   const std::size_t names = line.given().before_dashes;
-  if (names < 1 || names > 2) return line.usage("it takes " + std::string(self.synopsis));
+  if (names < 1) return line.usage("SOURCE is missing: it stands before --");
+  if (names > 2) return line.one_too_many(2);
   client::Topic topic{plain[0], std::nullopt};
   if (names == 2) topic.key = plain[1];
   const std::vector<std::string> command(plain.begin() + static_cast<std::ptrdiff_t>(names),

@@ -37,7 +37,8 @@ bool BackupFile::fail(const std::string& what) {
 
 bool BackupFile::begin() {
   if (file_ >= 0) ::close(file_);
-  // The rename would take the place of a device or a link, and find out of a folder after all data.
+  // The rename at the end would replace a device or a link, and would fail for a folder only after
+  // all data has come.
   struct stat there {};
   if (::lstat(path_.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
     file_ = -1;
@@ -45,10 +46,10 @@ bool BackupFile::begin() {
              (S_ISDIR(there.st_mode) ? "a folder" : "there and not a regular file");
     return false;
   }
-  // What it holds is as secret as the cluster.
+  // The backup is as secret as the data of the cluster.
   file_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file_ < 0) return fail("cannot write");
-  // Two that write it at once would both call the mixture whole.
+  // Two writers at once would mix their data and both report success.
   if (!lock()) {
     ::close(std::exchange(file_, -1));
     error_ = "another backup is being written to " + path_;
@@ -61,7 +62,7 @@ bool BackupFile::begin() {
   return true;
 }
 
-// False: another has it, or had it until now, and what was opened bears another name by this time.
+// False: another process has the file, or had it until now and has renamed it meanwhile.
 bool BackupFile::lock() const {
   struct stat opened {};
   struct stat named {};

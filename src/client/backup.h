@@ -1,6 +1,6 @@
-// A backup on its way into a file: written beside it, checked against the hash it ends with,
-// synced, and only then given its name. One thread. Owns the unfinished file and removes it where
-// it fails.
+// BackupFile: a backup on its way into a file: written beside it, checked against the hash it ends
+// with, synced, and only then given its name. One thread. Owns the unfinished file and removes it
+// where it fails.
 #pragma once
 
 #include <openssl/evp.h>

@@ -24,10 +24,14 @@ milliseconds attempt_time(const CallPlan& plan, milliseconds left, bool others) 
   return std::min(left, std::max(left / 2, attempt_min));
 }
 
-// A request so great that gRPC refused it before the node's own words could.
+// The reason for people. Where gRPC itself refused a request for its size, the flag is added, as
+// the node would name it.
 std::string words_of(const grpc::Status& status) {
   const std::string& said = status.error_message();
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return "no answer in time";
+  // Only gRPC's own text means that the time is over: a node answers the same code with a reason.
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED && said == "Deadline Exceeded") {
+    return "no answer in time";
+  }
   if (said.starts_with("Received message larger than max")) {
     return "the request is longer than a node takes (server flag -max-value-bytes): " + said;
   }
@@ -82,7 +86,7 @@ std::optional<Error> call(Pool& pool, const CallPlan& plan, const Attempt& attem
     }
     pool.failed(*node);
     if (verdict.kind == Verdict::Kind::unknown && plan.repeat == Repeat::unless_unknown) {
-      // A node that knows says it itself, in these words.
+      // Some nodes' own reasons contain the words already.
       const bool said = last.find("outcome is unknown") != std::string::npos;
       return Error{Code::unknown,
                    (said ? "" : "the outcome is unknown, it may have been done: ") + last};

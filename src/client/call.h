@@ -12,8 +12,8 @@
 
 namespace iris::client {
 
-// May it be sent again when nobody knows whether it was done? Reads may, and what has the same
-// effect twice as once; writes may not.
+// Whether a call is sent again when its outcome is unknown. Reads and calls that have the same
+// effect twice as once are; writes are not.
 enum class Repeat { always, unless_unknown };
 
 struct CallPlan {

@@ -39,9 +39,11 @@ enum class Code {
   limit,             // a limit of the cluster was reached; the text names it. Nothing was done
   not_done,          // no node took the call within the time limit. Certainly nothing was done
   unknown,           // the call was sent and its answer lost: it may have been done, or may be yet
-  refused,           // TLS, rights, or a membership change that must not be done now; says why
+  refused,           // TLS, rights; says why
   unsupported,       // this version of the server does not serve the call
   file,              // a file of this machine cannot be written; the text names it and says why
+  not_now,           // a membership change that the state of the cluster forbids; says why
+  too_long,          // a name or value over its limit; the text names the limit. Nothing was done
 };
 
 struct Error {
@@ -179,7 +181,7 @@ struct Member {
 
 // --- Listening.
 
-// What one listens to: a whole source, or one key of it.
+// The subject of a subscription: a whole source, or one key of it.
 struct Topic {
   std::string source;
   std::optional<std::string> key;

@@ -37,7 +37,7 @@ Bio open(const std::string& pem) {
   return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
-// A key that is encrypted cannot be asked a password for here.
+// An encrypted key is refused: a library has nobody to ask for the password.
 int no_password(char*, int, int, void*) { return -1; }
 
 std::string date_text(const ASN1_TIME* time) {

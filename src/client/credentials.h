@@ -1,4 +1,4 @@
-// What a client is told at its start, checked before anything is dialled: addresses and PEM files,
+// The addresses and PEM files of a client, checked at its start, before anything is dialled,
 // with one sentence for each thing that can be wrong with them. gRPC itself would take them all and
 // then fail every call without saying which file it was. Any thread; owns nothing. Never logs a
 // key.

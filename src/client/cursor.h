@@ -19,15 +19,15 @@ class Cursor {
   Cursor(Position after, bool send_initial)
       : position_(send_initial ? Position{} : std::move(after)), in_state_(send_initial) {}
 
-  // What the next stream is asked for. after_revision 0: from now on.
+  // The request for the next stream. after_revision 0: from now on.
   [[nodiscard]] std::uint64_t after_revision() const {
     if (in_state_ || position_.revision == 0) return 0;
     return position_.key.empty() ? position_.revision : position_.revision - 1;
   }
   [[nodiscard]] bool send_initial() const { return in_state_; }
 
-  // Nobody can say what happened since: the next stream begins with the state, told as a resync
-  // where there is something to forget.
+  // The changes since the position are lost: the next stream begins with the state, after a resync
+  // where the receiver has a part of a state already.
   void start_over() {
     state_seen_ = state_seen_ || !in_state_;
     in_state_ = true;

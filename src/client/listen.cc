@@ -61,14 +61,15 @@ Update from_wire(pb::Update& wire) {
   return update;
 }
 
-// A second listener took the session over (conflict), or asking again would bring the same answer.
-// What is refused today may be allowed tomorrow: certificates and rights are renewed.
+// Errors that end the listener: another listener took the session over (conflict), or the same
+// request would get the same answer again. A refusal does not: certificates and rights are renewed.
 bool is_final(const Error& error) {
   return error.code == Code::conflict || error.code == Code::invalid_argument ||
-         error.code == Code::unsupported;
+         error.code == Code::too_long || error.code == Code::unsupported;
 }
 
-// One stream on a queue of its own. Whatever happens, it is finished before it is destroyed.
+// A stream of Listen on a completion queue of its own. The destructor waits for the end of all
+// operations.
 class Stream {
  public:
   Stream(Node& node, const pb::ListenRequest& request) {
@@ -246,23 +247,23 @@ std::uint64_t Listener::State::after_revision() const {
   return unproved_ ? unproved_->revision : cursor_.after_revision();
 }
 
-// Where the stream goes on from a position, a node says if the session expired meanwhile, and all
-// since is made up for. Where there is no position yet, a node says nothing and sends nothing: only
-// a session that surely lives will do.
+// True: the session may have expired and no node would say so. With a position to go on from, a
+// node reports an expired session and the gap is filled. Without one, an expired session just gets
+// a stream without updates.
 bool Listener::State::may_have_expired() const {
   return after_revision() == 0 && Clock::now() - alive_ > session_life_min;
 }
 
-// What came meanwhile is told from the position on; where there is none, by the state.
+// The changes missed meanwhile are sent from the position on; without a position, the state is.
 void Listener::State::forget_session() {
   subscribed_ = false;
   unproved_.reset();
   if (cursor_.after_revision() == 0) cursor_.start_over();
 }
 
-// Session and subscriptions. The state of a session is the cluster's: any node will do. Subscribe
-// is repeated whatever became of it: a listener never unsubscribes, so one that comes late undoes
-// nothing.
+// Makes the session and its subscriptions. A session belongs to the cluster, so any node will do.
+// Subscribe is repeated whatever its outcome: a listener never unsubscribes, so a Subscribe that is
+// carried out late undoes nothing.
 Result<Done> Listener::State::prepare() {
   const CallPlan plan{Repeat::always, prepare_timeout, nullptr, &abort_};
   if (session_.empty()) {
@@ -336,8 +337,9 @@ Result<Done> Listener::State::read_stream(Node& node) {
   return Error{Code::not_done, std::move(text)};
 }
 
-// A session that expired before its stream began gets a stream without updates. Of one that lives a
-// node knows when it is asked for what follows a revision: as the next stream asks.
+// A session that expired before its stream began gets a stream without updates. A node reports that
+// only to a request that goes on from a revision, so the mark is kept until the next stream has
+// made such a request.
 bool Listener::State::keep_unproved(const pb::Update& wire) {
   const bool update = wire.op() == pb::Update::PUT || wire.op() == pb::Update::REMOVE;
   if (update) doubtful_ = false;

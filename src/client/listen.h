@@ -1,5 +1,5 @@
-// The engine of a Listener: one thread that subscribes, opens the stream, runs the callbacks, and
-// does so again at another node when the stream breaks. Owns that thread and its completion queue;
+// Listener::State: one thread that subscribes, opens the stream, runs the callbacks, and does so
+// again at another node when the stream breaks. Owns that thread and its completion queue;
 // shares the pool with the client that made it.
 #pragma once
 
@@ -21,7 +21,7 @@
 
 namespace iris::client {
 
-// One Subscribe or SubscribeKey.
+// Subscribes the session to a source or to one key, by the call that fits the topic.
 [[nodiscard]] grpc::Status send_subscribe(Node& node, grpc::ClientContext& context,
                                           const std::string& session, const Topic& topic);
 

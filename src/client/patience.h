@@ -1,9 +1,9 @@
 // Patience: how long a stream may say nothing before it is given up. Pure, one thread.
 //
-// gRPC tells of whole messages only: a great value on a slow line looks like a node that fell
-// silent, and would again on the next stream. So each silent end doubles the time, until a stream
-// got past where the last silent one stopped. A dead host is found all the same, by the keep-alive
-// of HTTP/2.
+// gRPC reports whole messages only: a large value on a slow line looks like a node that fell
+// silent, and would look so again on the next stream. So each silent end doubles the time limit,
+// until a stream gets past the place where the last silent one stopped. A dead host is still
+// noticed, by the keep-alive pings of HTTP/2.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,8 @@ namespace iris::client {
 class Patience {
  public:
   static constexpr int silent_heartbeats_max = 3;
-  // What doubling ends at; longer heartbeats have three of theirs, always.
+  // The longest time limit that doubling leads to. A heartbeat so long that three of them are
+  // longer has three of them.
   static constexpr std::chrono::milliseconds silent_longest{600'000};
 
   explicit Patience(std::chrono::milliseconds heartbeat)
@@ -32,9 +33,9 @@ class Patience {
     doublings_ = std::min(doublings_ + 1, doublings_max);
     stopped_at_ = stopped_at;
   }
-  // An update came on a stream that was opened `open_for` ago; so far the cursor got. `quiet`: it
-  // was a bookmark of just there. Where one comes so late, nothing that takes so long is next: it
-  // was the node that fell silent.
+  // An update came on a stream that was opened `open_for` ago; so far the cursor got. `quiet`: the
+  // update is a bookmark at that very place. A bookmark that late proves that no large value was on
+  // its way: the node had fallen silent.
   void heard(const Position& now, bool quiet, std::chrono::milliseconds open_for) {
     if (is_past(now, stopped_at_) || (quiet && open_for >= silent_max())) doublings_ = 0;
   }

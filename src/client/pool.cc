@@ -44,7 +44,7 @@ grpc::ChannelArguments channel_arguments(const std::string& server_name) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // Nodes are no web sites: $http_proxy, which gRPC takes even for this host, is not for them.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // What may be called and when it is tried again is decided by src/client/call.cc alone.
+  // No retries by gRPC: src/client/call.cc alone decides which calls are repeated.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // An answer that is too long for us would turn a done write into an error.
   arguments.SetMaxReceiveMessageSize(-1);

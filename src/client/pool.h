@@ -3,9 +3,10 @@
 // of their own, dialled when first needed. Never sends a call of its own but the probe that finds
 // out why a node cannot be reached.
 //
-// Whom to ask: the node that answered last; failing that, those that are connected, in their order.
-// A node that said no, or broke, is passed over for a jittered time that doubles each time. One
-// that fell silent looks connected for long yet: it waits until no other may become so soon.
+// The choice: the node that answered last, else the connected ones in the order of the addresses.
+// A node that refused a call or broke its connection is avoided for a jittered time that doubles
+// each time. A node that fell silent still looks connected: it is asked only once no other node can
+// be expected to connect soon.
 #pragma once
 
 #include <grpcpp/security/credentials.h>
@@ -47,7 +48,7 @@ class Pool {
        const std::string& server_name);
 
   // The node to ask next, connected; nullptr at `deadline`, or when `stop` is set, or as soon as
-  // every node is known to refuse this client's TLS. Whoever gets nullptr asks why().
+  // every node is known to refuse this client's TLS: why() tells which.
   // `only`: that node or none.
   [[nodiscard]] Node* pick(Clock::time_point deadline, const std::atomic<bool>* stop = nullptr,
                            Node* only = nullptr);
@@ -61,7 +62,7 @@ class Pool {
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
 
  private:
-  // What one look at a node says.
+  // The state of a node's connection at one look.
   enum class Look { ready, connecting, unreachable };
   [[nodiscard]] Look look(Node& node);
   [[nodiscard]] Node* choose(Clock::time_point now, std::size_t dialled, Node* only);

@@ -1,4 +1,5 @@
-// The rows of a list, to the end of their stream. Blocks the thread that calls; owns its queue.
+// read_rows(): the rows of a list, to the end of their stream. Blocks the thread that calls; owns
+// its queue.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

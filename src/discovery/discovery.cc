@@ -22,7 +22,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds ask_every{1'000};
-constexpr milliseconds log_pause{30'000};
+constexpr milliseconds log_pause{60'000};
+constexpr milliseconds farewell_max{2'000};
 static_assert(discovery_quiet > Stela::known_again_max);
 static_assert(discovery_gap_max > 2 * ask_every && discovery_gap_max < discovery_quiet);
 
@@ -34,7 +35,8 @@ std::string ipv4_of(const std::string& name) {
   return is_loopback(name) ? "127.0.0.1" : Stela::own_ipv4_address();
 }
 
-// Who speaks IPv6 only where its operator said so has no other way; empty: nobody can dial it.
+// The host by which a service is dialled. A node registers an IPv6 address only where its operator
+// gave it one, so that comes first. Empty: the service cannot be dialled.
 std::string host_of(const StelaService& service) {
   if (!service.ipv6.empty()) return service.ipv6;
   return service.ipv4.empty() ? service.hostname : service.ipv4;
@@ -84,11 +86,20 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
         timer(io) {}
 
   void start();
-  void registered(const Status& done);
+  // --- Each second.
+  void turn();
   void ask();
   void answered(const Result<std::vector<StelaService>>& found);
   void weigh(const std::vector<StelaService>& found);
-  // At most once in a while, for it may stay so for days. True: said.
+
+  // --- The registration.
+  void register_or_not();
+  void withdraw();
+  void registered(const Status& done);
+
+  [[nodiscard]] std::unique_ptr<Stela> client() const;
+  void use(const std::shared_ptr<grpc::ChannelCredentials>& credentials);
+  // Logs at most once in log_pause: the trouble may last for days. True: it was logged.
   bool complain(std::string_view event, const Error& why);
 
   asio::io_context& loop;
@@ -97,28 +108,92 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
   const StelaService own;
   asio::steady_timer timer;
   std::unique_ptr<Tls> tls;
-  std::unique_ptr<Stela> stela;
+  std::unique_ptr<Stela> asker;
+  std::unique_ptr<Stela> registrar;  // while this node is to be registered
+  std::unique_ptr<Stela> leaving;    // a former registrar that takes its leave
+  std::uint64_t registrars = 0;      // made so far
   LogLimiter limiter{log_pause};
   SteadyAnswer steady;
+  std::vector<std::string> targets;           // of the last answer
   std::optional<std::set<std::string>> told;  // the others, as logged last
+  bool among_its_like = false;  // no other node was listed, or all were found to be empty
+  bool listed_there = false;    // the registrar's last word is that it is registered
   bool news = true;  // that it is registered: the last said is that it is not, or nothing
   bool asking = false;
   bool stopping = false;
 };
 
-void Discovery::State::start() {
-  if (stela || stopping || (options.tls && !tls)) return;
+std::unique_ptr<Stela> Discovery::State::client() const {
   StelaOptions settings;
   settings.address = options.stela;
   settings.server_name = options.server_name;
   settings.own_ipv4 = own.ipv4;
   if (tls) settings.credentials = GrpcTls(tls->material()).channel_credentials();
-  stela = std::make_unique<Stela>(std::move(settings), [&io = loop](std::function<void()> job) {
+  return std::make_unique<Stela>(std::move(settings), [&io = loop](std::function<void()> job) {
     asio::post(io, std::move(job));
   });
-  stela->keep_registered(own, [weak = weak_from_this()](const Status& done) {
-    if (const auto self = weak.lock()) self->registered(done);
+}
+
+void Discovery::State::use(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  asker->set_credentials(credentials);
+  if (registrar) registrar->set_credentials(credentials);
+}
+
+void Discovery::State::start() {
+  if (asker || stopping || (options.tls && !tls)) return;
+  asker = client();
+  turn();
+}
+
+void Discovery::State::turn() {
+  if (stopping) return;
+  register_or_not();
+  ask();
+  timer.expires_after(ask_every);
+  timer.async_wait([weak = weak_from_this()](const asio::error_code& error) {
+    const auto self = weak.lock();
+    if (self && !error) self->turn();
   });
+}
+
+void Discovery::State::register_or_not() {
+  if (!hooks.serves() && !among_its_like) return withdraw();
+  if (registrar || leaving) return;
+  registrar = client();
+  registrar->keep_registered(own,
+                             [weak = weak_from_this(), number = ++registrars](const Status& done) {
+                               const auto self = weak.lock();
+                               if (self && self->registrar && self->registrars == number)
+                                 self->registered(done);
+                             });
+}
+
+void Discovery::State::withdraw() {
+  if (!registrar) return;
+  log(LogLevel::info, "not registered at Stela while this node cannot serve",
+      {{"address", options.stela}});
+  leaving = std::move(registrar);
+  listed_there = false;
+  news = true;
+  steady.forget();
+  leaving->stop(farewell_max, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->leaving.reset();
+  });
+}
+
+void Discovery::State::registered(const Status& done) {
+  if (stopping) return;
+  listed_there = done.has_value();
+  if (!done) {
+    steady.forget();
+    if (complain("not registered at Stela", done.error())) news = true;
+    return;
+  }
+  if (std::exchange(news, false)) {
+    log(LogLevel::info, "registered at Stela", {{"address", options.stela}});
+  }
+  // Of two nodes that start together, one at least sees the other now.
+  ask();
 }
 
 bool Discovery::State::complain(std::string_view event, const Error& why) {
@@ -128,23 +203,10 @@ bool Discovery::State::complain(std::string_view event, const Error& why) {
   return true;
 }
 
-void Discovery::State::registered(const Status& done) {
-  if (stopping) return;
-  if (!done) {
-    steady.forget();
-    if (complain("not registered at Stela", done.error())) news = true;
-    return;
-  }
-  if (std::exchange(news, false)) {
-    log(LogLevel::info, "registered at Stela", {{"address", options.stela}});
-  }
-  // Not before: of two nodes that start together, one at least sees the other.
-  if (!std::exchange(asking, true)) ask();
-}
-
 void Discovery::State::ask() {
-  if (stopping || !hooks.seeking()) return;
-  stela->discover(
+  if (stopping || asking || !hooks.seeking()) return;
+  asking = true;
+  asker->discover(
       Stela::service_name, milliseconds(0),
       [weak = weak_from_this()](const Result<std::vector<StelaService>>& found) {
         if (const auto self = weak.lock()) self->answered(found);
@@ -153,24 +215,24 @@ void Discovery::State::ask() {
         const auto self = weak.lock();
         if (!self || self->stopping) return;
         self->steady.forget();
-        self->complain("Stela cannot be asked; this node waits", trouble);
+        self->complain(
+            "this node waits for Stela and serves nothing (-stela says where it is, -nostela does "
+            "without)",
+            trouble);
       });
 }
 
 void Discovery::State::answered(const Result<std::vector<StelaService>>& found) {
+  asking = false;
   if (stopping || !found || !hooks.seeking()) return;
   weigh(*found);
-  timer.expires_after(ask_every);
-  timer.async_wait([weak = weak_from_this()](const asio::error_code& error) {
-    const auto self = weak.lock();
-    if (self && !error) self->ask();
-  });
+  register_or_not();
 }
 
 void Discovery::State::weigh(const std::vector<StelaService>& found) {
   bool listed = false;
   std::set<std::string> others;  // two nodes may have said the same address, and are two
-  std::vector<std::string> targets;
+  targets.clear();
   for (const StelaService& service : found) {
     const std::string host = host_of(service);
     if (same_place(service, own)) {
@@ -189,17 +251,20 @@ void Discovery::State::weigh(const std::vector<StelaService>& found) {
         {{"others", std::uint64_t{others.size()}},
          {"founds_with_them_after_ms", std::int64_t{discovery_quiet.count()}}});
   }
-  // A Stela that does not list this node may have forgotten others too.
-  if (!listed) steady.forget();
-  const bool quiet = listed && steady.holds(others, SteadyAnswer::Clock::now());
-  hooks.join(std::move(targets), quiet ? others.size() + 1 : 0);
+  if (others.empty()) among_its_like = true;
+  // A Stela that does not list this node may have forgotten others too; and a node that is not
+  // registered is not seen by those that count the nodes that found a cluster.
+  const bool seen = listed && listed_there;
+  if (!seen) steady.forget();
+  const bool quiet = seen && steady.holds(others, SteadyAnswer::Clock::now());
+  hooks.join(targets, quiet ? others.size() + 1 : 0);
 }
 
-// --- The face.
+// --- The public class.
 
 Discovery::Discovery(asio::io_context& loop, DiscoveryOptions options, DiscoveryHooks hooks)
     : state_(std::make_shared<State>(loop, std::move(options), std::move(hooks))) {
-  CHECK(state_->hooks.seeking && state_->hooks.join);
+  CHECK(state_->hooks.serves && state_->hooks.seeking && state_->hooks.join);
 }
 
 Discovery::~Discovery() { state_->stopping = true; }
@@ -218,6 +283,16 @@ Status Discovery::load_certificates() {
 
 void Discovery::start() { state_->start(); }
 
+void Discovery::looked(const std::vector<std::string>& targets, Neighbours found) {
+  State& self = *state_;
+  if (self.stopping || !self.asker || !self.hooks.seeking() || targets != self.targets) return;
+  if (found == Neighbours::unknown) return;
+  self.among_its_like = found == Neighbours::empty;
+  // Formation must stop counting this node before other nodes do.
+  if (found == Neighbours::unjoinable) self.hooks.join(targets, 0);
+  self.register_or_not();
+}
+
 void Discovery::reload() {
   State& self = *state_;
   if (!self.options.tls || self.stopping) return;
@@ -229,7 +304,7 @@ void Discovery::reload() {
   } else if (first) {
     self.start();
   } else {
-    self.stela->set_credentials(GrpcTls(self.tls->material()).channel_credentials());
+    self.use(GrpcTls(self.tls->material()).channel_credentials());
   }
 }
 
@@ -238,8 +313,8 @@ bool Discovery::certificates_changed() const { return state_->tls && state_->tls
 void Discovery::stop(milliseconds patience, std::function<void()> done) {
   state_->stopping = true;
   state_->timer.cancel();
-  if (state_->stela) {
-    state_->stela->stop(patience, std::move(done));
+  if (state_->registrar) {
+    state_->registrar->stop(patience, std::move(done));
   } else {
     asio::post(state_->loop, std::move(done));
   }

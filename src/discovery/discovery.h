@@ -1,11 +1,14 @@
-// Discovery: this node at Stela. Keeps it registered there, and while it belongs to no cluster asks
-// again and again who else is: whom to join, and how many found a cluster where there is none.
-// Loop thread. Owns the client of Stela and the certificates towards it. Never founds anything
-// itself: that is for Formation, which asks the others first. Its constructor resolves the node's
-// own name, which may block: it is for the time before the loop runs.
+// Discovery: this node at Stela. Keeps it registered there while it serves, and while it belongs to
+// no cluster asks again and again which nodes there are: those to join, and how many found a
+// cluster where there is none. A client that asks Stela shall find nodes that serve. A node without
+// a cluster is registered only where it waits among its like, all of which found one together; not
+// beside a node that serves and cannot be joined, as one of 2017 or one whose certificates are of
+// another authority. Loop thread. Owns the clients of Stela and the certificates towards it. Never
+// founds anything itself: that is for Formation, which asks the others first. Its constructor
+// resolves the node's own name, which may block: it is for the time before the loop runs.
 //
-// A Stela that comes back with nothing knows no member until each has registered again. So nobody
-// founds before its answer has stayed the same for discovery_quiet, which is longer than that
+// A Stela that was restarted knows no member until each has registered again. So no node founds a
+// cluster before the answer has stayed the same for discovery_quiet, which is longer than that
 // takes.
 #pragma once
 
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "raft/result.h"
+#include "src/discovery/formation.h"
 #include "src/discovery/stela.h"
 #include "src/net/tls_paths.h"
 
@@ -29,10 +33,10 @@ class io_context;
 namespace iris {
 
 inline constexpr std::chrono::milliseconds discovery_quiet{5'000};
-// Whoever did not ask for so long, did not see what Stela answered meanwhile.
+// A node that did not ask for so long has missed answers: the quiet time begins anew.
 inline constexpr std::chrono::milliseconds discovery_gap_max{4'000};
 
-// What Stela answers, over time.
+// The answers of Stela over time: have they stayed the same for long enough?
 class SteadyAnswer {
  public:
   using Clock = std::chrono::steady_clock;
@@ -57,14 +61,16 @@ struct DiscoveryOptions {
 };
 
 struct DiscoveryHooks {
+  // Does this node belong to a cluster? Then it is registered.
+  std::function<bool()> serves;
   // Does this node belong to no cluster, and go by what Stela says?
   std::function<bool()> seeking;
   // gRPC addresses of the others; how many empty nodes found a cluster together, 0: none yet.
   std::function<void(std::vector<std::string> targets, std::size_t expect)> join;
 };
 
-// What a node registers that others reach by `options.own_host`: an address of IPv4, for who dials
-// nothing else, also where that is a name or an address of IPv6, if it has one.
+// The entry that a node registers. It has an IPv4 address where there is one, also where
+// `options.own_host` is a name or an IPv6 address: clients of 2017 dial nothing else.
 [[nodiscard]] StelaService own_service(const DiscoveryOptions& options);
 
 class Discovery {
@@ -78,6 +84,8 @@ class Discovery {
   // better ones.
   [[nodiscard]] Status load_certificates();
   void start();
+  // The result of a round of Formation over these targets.
+  void looked(const std::vector<std::string>& targets, Neighbours found);
   // Reads the certificates again; where they are no good, says so and goes on with the former ones.
   void reload();
   [[nodiscard]] bool certificates_changed() const;

@@ -26,13 +26,27 @@ namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// What one target answered.
+// The answer of one target.
 struct Answer {
   // `waiting`: it belongs to a cluster that has not reached it yet, and can admit nobody.
-  enum class Kind { nobody, self, empty, waiting, member } kind = Kind::nobody;
+  // `old`: an Iris that knows nothing of the service Cluster.
+  enum class Kind { nobody, self, empty, waiting, member, old } kind = Kind::nobody;
   std::string id;    // where somebody answered
   std::string text;  // why it cannot be joined, where there is more to say
 };
+
+// Of answers none of which admitted this node.
+Neighbours neighbours(const std::vector<Answer>& answers) {
+  bool all_empty = true;
+  for (const Answer& answer : answers) {
+    if (answer.kind == Answer::Kind::old || answer.kind == Answer::Kind::member) {
+      return Neighbours::unjoinable;
+    }
+    all_empty =
+        all_empty && (answer.kind == Answer::Kind::empty || answer.kind == Answer::Kind::self);
+  }
+  return all_empty ? Neighbours::empty : Neighbours::unknown;
+}
 
 }  // namespace
 
@@ -103,8 +117,8 @@ std::shared_ptr<grpc::Channel> Formation::State::channel(const std::string& targ
   }
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // or gRPC's own back-off is in the way
-  // A member dials back, and nodes talk, without one ($https_proxy): who needs one cannot be
-  // joined.
+  // Without $https_proxy: the leader dials back, and nodes talk, without one. A cluster behind a
+  // proxy cannot be joined.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (now) arguments.SetSslTargetNameOverride(options.server_name);
   return grpc::CreateCustomChannel(target, now ? now : grpc::InsecureChannelCredentials(),
@@ -136,13 +150,18 @@ Answer Formation::State::probe(const std::string& target) {
   const grpc::Status status = call(options.probe_ms_max, [&](grpc::ClientContext* context) {
     return stub->Status(context, {}, &response);
   });
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return {Answer::Kind::old, "",
+            "an Iris of 2017 serves there: it cannot be joined, nor can its data be taken over by "
+            "joining; this node waits until it is gone"};
+  }
   if (!status.ok()) {
     return {Answer::Kind::nobody, "",
             "it does not answer: " + client::plain_reason(status.error_message())};
   }
   if (response.id() == own_id) return {Answer::Kind::self, own_id, ""};
-  // One that is just founding has voters before it has an id for its cluster (two syncs of its
-  // disk); one that was just admitted has the id first.
+  // A node that is founding a cluster has voters before it has the id of its cluster (two syncs of
+  // its disk); a node that was just admitted has the id first.
   if (response.voters() > 0) return {Answer::Kind::member, response.id(), ""};
   if (response.cluster_id().empty()) {
     return {Answer::Kind::empty, response.id(), "it belongs to no cluster itself"};
@@ -191,9 +210,14 @@ void Formation::State::round() {
     answers.push_back(std::move(answer));
   }
   if (wanted > 0) weigh(answers, wanted);
+  const std::lock_guard lock(mutex);
+  if (stopped || !hooks.looked) return;
+  hooks.post([looked = hooks.looked, now = std::move(now), found = neighbours(answers)] {
+    looked(now, found);
+  });
 }
 
-// Is it on this node to found the cluster?
+// Decides whether this node founds the cluster.
 void Formation::State::weigh(const std::vector<Answer>& answers, std::size_t wanted) {
   std::set<std::string> empty = {hex_id(options.self.value)};
   for (const Answer& answer : answers) {

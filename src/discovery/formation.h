@@ -4,10 +4,10 @@
 // one. Owns one thread, that waits for gRPC; what it finds out is posted to the loop. A target that
 // cannot be reached is never a fatal error, and never counts as an empty one.
 //
-// Who founds (-bootstrap-expect, discovery): a node founds when every node it knows of has answered
-// that it belongs to no cluster and is about to found none, they are as many as expected, this one
-// has the least id among them, and a second look a round later says the same. All see the same ids,
-// so at most one founds; the others find a member in a later round, and join it.
+// Founding (-bootstrap-expect, discovery): a node founds a cluster when every node it knows of has
+// answered that it belongs to no cluster and is about to found none, they are as many as expected,
+// this one has the least id among them, and a second round gets the same answers. All see the same
+// ids, so at most one founds; the others find a member in a later round, and join it.
 #pragma once
 
 #include <cstddef>
@@ -38,11 +38,20 @@ struct FormationOptions {
   std::uint32_t join_ms_max = 10'000;           // the leader dials this node before it admits it
 };
 
+// The result of a round: may a node without a cluster wait among these targets?
+enum class Neighbours {
+  empty,       // all answer, and belong to no cluster either
+  unknown,     // some say nothing yet
+  unjoinable,  // one serves, and this node cannot join it
+};
+
 struct FormationHooks {
   // Runs what it is given on the loop.
   std::function<void(std::function<void()>)> post;
   // Posted, once: found a cluster now. Nothing more is done.
   std::function<void()> found;
+  // Posted after each round in which no target admitted this node. May be empty.
+  std::function<void(std::vector<std::string> targets, Neighbours)> looked = {};
 };
 
 class Formation {

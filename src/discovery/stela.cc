@@ -18,6 +18,7 @@
 #include "proto/stela.grpc.pb.h"
 #include "raft/check.h"
 #include "src/base/abort.h"
+#include "src/discovery/held_stream.h"
 
 namespace iris {
 namespace {
@@ -33,14 +34,16 @@ constexpr milliseconds settled{5'000};
 // How often a registered node asks whether it still is. A stream says nothing of a Stela that was
 // started anew behind a proxy, nor for minutes of one whose host is gone.
 constexpr milliseconds look_every{1'000};
-// What was under way or waited for when Stela came back, and one more pause.
+// The longest time until a node registers again: a look or a pause, a call, and one more pause.
 static_assert(std::max(look_every, backoff_max) + call_timeout + backoff_min <
               Stela::known_again_max);
+// So many registrations in a row that Stela takes and does not list are no accident.
+constexpr int never_listed_min = 2;
 // Servers written in Go hang up on clients that ping more often than every five minutes.
 constexpr milliseconds keepalive{330'000};
 
-// Was this said by Stela itself? Then whatever it says, it knows of nobody. The rest says only that
-// it could not be asked.
+// True: Stela itself answered, and any such error means that no service is registered. All other
+// codes only say that Stela could not be asked.
 bool is_answer(const grpc::Status& status) {
   switch (status.error_code()) {
     case grpc::StatusCode::OK:
@@ -55,7 +58,7 @@ bool is_answer(const grpc::Status& status) {
   }
 }
 
-// Nobody answered: Stela may be gone, or the way to it.
+// True: no answer came, so Stela or the way to it may be gone.
 bool is_silence(const grpc::Status& status) {
   return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
          status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
@@ -81,63 +84,16 @@ std::vector<StelaService> from_wire(const stela::pb::DiscoverResponse& response)
   return services;
 }
 
-// The stream by which Stela knows that this node lives. One thread, which waits for its end for a
-// while at a time. Ended at the latest by its destructor.
-class HeldStream {
- public:
-  HeldStream(stela::pb::Stela::Stub& stub, const stela::pb::ConnectRequest& request)
-      : reader_(stub.AsyncConnect(&context_, request, &events_, this)) {}
-  ~HeldStream() {
-    static_cast<void>(finish());
-    events_.Shutdown();
-    void* tag = nullptr;
-    bool good = false;
-    while (events_.Next(&tag, &good)) {
-    }
-  }
-  HeldStream(const HeldStream&) = delete;
-  HeldStream& operator=(const HeldStream&) = delete;
-
-  [[nodiscard]] grpc::ClientContext& context() { return context_; }
-  [[nodiscard]] bool ended_within(milliseconds time) {
-    const auto until = std::chrono::system_clock::now() + time;
-    void* tag = nullptr;
-    bool good = false;
-    while (!ended_) {
-      const auto next = events_.AsyncNext(&tag, &good, until);
-      if (next == grpc::CompletionQueue::TIMEOUT) return false;
-      CHECK(next == grpc::CompletionQueue::GOT_EVENT);
-      if (good) {
-        reader_->Read(&news_, this);  // of other services: not ours to follow
-      } else {
-        ended_ = true;
-      }
-    }
-    return true;
-  }
-  // Ends it where it has not ended, and says why it has.
-  grpc::Status finish() {
-    if (finished_) return *finished_;
-    context_.TryCancel();
-    while (!ended_within(call_timeout)) {
-    }
-    grpc::Status status;
-    void* tag = nullptr;
-    bool good = false;
-    reader_->Finish(&status, this);
-    CHECK(events_.Next(&tag, &good));
-    finished_ = status;
-    return status;
-  }
-
- private:
-  grpc::ClientContext context_;
-  grpc::CompletionQueue events_;
-  stela::pb::ServiceMessage news_;
-  std::unique_ptr<grpc::ClientAsyncReader<stela::pb::ServiceMessage>> reader_;
-  bool ended_ = false;
-  std::optional<grpc::Status> finished_;
-};
+// Stela's processes find each other's services, and their own, by multicast.
+std::string never_listed_text(const grpc::Status& answer) {
+  const bool loopback_only = Stela::own_ipv4_address() == "127.0.0.1";
+  return "it took the registration of this node but does not list it" +
+         (answer.ok() ? "" : " (it says: " + answer.error_message() + ")") +
+         "; the multicast by which it finds services " +
+         (loopback_only ? "cannot work here: this host has no network interface but lo"
+                        : "seems not to work on its host") +
+         "; -nostela does without Stela";
+}
 
 class Backoff {
  public:
@@ -243,6 +199,7 @@ struct Stela::State {
   client::Abort holding;           // of what registers, and asks whether it still is
   client::Abort streaming;         // of the stream
   std::shared_ptr<Stub> asked_by;  // the asker's own
+  int never_listed = 0;            // the holder's own: registrations in a row that had no effect
 
   std::mutex mutex;  // of what is below
   std::condition_variable changed;
@@ -398,16 +355,22 @@ grpc::Status Stela::State::register_once(const StelaService& service,
 grpc::Status Stela::State::watch(Stub& stub, HeldStream& stream, const StelaService& service) {
   stela::pb::DiscoverRequest request;
   request.set_service_name(service.name);
+  bool was_listed = false;
   while (!stream.ended_within(look_every)) {
     stela::pb::DiscoverResponse response;
     auto status = call(holding, call_timeout, stub, &Stub::Discover, request, response);
     if (is_silence(status) || holding.flag().load()) return status;
     if (!is_answer(status)) continue;
     const auto listed = from_wire(response);
-    if (std::none_of(listed.begin(), listed.end(),
-                     [&](const StelaService& each) { return same_place(each, service); })) {
-      return {grpc::StatusCode::NOT_FOUND, "it does not list this node any more"};
+    if (std::any_of(listed.begin(), listed.end(),
+                    [&](const StelaService& each) { return same_place(each, service); })) {
+      was_listed = true;
+      never_listed = 0;
+      continue;
     }
+    const bool as_ever = !was_listed && ++never_listed >= never_listed_min;
+    return {grpc::StatusCode::NOT_FOUND,
+            as_ever ? never_listed_text(status) : "it does not list this node any more"};
   }
   return grpc::Status::OK;
 }

@@ -1,11 +1,11 @@
-// Stela: client of the discovery service of that name. Asks it who serves Iris, and keeps this node
-// registered there: a stream is held open for as long as the node lives, for Stela forgets whoever
-// lets go of it; when it breaks, or Stela does not list the node any more, all is done again.
-// Called from one thread (the loop). Owns two threads that do nothing but wait for Stela; what they
-// learn is given to the post function, never called directly. Never blocks its caller, but in the
-// destructor, for as long as a cancelled call takes to end.
-// "None" is said only by a Stela that was reached: one that cannot be is asked again, with jittered
-// exponential back-off (100 ms to 1 s), each time over a connection of its own.
+// Stela: client of the discovery service of that name. Asks it which nodes serve Iris, and keeps
+// this node registered there. A stream is held open for as long as the node lives, because Stela
+// drops a client's services when its stream ends; when the stream breaks, or Stela does not list
+// the node any more, the node registers again. Called from one thread (the loop). Owns two threads
+// that do nothing but wait for Stela; what they learn is given to the post function, never called
+// directly. Never blocks its caller, but in the destructor, for as long as a cancelled call takes
+// to end. "None" is said only by a Stela that was reached: one that cannot be is asked again, with
+// jittered exponential back-off (100 ms to 1 s), each time over a connection of its own.
 #pragma once
 
 #include <chrono>
@@ -30,7 +30,7 @@ struct StelaOptions {
   std::string own_ipv4;  // whose client this is; empty: own_ipv4_address()
 };
 
-// What is registered, and what is found.
+// An entry of Stela, as it is registered and as it is found.
 struct StelaService {
   std::string name;
   std::string hostname;
@@ -59,7 +59,7 @@ class Stela {
   Stela(const Stela&) = delete;
   Stela& operator=(const Stela&) = delete;
 
-  // Who is registered as `name`. Asks until there is an answer (nobody: an empty list), or for
+  // The services registered as `name`. Asks until there is an answer (none: an empty list), or for
   // `patience` where that is not 0: then Errc::unavailable. `done`, posted, exactly once;
   // `trouble`, posted, after each attempt that failed, and may be empty. REQUIRES: no other
   // discover() under way.

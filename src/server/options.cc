@@ -113,7 +113,8 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
                  if (parse_log_level(text, options.log_level)) return Unit{};
                  return bad("debug, info, warn or error");
                });
-  flags.boolean("version", &version, "print the version and exit");
+  flags.boolean("version", &version, "print the version and exit (also -v)");
+  flags.alias("v", "version");
   flags.custom("help", "", "", "print this text and exit (also -h)",
                [](std::string_view) -> Status { return Unit{}; });
 }

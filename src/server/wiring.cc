@@ -87,6 +87,7 @@ bool Server::State::make_discovery() {
   discovery = std::make_unique<Discovery>(
       loop, std::move(settings),
       DiscoveryHooks{
+          .serves = [this] { return node->admitted(); },
           .seeking = [this] { return !stopping && !node->admitted() && options.join.empty(); },
           .join = [this](std::vector<std::string> targets,
                          std::size_t expect) { join(std::move(targets), expect); }});
@@ -246,6 +247,10 @@ void Server::State::join(std::vector<std::string> targets, std::size_t expect) {
                        .found =
                            [this] {
                              if (!stopping && !node->initialized()) node->bootstrap();
+                           },
+                       .looked =
+                           [this](const std::vector<std::string>& targets_seen, Neighbours found) {
+                             if (discovery) discovery->looked(targets_seen, found);
                            }});
   }
   // One that was adopted waits, or asks again; it founds nothing any more.

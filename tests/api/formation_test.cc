@@ -82,9 +82,16 @@ struct Forming {
     options.self = {id};
     formation = std::make_unique<Formation>(
         options, FormationHooks{.post = [](const std::function<void()>& job) { job(); },
-                                .found = [this] { ++found; }});
+                                .found = [this] { ++found; },
+                                .looked =
+                                    [this](const std::vector<std::string>&, Neighbours now) {
+                                      neighbours = now;
+                                      ++looks;
+                                    }});
   }
   std::atomic<int> found = 0;
+  std::atomic<int> looks = 0;
+  std::atomic<Neighbours> neighbours = Neighbours::unknown;  // of the last look
   std::unique_ptr<Formation> formation;
 };
 
@@ -244,6 +251,30 @@ TEST_CASE("nodes that wait for each other look often, however rarely one that on
   Forming first(1, options);
   first.formation->set_targets({two.address()}, 3);
   await([&] { return two.asked > 30; });
+}
+
+TEST_CASE(
+    "what a round finds is told: all empty, somebody silent, or a node that cannot be joined") {
+  Asked empty(2);
+  Asked refusing(3);
+  int silent = 0;
+  { silent = Asked(4).port(); }
+  const auto looked_at = [](Forming& forming, std::vector<std::string> targets) {
+    forming.formation->set_targets(std::move(targets), 0);
+    const int before = forming.looks;
+    await([&] { return forming.looks > before + 1; });
+    return forming.neighbours.load();
+  };
+  Forming forming(1);
+  REQUIRE(looked_at(forming, {empty.address()}) == Neighbours::empty);
+  REQUIRE(looked_at(forming, {empty.address(), "127.0.0.1:" + std::to_string(silent)}) ==
+          Neighbours::unknown);
+  refusing.member = true;
+  refusing.refuses = true;
+  REQUIRE(looked_at(forming, {empty.address(), refusing.address()}) == Neighbours::unjoinable);
+  refusing.member = false;
+  refusing.admitted = true;  // it may serve soon
+  REQUIRE(looked_at(forming, {empty.address(), refusing.address()}) == Neighbours::unknown);
 }
 
 TEST_CASE("new targets are looked at at once") {

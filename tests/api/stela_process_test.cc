@@ -1,10 +1,14 @@
 // The program iris with a discovery service: who founds, who joins, what a Stela that forgot
 // everything does not cause, certificates towards it, and the end.
+#include <grpcpp/grpcpp.h>
+
 #include <csignal>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "src/discovery/discovery.h"
 #include "src/discovery/stela.h"
 #include "tests/api/iris_process.h"
 #include "tests/client/fake_stela.h"
@@ -17,6 +21,26 @@ using Flags = std::vector<std::string>;
 Flags at(const FakeStela& stela, std::uint16_t port) {
   return {"-stela",    stela.address(), "-insecure",         "-listen",
           "127.0.0.1", "-port",         std::to_string(port)};
+}
+
+std::shared_ptr<grpc::ServerCredentials> server_credentials(const Issued& authority,
+                                                            const Issued& own) {
+  grpc::SslServerCredentialsOptions options(
+      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  options.pem_root_certs = authority.certificate_pem();
+  options.pem_key_cert_pairs.push_back({own.key_pem(), own.certificate_pem()});
+  return grpc::SslServerCredentials(options);
+}
+
+// Files of a node, as the flags with `prefix` name them.
+Flags write_flags(const Folder& folder, const std::string& prefix, const Issued& authority) {
+  const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
+  const TlsPaths paths = write_files(folder, "files" + prefix, own, authority);
+  if (prefix.empty()) {
+    return {"-cert", paths.certificate, "-key", paths.key, "-ca", paths.ca};
+  }
+  return {"-" + prefix + "Cert", paths.certificate, "-" + prefix + "Key", paths.key,
+          "-" + prefix + "CA",   paths.ca};
 }
 
 bool votes_among(std::uint16_t port, std::uint32_t voters, Milliseconds limit = 40s) {
@@ -86,6 +110,112 @@ TEST_CASE("that nodes are missing of those that Stela lists is not said of a fla
   REQUIRE(status(port).role() == "none");
 }
 
+// A node of 2017: it serves, and knows nothing of the service Cluster.
+class OldIris final : public pb::Iris::Service {
+ public:
+  OldIris() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    REQUIRE(server_ != nullptr);
+  }
+  ~OldIris() override { server_->Shutdown(std::chrono::system_clock::now()); }
+  [[nodiscard]] stela::pb::ServiceMessage service() const {
+    stela::pb::ServiceMessage message;
+    message.set_name(Stela::service_name);
+    message.set_hostname("old.example");
+    message.set_ipv4("127.0.0.1");
+    message.set_port(port_);
+    return message;
+  }
+
+ private:
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST_CASE("a node that waits beside one of 2017 is not registered, and names it") {
+  FakeStela stela;
+  const OldIris old;
+  stela.list({old.service()});
+  const std::uint16_t port = free_port();
+  Iris iris(at(stela, port));
+  iris.await_log("an Iris of 2017 serves there: it cannot be joined");
+  std::this_thread::sleep_for(discovery_quiet + 2s);
+  REQUIRE(stela.registrations() == 0);
+  REQUIRE(status(port).role() == "none");
+  // Once the old one is gone there is nobody to mislead, and a cluster to found.
+  stela.list({});
+  REQUIRE(stela.await_registered(1));
+  REQUIRE(votes_among(port, 1));
+}
+
+TEST_CASE("a registered node that finds one that it cannot join takes its registration back") {
+  FakeStela stela;
+  const OldIris old;
+  const std::uint16_t port = free_port();
+  Iris iris(at(stela, port));
+  REQUIRE(stela.await_registered(1));
+  stela.list({old.service()});
+  REQUIRE(stela.await_registered(0));
+  std::this_thread::sleep_for(discovery_quiet + 2s);
+  REQUIRE(stela.registrations() == 1);
+  REQUIRE(status(port).role() == "none");
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+}
+
+// So it is with certificates of another authority than those of the nodes that are listed.
+TEST_CASE("a node that cannot speak to those that are listed is not registered") {
+  FakeStela stela;
+  Iris member(at(stela, free_port()) + Flags{"-bootstrap-expect", "1"});
+  REQUIRE(stela.await_registered(1));
+  const Folder folder;
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  // -insecure would be about Stela too; what is dialled with TLS here speaks plain text.
+  const Issued stela_own = issue({.alternative_names = "DNS:Stela"}, &authority);
+  FakeStela stela_tls(0, server_credentials(authority, stela_own));
+  stela_tls.list({stela.registered()});
+  Iris stranger(Flags{"-stela", stela_tls.address(), "-listen", "127.0.0.1", "-port",
+                      std::to_string(free_port())} +
+                    write_flags(folder, "", authority) + write_flags(folder, "stela", authority),
+                &folder);
+  stranger.await_log("it does not answer");
+  std::this_thread::sleep_for(2s);
+  REQUIRE(stela_tls.registrations() == 0);
+}
+
+TEST_CASE("a node that joins by -join is registered once it serves, not before") {
+  FakeStela stela;
+  const std::uint16_t first_port = free_port();
+  Iris late(at(stela, free_port()) + Flags{"-join", "127.0.0.1:" + std::to_string(first_port)});
+  late.await_log("not in a cluster yet");
+  REQUIRE(stela.registrations() == 0);
+  Iris first(at(stela, first_port) + Flags{"-bootstrap-expect", "1"});
+  REQUIRE(stela.await_registered(2));
+}
+
+TEST_CASE("a Stela that takes a registration and lists nobody is said to have no multicast") {
+  FakeStela stela;
+  stela.discover_status = grpc::Status(grpc::StatusCode::UNKNOWN, "network is unreachable");
+  const std::uint16_t port = free_port();
+  Iris iris(at(stela, port));
+  iris.await_log("the multicast by which it finds services");
+  REQUIRE(iris.said("it says: network is unreachable"));
+  REQUIRE(iris.said("-nostela does without Stela"));
+  REQUIRE(status(port).role() == "none");
+}
+
+TEST_CASE("without a Stela a node says at once what it waits for, and what to do") {
+  const std::string nobody = "127.0.0.1:" + std::to_string(free_port());
+  Iris iris(Flags{"-stela", nobody, "-insecure", "-listen", "127.0.0.1", "-port",
+                  std::to_string(free_port())});
+  iris.await_log("this node waits for Stela and serves nothing");
+  REQUIRE(iris.said("Stela at " + nobody));
+  REQUIRE(iris.said("-nostela does without"));
+}
+
 TEST_CASE("a member whose name is advertised tells Stela the name, and its address") {
   FakeStela stela;
   Iris iris(at(stela, free_port()) + Flags{"-bootstrap-expect", "1", "-advertise", "localhost"});
@@ -129,26 +259,6 @@ TEST_CASE("a second signal ends a node at once (exit 1)") {
 }
 
 // --- Certificates.
-
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const Issued& authority,
-                                                            const Issued& own) {
-  grpc::SslServerCredentialsOptions options(
-      GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  options.pem_root_certs = authority.certificate_pem();
-  options.pem_key_cert_pairs.push_back({own.key_pem(), own.certificate_pem()});
-  return grpc::SslServerCredentials(options);
-}
-
-// Files of a node, as the flags with `prefix` name them.
-Flags write_flags(const Folder& folder, const std::string& prefix, const Issued& authority) {
-  const Issued own = issue({.alternative_names = "DNS:Iris"}, &authority);
-  const TlsPaths paths = write_files(folder, "files" + prefix, own, authority);
-  if (prefix.empty()) {
-    return {"-cert", paths.certificate, "-key", paths.key, "-ca", paths.ca};
-  }
-  return {"-" + prefix + "Cert", paths.certificate, "-" + prefix + "Key", paths.key,
-          "-" + prefix + "CA",   paths.ca};
-}
 
 TEST_CASE("SIGHUP reads the certificates towards Stela again") {
   const Folder folder;

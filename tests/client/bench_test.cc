@@ -126,6 +126,20 @@ TEST_CASE("the flags of iris-bench mean what they say") {
   CHECK(contains(parse_options(Words{"-h"})->help, "-inflight"));
 }
 
+TEST_CASE("the connection flags of iris-bench are the environment variables of iris-cli") {
+  ::setenv("IRIS_ADDR", "a:1,b:2", 1);
+  ::setenv("IRIS_INSECURE", "true", 1);
+  ::setenv("IRIS_TIMEOUT", "7s", 1);
+  const Options there = parse_options(Words{})->options;
+  CHECK(there.addresses == Words{"a:1", "b:2"});
+  CHECK_FALSE(there.tls.has_value());
+  CHECK(there.timeout == std::chrono::seconds(7));
+  CHECK(parse_options(Words{"-insecure=false", "-addr", "c:3"})->options.tls.has_value());
+  ::setenv("IRIS_ADDR", "a,,b", 1);
+  CHECK(contains(objection(Words{}), "IRIS_ADDR"));
+  for (const char* name : {"IRIS_ADDR", "IRIS_INSECURE", "IRIS_TIMEOUT"}) ::unsetenv(name);
+}
+
 TEST_CASE("iris-bench in a command of watch does not take the changed key for its key file") {
   const auto key_file = [] { return parse_options(Words{"-addr", ""})->options.tls->key; };
   ::setenv("IRIS_KEY", "mine.key", 1);

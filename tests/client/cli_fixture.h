@@ -1,5 +1,5 @@
-// What the tests of iris-cli share: the built program, run against a fake node or none. Test
-// thread.
+// The common part of the tests of iris-cli: the built program, run against a fake node or none.
+// Test thread.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
 // iris-cli as a user sees it: the built program against fake nodes. Exit codes, what stands on
-// stdout and what on stderr. Its watch is in test_watch.cc.
+// stdout and what on stderr. The command line is in cli_line_test.cc, watch in watch_test.cc.
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -157,50 +157,6 @@ TEST_CASE("exit code 1: not found") {
   CHECK(at.cli({"member", "rm", "nobody"}).code == 1);
 }
 
-TEST_CASE("exit code 2: usage, with one sentence on stderr") {
-  const std::pair<Words, std::string> bad[] = {
-      {{"get", "s"}, "SOURCE KEY"},
-      {{"get", "s", "k", "x"}, "\"x\""},
-      {{"set", "s", "k"}, "SOURCE KEY VALUE"},
-      {{"get", "-sorce", "s", "-key", "k"}, "did you mean -source?"},
-      {{"get", "-source", "s", "-key", "k", "x"}, "\"x\""},
-      {{"get", "-source", "s"}, "-key is missing"},
-      {{"getkeys"}, "-source is missing"},
-      {{"removekey", "-source", "s"}, "-key is missing"},
-      {{"rm"}, "SOURCE [KEY]"},
-      {{"rm", "s", "-if-rev", "3"}, "-if-rev"},
-      {{"ls", "-values"}, "SOURCE"},
-      {{"get", "s", "k", "-o", "xml"}, "text or json"},
-      {{"get", "s", "k", "-timeout", "0s"}, "1ms"},
-      {{"get", "s", "k", "-addr", "host:0", "-insecure"}, "host:0"},
-      {{"watch"}, "SOURCE"},
-      {{"watch", "a", "b", "c"}, "SOURCE"},
-      {{"watch", "a", "-initial", "-from", "3"}, "-initial"},
-      {{"watch", "a", "-heartbeat", "99ms"}, "100ms"},
-      {{"watch", "a", "-insecure", "-o", "json", "--", "true"}, "-o json is for what watch prints"},
-      {{"member", "rm"}, "ID"},
-      {{"member"}, "member ls"},
-      {{"set", "-insecure", "\xff", "k", "v"}, "source is not valid UTF-8"},
-      {{"watch", "-insecure", "\xff"}, "source is not valid UTF-8"},
-      {{"watch", "a", "-insecure", "-resume", "/"}, "cannot read /: Is a directory"},
-      {{"member", "remove"}, "member"},
-      {{"stauts"}, "did you mean status?"},
-      {{"-addr", "x", "get"}, "the command comes first"},
-      {{}, "a command is needed"},
-  };
-  for (const auto& [words, part] : bad) {
-    const Ended ended = cli(words);
-    INFO(ended.err);
-    CHECK(ended.code == 2);
-    CHECK(ended.out.empty());
-    CHECK(contains(ended.err, part));
-  }
-  const Fixture at;
-  const Ended refused = at.cli({"set", "", "k", "v"});
-  CHECK(refused.code == 2);
-  CHECK(contains(refused.err, "You must provide a source"));
-}
-
 TEST_CASE("exit code 3: no node, or none that takes the call") {
   const std::string dead = dead_address();
   const Ended ended = cli({"set", "s", "k", "v", "-insecure", "-addr", dead, "-timeout", "300ms"});
@@ -219,11 +175,11 @@ TEST_CASE("exit code 3: no node, or none that takes the call") {
   CHECK(contains(no_leader.err, "no leader is known"));
 }
 
-TEST_CASE("exit codes 4 to 7: unknown, refused, conflict, limit") {
+TEST_CASE("exit codes 4 to 8: unknown, refused, conflict, limit, not now") {
   Fixture at;
   const std::pair<grpc::StatusCode, int> codes[] = {
       {grpc::StatusCode::UNAVAILABLE, 4},       {grpc::StatusCode::DEADLINE_EXCEEDED, 4},
-      {grpc::StatusCode::PERMISSION_DENIED, 5}, {grpc::StatusCode::FAILED_PRECONDITION, 5},
+      {grpc::StatusCode::PERMISSION_DENIED, 5}, {grpc::StatusCode::FAILED_PRECONDITION, 8},
       {grpc::StatusCode::UNIMPLEMENTED, 5},     {grpc::StatusCode::ABORTED, 6},
       {grpc::StatusCode::RESOURCE_EXHAUSTED, 7}};
   for (const auto& [status, code] : codes) {
@@ -232,6 +188,9 @@ TEST_CASE("exit codes 4 to 7: unknown, refused, conflict, limit") {
     CHECK(ended.code == code);
     CHECK(ended.out.empty());
   }
+  at.node.before = always(grpc::StatusCode::INVALID_ARGUMENT,
+                          "value is 9 bytes long; the limit is 8 (server flag -max-value-bytes)");
+  CHECK(at.cli({"set", "s", "k", "v"}).code == 7);
   at.node.before = nullptr;
   CHECK(at.cli({"set", "s", "k", "1", "-if-rev", "0"}).code == 0);
   CHECK(at.cli({"set", "s", "k", "2", "-if-rev", "0"}).code == 6);
@@ -256,42 +215,6 @@ TEST_CASE("exit code 5: a node that wants TLS is not spoken to in plain text, an
   CHECK(contains(bad_file.err, "holds no PEM certificate"));
 }
 
-TEST_CASE("addresses come from flags, the environment, Stela, or the default") {
-  const Fixture at;
-  at.cluster->set("s", "k", "v");
-  // The first that can be reached.
-  const std::string dead = dead_address();
-  CHECK(cli({"get", "s", "k", "-insecure", "-addr", dead + "," + at.node.address()}).out == "v");
-  CHECK(cli({"get", "s", "k", "-insecure", "-addr", dead, "-addr", at.node.address()}).out == "v");
-  CHECK(cli({"get", "s", "k", "-insecure"},
-            {.environment = {{"IRIS_ADDR", dead + "," + at.node.address()}}})
-            .out == "v");
-  CHECK(cli({"get", "s", "k", "-insecure", "-addr", ""},
-            {.environment = {{"IRIS_ADDR", at.node.address()}}})
-            .out == "v");
-  const Ended bad = cli({"get", "s", "k", "-insecure"}, {.environment = {{"IRIS_ADDR", "a,,b"}}});
-  CHECK(bad.code == 2);
-
-  FakeStela stela;
-  stela::pb::ServiceMessage found;
-  found.set_name("iris.service.fg");
-  found.set_ipv4("127.0.0.1");
-  found.set_port(at.node.port());
-  stela.found = {found};
-  CHECK(cli({"get", "s", "k", "-insecure", "-stela", stela.address()}).out == "v");
-  // What the default is tried for is said; nobody need listen there.
-  stela.found.clear();
-  const Ended none = cli({"get", "s", "k", "-insecure", "-stela", stela.address(), "-timeout",
-                          "100ms", "-serverName", "x"});
-  if (none.code != 0 && none.code != 1) {
-    CHECK(contains(none.err, "knows of no node"));
-    CHECK(contains(none.err, "127.0.0.1:32000"));
-  }
-  const Ended gone =
-      cli({"get", "s", "k", "-insecure", "-stela", dead_address(), "-timeout", "100ms"});
-  if (gone.code != 0 && gone.code != 1) CHECK(contains(gone.err, "Stela at "));
-}
-
 TEST_CASE("a proxy for the web is not one for nodes") {
   const Fixture at;
   at.cluster->set("s", "k", "v");
@@ -301,137 +224,6 @@ TEST_CASE("a proxy for the web is not one for nodes") {
       {.environment = {{"http_proxy", proxy}, {"https_proxy", proxy}, {"grpc_proxy", proxy}}});
   CHECK(ended.out == "v");
   CHECK(ended.err.empty());
-}
-
-TEST_CASE("status tells how a node is, in words and in json") {
-  Fixture at;
-  auto& status = at.cluster->status;
-  status.set_id("00000000000000a1");
-  status.set_cluster_id("00000000000000cc");
-  status.set_role("leader");
-  status.set_term(7);
-  status.set_leader_id("00000000000000a1");
-  status.set_commit(120);
-  status.set_applied(118);
-  status.set_voters(3);
-  status.set_reachable(3);
-  status.set_tolerates_failures(1);
-  status.set_disk_used_bytes(1536);
-  status.set_certificate_expires_s(std::time(nullptr) + 10L * 86'400 + 60);
-  status.set_version("1.0.0");
-  status.set_address("127.0.0.1:32001");
-  const Ended text = at.cli({"status"});
-  CHECK(text.code == 0);
-  for (const char* part :
-       {"00000000000000a1", "leader, term 7", "commit       120, applied 118, lag 2",
-        "3 voters, 3 reachable", "tolerates 1 failure\n", "1.5 KiB used", "10 days left",
-        "server 1.0.0"}) {
-    INFO(text.out);
-    CHECK(contains(text.out, part));
-  }
-  const auto object = json::parse(at.cli({"status", "-o", "json"}).out);
-  CHECK(object["role"] == "leader");
-  CHECK(object["voters"] == 3);
-  CHECK(object["tolerates_failures"] == 1);
-  CHECK(object["certificate_expires_s"] == status.certificate_expires_s());
-
-  status.set_tolerates_failures(0);
-  status.set_certificate_expires_s(0);
-  status.set_alarm("disk full");
-  const Ended worse = at.cli({"status"});
-  CHECK(contains(worse.out, "tolerates 0 failures: no voter may be lost"));
-  CHECK(contains(worse.out, "none (no TLS)"));
-  CHECK(contains(worse.out, "ALARM        disk full"));
-
-  // Several: each that answers, and a word about the others.
-  const std::string dead = dead_address();
-  const Ended both = at.cli({"status", "-addr", dead, "-timeout", "2s"});
-  CHECK(both.code == 0);
-  CHECK(contains(both.out, "role"));
-  CHECK(contains(both.err, dead));
-}
-
-TEST_CASE("health asks by the gRPC health protocol") {
-  const Fixture at;
-  const Ended good = at.cli({"health"});
-  CHECK(good.code == 0);
-  CHECK(good.out == at.node.address() + " SERVING\n");
-  CHECK(json::parse(at.cli({"health", "-o", "json"}).out)["status"] == "SERVING");
-  CHECK(cli({"health", "-insecure", "-addr", dead_address(), "-timeout", "200ms"}).code == 3);
-}
-
-TEST_CASE("members are listed, removed and promoted, and the lead is moved") {
-  Fixture at;
-  auto* leader = at.cluster->members.add_members();
-  leader->set_id("00000000000000a1");
-  leader->set_address("127.0.0.1:32001");
-  leader->set_voter(true);
-  leader->set_leader(true);
-  leader->set_active(true);
-  auto* learner = at.cluster->members.add_members();
-  learner->set_id("00000000000000b2");
-  learner->set_address("127.0.0.1:32011");
-  learner->set_match(17);
-  const Ended list = at.cli({"member", "ls"});
-  CHECK(list.code == 0);
-  CHECK(list.out ==
-        "ID                ADDRESS          KIND     HEARD  MATCH\n"
-        "00000000000000a1  127.0.0.1:32001  leader   yes    0\n"
-        "00000000000000b2  127.0.0.1:32011  learner  no     17\n");
-  CHECK(at.cli({"member", "promote", "00000000000000b2"}).out == "00000000000000b2\n");
-  CHECK(at.cli({"member", "rm", "127.0.0.1:32011"}).out == "00000000000000b2\n");
-  const Ended refused = at.cli({"member", "rm", "00000000000000a1"});
-  CHECK(refused.code == 5);
-  CHECK(contains(refused.err, "no live majority would be left"));
-  CHECK(at.cli({"member", "rm", "00000000000000a1", "-force"}).code == 0);
-  CHECK(json::parse(at.cli({"leader", "move", "-o", "json"}).out)["id"] == "00000000000000b2");
-}
-
-TEST_CASE("help goes to stdout, with two examples for every command") {
-  const Ended all = cli({"help"});
-  CHECK(all.code == 0);
-  CHECK(all.err.empty());
-  const auto exit_codes = all.out.find("Exit codes:");
-  REQUIRE(exit_codes != std::string::npos);
-  for (const int code : {0, 1, 2, 3, 4, 5, 6, 7, 74, 129, 130, 141, 143}) {
-    INFO(code);
-    CHECK(contains(all.out.substr(exit_codes), " " + std::to_string(code) + " "));
-  }
-  for (const Words& words :
-       {Words{"set"}, Words{"get"}, Words{"ls"}, Words{"rm"}, Words{"watch"}, Words{"status"},
-        Words{"health"}, Words{"member", "ls"}, Words{"member", "rm"}, Words{"member", "promote"},
-        Words{"leader", "move"}, Words{"getsources"}, Words{"getkeys"}, Words{"removesource"},
-        Words{"removekey"}}) {
-    Words line = words;
-    line.emplace_back("-h");
-    const Ended help = cli(line);
-    CHECK(help.code == 0);
-    CHECK(help.err.empty());
-    const auto examples = help.out.find("Examples\n");
-    REQUIRE(examples != std::string::npos);
-    const auto blank = help.out.find("\n\n", examples);
-    const std::string part = help.out.substr(examples, blank - examples);
-    std::size_t count = 0;
-    for (auto at = part.find("  iris-cli "); at != std::string::npos;
-         at = part.find("  iris-cli ", at + 1)) {
-      ++count;
-    }
-    INFO(help.out);
-    CHECK(count == 2);
-    line = words;
-    line.insert(line.begin(), "help");
-    CHECK(cli(line).out == help.out);
-  }
-  const Ended members = cli({"member", "-h"});
-  CHECK(members.code == 0);
-  CHECK(contains(members.out, "member promote"));
-  CHECK_FALSE(contains(members.out, "leader move"));
-  CHECK(cli({"help", "member"}).out == members.out);
-  CHECK(cli({"help", "-h"}).out == all.out);
-  // None is there where leaving the flag out means something else than 0.
-  CHECK_FALSE(contains(cli({"set", "-h"}).out, "(default 0)"));
-  CHECK_FALSE(contains(cli({"watch", "-h"}).out, "(default 0)"));
-  CHECK(cli({"--version"}).out == std::string("iris-cli ") + iris::Client::version() + "\n");
 }
 
 TEST_CASE("output that cannot be written is no success") {

@@ -38,7 +38,7 @@ struct FakeCluster {
   pb::StatusResponse status;
   pb::MembersResponse members;
 
-  // What a client would do, done behind its back.
+  // Changes as another client would make them.
   std::uint64_t set(const std::string& source, const std::string& key, const std::string& value);
   std::uint64_t remove_source(const std::string& source);
   void trim();
@@ -60,8 +60,8 @@ class FakeIris final : public pb::Iris::Service, public pb::Cluster::Service {
   // Blocks until the method was called this often, at most 10 s.
   [[nodiscard]] bool await_calls(const std::string& method, int count) const;
 
-  // What a call is answered with instead of (before) or after what it asked for was done. Set while
-  // no call is under way.
+  // A status with which a call is answered before, or after, it is carried out. Set while no call
+  // is under way.
   using Hook = std::function<std::optional<grpc::Status>(std::string_view method,
                                                          grpc::ServerContext& context)>;
   Hook before, after;

@@ -51,6 +51,11 @@ class FakeStela final : public stela::pb::Stela::Service {
     const std::lock_guard lock(mutex_);
     services_.clear();
   }
+  // Nodes that are found besides those that are registered, from now on.
+  void list(std::vector<stela::pb::ServiceMessage> services) {
+    const std::lock_guard lock(mutex_);
+    found = std::move(services);
+  }
   // AddClient fails as if nobody were there.
   void refuse(bool on) {
     const std::lock_guard lock(mutex_);

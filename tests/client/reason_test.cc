@@ -1,4 +1,4 @@
-// What people are told of gRPC's reasons (texts of gRPC 1.51, as seen).
+// The reasons of gRPC in plain words (texts of gRPC 1.51, as seen).
 #include "src/base/reason.h"
 #include "tests/catch.h"
 

@@ -11,7 +11,7 @@ namespace {
 
 using asio::ip::tcp;
 
-// What is under way when a stream is given up comes all the same, and delays the next: let it be
+// The bytes under way when a stream is given up still arrive, and delay the next stream: let it be
 // little.
 constexpr int receive_buffer_bytes = 16 << 10;
 

@@ -17,7 +17,7 @@
 
 namespace iris::test {
 
-// What a listener was told, but for bookmarks; a test waits for it.
+// The updates that a listener got, without bookmarks; a test waits for them.
 class Told {
  public:
   client::ListenHandlers handlers() {

@@ -182,7 +182,7 @@ TEST_CASE("watch -resume goes on where the last one stopped, without gap or dupl
     watch.signal(SIGTERM);
     CHECK(watch.wait().out == "13 PUT s c 3\n14 REMOVE s a\n14 REMOVE s b\n14 REMOVE s c\n");
   }
-  // What was trimmed meanwhile is told, and the state follows.
+  // The gap in the trimmed log is reported, and the state follows.
   at.cluster->set("s", "d", "4");
   at.cluster->trim();
   {
@@ -346,6 +346,19 @@ TEST_CASE("a key that no variable can hold is in none") {
       {"watch", "s", "-from", "10", "--", "sh", "-c", print + "; test \"$IRIS_WATCH_KEY\" != b"},
       {.environment = {{"IRIS_KEY", "client.key"}}});
   CHECK(ended.out == "none none PUT 1\nb b PUT 2\n");
+}
+
+TEST_CASE("watch of a name over the limit ends, for it would be refused for ever") {
+  Fixture at;
+  at.node.before = [](std::string_view method,
+                      grpc::ServerContext&) -> std::optional<grpc::Status> {
+    if (method != "Subscribe") return std::nullopt;
+    return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                        "source is 9 bytes long; the limit is 8 (server flag -max-name-bytes)");
+  };
+  const Ended ended = at.cli({"watch", "123456789"});
+  CHECK(ended.code == 7);
+  CHECK(contains(ended.err, "-max-name-bytes"));
 }
 
 TEST_CASE("watch says once why it waits, and goes on trying") {

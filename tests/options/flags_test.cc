@@ -2,6 +2,7 @@
 #include "src/base/flags.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <optional>
 
 #include "tests/catch.h"
@@ -185,6 +186,61 @@ TEST_CASE("an unknown flag is named together with the nearest known one") {
   REQUIRE(targets.error({"--insecur"}) == "unknown flag -insecur; did you mean -insecure?");
   REQUIRE(targets.error({"-zzzzzz=1"}) == "unknown flag -zzzzzz (-h lists all flags)");
   REQUIRE(targets.error({"---port", "1"}) == "unknown flag --port; did you mean -port?");
+}
+
+TEST_CASE("a flag of one letter is near to no other, and a hint says what else it may be") {
+  Targets targets;
+  targets.flags.boolean("o", &targets.color, "");
+  REQUIRE(targets.error({"-5"}) == "unknown flag -5 (-h lists all flags)");
+  targets.flags.unknown_hint("that is so");
+  REQUIRE(targets.error({"-5"}) == "unknown flag -5 (-h lists all flags; that is so)");
+  REQUIRE(targets.error({"-prot", "1"}) == "unknown flag -prot; did you mean -port?");
+}
+
+TEST_CASE("an environment variable stands for a flag that is not given") {
+  Targets targets;
+  targets.flags.variable("host", "IRIS_TEST_HOST");
+  targets.flags.variable("join", "IRIS_TEST_JOIN");
+  targets.flags.variable("insecure", "IRIS_TEST_INSECURE");
+  targets.flags.variable("port", "IRIS_TEST_PORT");
+  ::setenv("IRIS_TEST_HOST", "there", 1);
+  ::setenv("IRIS_TEST_JOIN", "a:1,b:2", 1);
+  ::setenv("IRIS_TEST_INSECURE", "", 1);
+  ::unsetenv("IRIS_TEST_PORT");
+  REQUIRE(targets.parse({"-join", ""}));
+  REQUIRE(targets.host == "there");
+  REQUIRE(targets.join == std::vector<std::string>{"a:1", "b:2"});
+  REQUIRE_FALSE(targets.insecure);
+  REQUIRE(targets.port == 32000);
+  REQUIRE(targets.flags.in_environment("host"));
+  REQUIRE_FALSE(targets.flags.given("host"));
+  REQUIRE_FALSE(targets.flags.in_environment("insecure"));
+  REQUIRE(targets.flags.help().find("where to listen (IRIS_TEST_HOST; default localhost)") !=
+          std::string::npos);
+
+  Targets given;
+  given.flags.variable("host", "IRIS_TEST_HOST");
+  given.flags.variable("insecure", "IRIS_TEST_INSECURE");
+  ::setenv("IRIS_TEST_INSECURE", "yes", 1);
+  REQUIRE(given.parse({"-host", "here", "-insecure=false"}));
+  REQUIRE(given.host == "here");
+  REQUIRE_FALSE(given.flags.in_environment("host"));
+  Targets bad;
+  bad.flags.variable("insecure", "IRIS_TEST_INSECURE");
+  REQUIRE(bad.error({}) ==
+          "bad value \"yes\" for -insecure in the environment variable IRIS_TEST_INSECURE: it "
+          "takes true or false");
+}
+
+TEST_CASE("the help of one section, and of all others") {
+  Targets targets;
+  const std::string network = targets.flags.help_of("Network");
+  REQUIRE(network.starts_with("Network\n  -host HOST\n"));
+  REQUIRE(network.find("-insecure") == std::string::npos);
+  const std::string rest = targets.flags.help_without("Network");
+  REQUIRE(rest.starts_with("Rest\n  -insecure\n"));
+  REQUIRE(network + "\n" + rest == targets.flags.help());
+  REQUIRE(targets.flags.names_of("Network") == "  -host, -join, -port\n");
 }
 
 TEST_CASE("a flag at the end without its value is an error") {

@@ -182,9 +182,11 @@ TEST_CASE("help and version win over what follows") {
     REQUIRE(line);
     REQUIRE(line->action == CommandLine::Action::print_help);
   }
-  const auto line = parse_command_line(std::vector<std::string>{"-version", "left over"});
-  REQUIRE(line);
-  REQUIRE(line->action == CommandLine::Action::print_version);
+  for (const char* flag : {"-version", "-v"}) {  // -v is that of 2017
+    const auto line = parse_command_line(std::vector<std::string>{flag, "left over"});
+    REQUIRE(line);
+    REQUIRE(line->action == CommandLine::Action::print_version);
+  }
 }
 
 TEST_CASE("the help has examples and every flag with its default") {
