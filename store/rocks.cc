@@ -207,7 +207,7 @@ void RocksStore::start(Events events) {
       make_lane<BulkJob>(LaneName::bulk, 1, [](std::vector<BulkJob>& jobs, Answers& answers) {
         for (const BulkJob& job : jobs) job(answers);
       });
-  if (!options_.run_lane) bulk([](Answers&) { yield_to_others(); });
+  if (!options_.run_lane && !options_.keep_priorities) bulk([](Answers&) { yield_to_others(); });
   data_->data().on_retired([this] { bulk([this](Answers&) { data_->data().reap(); }); });
 }
 

@@ -19,7 +19,7 @@ std::uint64_t read_clock(clockid_t clock) {
 
 }  // namespace
 
-Scheduling::Scheduling() : ours_(sched_getscheduler(0) == SCHED_OTHER) {}
+Scheduling::Scheduling(bool allowed) : ours_(allowed && sched_getscheduler(0) == SCHED_OTHER) {}
 
 bool Scheduling::wants_batch(bool batch, std::uint64_t used_ns, std::uint64_t passed_ns) {
   return used_ns * 100 >= passed_ns * (batch ? idle_percent : busy_percent);

@@ -8,6 +8,7 @@
 
 #include "src/base/log.h"
 #include "src/base/version.h"
+#include "src/server/last_words.h"
 #include "src/server/offline.h"
 #include "src/server/options.h"
 #include "src/server/server.h"
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
     case iris::CommandLine::Action::run:
       break;
   }
+  iris::say_last_words();
   iris::set_log_level(line->options.log_level);
   return iris::Server(line->options).run();
 }

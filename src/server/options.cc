@@ -113,6 +113,9 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
                  if (parse_log_level(text, options.log_level)) return Unit{};
                  return bad("debug, info, warn or error");
                });
+  flags.boolean("notuning", &options.no_tuning,
+                "leave limits, priorities and scheduling policies of the process as they are; for "
+                "units with SystemCallFilter=~@resources");
   flags.boolean("version", &version, "print the version and exit");
   flags.custom("help", "", "", "print this text and exit (also -h)",
                [](std::string_view) -> Status { return Unit{}; });

@@ -47,6 +47,8 @@ struct Options {
   std::uint64_t listener_buffer_bytes = 4u << 20;  // queued for one slow listener
   std::uint32_t listeners_max = 100'000;           // streams of Listen on this node
 
+  // Limits, priorities and scheduling policies of the process stay as they are.
+  bool no_tuning = false;
   LogLevel log_level = LogLevel::info;
 };
 

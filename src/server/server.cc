@@ -183,7 +183,8 @@ Server::~Server() = default;
 
 int Server::run() {
   State& server = *state_;
-  if (!server.load_certificates() || !server.open_store()) return server.exit_code;
+  if (!server.prepare_process() || !server.load_certificates() || !server.open_store())
+    return server.exit_code;
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) server.signals.add(signal);
   server.await_signals();

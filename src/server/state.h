@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "src/api/api.h"
+#include "src/base/descriptors.h"
 #include "src/base/scheduling.h"
 #include "src/discovery/discovery.h"
 #include "src/discovery/formation.h"
@@ -31,9 +32,10 @@
 namespace iris {
 
 struct Server::State {
-  explicit State(Options given) : options(std::move(given)) {}
+  explicit State(Options given) : options(std::move(given)), scheduling(!options.no_tuning) {}
 
   // --- Start, in this order. False: said why, exit_code is set.
+  bool prepare_process();
   bool load_certificates();
   bool open_store();
   void choose_address();
@@ -66,6 +68,7 @@ struct Server::State {
   void post(std::function<void()> job) { asio::post(loop, std::move(job)); }
 
   const Options options;
+  DescriptorBudget descriptors;
   Scheduling scheduling;
   int exit_code = exit_ok;
   asio::io_context loop{1};

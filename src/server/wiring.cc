@@ -38,6 +38,23 @@ bool Server::State::refuse(int code, const std::string& text) {
   return false;
 }
 
+bool Server::State::prepare_process() {
+  const std::uint64_t former = descriptor_budget().limit;
+  descriptors = options.no_tuning ? descriptor_budget() : raise_descriptor_limit();
+  const std::string limit = std::to_string(descriptors.limit);
+  if (descriptors.limit < DescriptorBudget::limit_min) {
+    return refuse(exit_failure, "this process may open " + limit + " files and connections, and " +
+                                    std::to_string(DescriptorBudget::limit_min) +
+                                    " are needed (ulimit -n, LimitNOFILE of a unit)");
+  }
+  log(LogLevel::info, "file descriptors",
+      {{"limit", descriptors.limit},
+       {"limit_before", former},
+       {"for_store_and_peers", descriptors.reserve()},
+       {"for_clients", descriptors.clients()}});
+  return true;
+}
+
 bool Server::State::load_certificates() {
   if (options.insecure) return true;
   auto loaded = Certificates::load(options.tls, options.server_name);
@@ -55,6 +72,9 @@ bool Server::State::open_store() {
   rocks.post = [this](std::function<void()> job) { post(std::move(job)); };
   // Growth is refused first; what RocksDB does behind the scenes may use half of the reserve.
   rocks.disk_kept_free_bytes = options.disk_reserve_bytes / 2;
+  rocks.data_files_open_max = static_cast<int>(descriptors.data_files());
+  rocks.log_files_open_max = static_cast<int>(descriptors.log_files());
+  rocks.keep_priorities = options.no_tuning;
   auto opened = store::open_rocks(std::move(rocks));
   if (!opened) return refuse(exit_failure, opened.error().text);
   store = std::move(*opened);
@@ -108,7 +128,10 @@ void Server::State::make_node() {
       loop,
       PeersOptions{.self = self,
                    .listen = options.listen,
-                   .port = static_cast<std::uint16_t>(options.port + 1)},
+                   .port = static_cast<std::uint16_t>(options.port + 1),
+                   .handshakes_max = descriptors.handshakes(),
+                   .strangers_max = descriptors.strangers(),
+                   .probes_max = descriptors.probes()},
       certificates ? &certificates->tls() : nullptr,
       PeersHooks{.identity =
                      [this, self] {

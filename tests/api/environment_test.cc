@@ -1,0 +1,117 @@
+// The program iris where the system gives it little: few descriptors, little memory, no /proc.
+#include <condition_variable>
+#include <mutex>
+
+#include "store/lane.h"
+#include "tests/api/iris_process.h"
+
+namespace iris::test {
+namespace {
+
+// The program behind a limit of the shell.
+class Limited {
+ public:
+  Limited(const std::string& limit, std::uint16_t port, const std::vector<std::string>& more = {}) {
+    std::string line = limit + "; exec " + std::string(std::getenv("IRIS_BINARIES")) + "/iris";
+    for (const auto& word : plain(port) + more) line += " " + word;
+    process_ = Process::start({"/bin/sh", "-c", line}, folder_ / "log", folder_ / "");
+  }
+  [[nodiscard]] bool said(const std::string& text) const {
+    return read_text(folder_ / "log").find(text) != std::string::npos;
+  }
+  void await_log(const std::string& text) const {
+    if (!test::await(20s, [&] { return said(text); })) FAIL(read_text(folder_ / "log"));
+  }
+  int exit_code() {
+    const auto code = process_.wait(20s);
+    if (!code) FAIL("still runs:\n" << read_text(folder_ / "log"));
+    return *code;
+  }
+  void signal(int number) { process_.signal(number); }
+
+ private:
+  Folder folder_;
+  Process process_;
+};
+
+// A TCP connection that says nothing.
+class IdleConnection {
+ public:
+  explicit IdleConnection(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    static_cast<void>(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address));
+  }
+  ~IdleConnection() { ::close(socket_); }
+  IdleConnection(const IdleConnection&) = delete;
+  IdleConnection& operator=(const IdleConnection&) = delete;
+
+ private:
+  int socket_;
+};
+
+TEST_CASE("a soft limit of descriptors is raised, and the log says what is kept back") {
+  Limited iris("ulimit -S -n 100; ulimit -H -n 2000", free_port());
+  iris.await_log("\"serving\"");
+  REQUIRE(
+      iris.said(R"("limit":2000,"limit_before":100,"for_store_and_peers":960,"for_clients":1040)"));
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+}
+
+TEST_CASE("with -notuning the limit stays as it is") {
+  Limited iris("ulimit -S -n 200; ulimit -H -n 2000", free_port(), {"-notuning"});
+  iris.await_log("\"serving\"");
+  REQUIRE(iris.said(R"("limit":200,"limit_before":200)"));
+}
+
+TEST_CASE("too few descriptors are refused with a sentence (exit 1)") {
+  Limited iris("ulimit -n 60", free_port());
+  REQUIRE(iris.exit_code() == 1);
+  REQUIRE(iris.said("this process may open 60 files and connections, and 64 are needed"));
+}
+
+TEST_CASE("a node with few descriptors serves, and connections to its raft port take few") {
+  const std::uint16_t port = free_port();
+  Limited iris("ulimit -n 128", port);
+  iris.await_log("\"serving\"");
+  std::vector<std::unique_ptr<IdleConnection>> idle;
+  for (int i = 0; i < 200; ++i) idle.push_back(std::make_unique<IdleConnection>(port + 1));
+  pb::SetValueRequest request;
+  request.set_source("s");
+  request.set_value(std::string(1u << 20, 'x'));
+  for (int i = 0; i < 20; ++i) {
+    request.set_key(std::to_string(i));
+    pb::SetValueResponse response;
+    REQUIRE(iris_at(port)->SetValue(context().get(), request, &response).ok());
+  }
+}
+
+TEST_CASE("memory for no more threads is one sentence and exit 1, no abort") {
+  Limited iris("ulimit -v 300000", free_port());
+  REQUIRE(iris.exit_code() == 1);
+  REQUIRE(iris.said("this node cannot go on"));
+}
+
+// Where /proc is missing the kernel takes no name for another thread. Nor does it take a long one.
+TEST_CASE("a thread that cannot be named works all the same") {
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool done = false;
+  store::Lane<int>::Hooks hooks;
+  hooks.run = [&](std::vector<int>&, store::Answers&) {
+    const std::lock_guard lock(mutex);
+    done = true;
+    wake.notify_one();
+  };
+  hooks.post = [](store::Answers) {};
+  store::Lane<int> lane("a name of more than 15 characters", 1, std::move(hooks));
+  REQUIRE(lane.push(1));
+  std::unique_lock lock(mutex);
+  REQUIRE(wake.wait_for(lock, 20s, [&] { return done; }));
+}
+
+}  // namespace
+}  // namespace iris::test
