@@ -31,6 +31,7 @@ struct DescriptorBudget {
   // On the raft port: accepted connections that have not said yet from whom they are; connections
   // of nodes that are no members; connections under way to ask who is at an address.
   [[nodiscard]] std::uint64_t handshakes() const { return part(64, 4); }
+  [[nodiscard]] std::uint64_t handshakes_per_address() const { return part(16, 4); }
   [[nodiscard]] std::uint64_t strangers() const { return part(16, 2); }
   [[nodiscard]] std::uint64_t probes() const { return part(64, 4); }
 

@@ -11,7 +11,8 @@
 #include <string>
 
 #include "src/base/log.h"
-#include "src/base/log_limiter.h"
+#include "src/peers/complaints.h"
+#include "src/peers/handshake_places.h"
 #include "src/peers/peers.h"
 #include "src/peers/stream.h"
 #include "src/peers/wire.h"
@@ -31,13 +32,16 @@ struct InboundShared {
   std::function<void(Inbound& inbound)> admitted;
   std::function<void(PeerMessage message)> receive;
   std::function<void(Inbound& inbound)> ended;  // called once; destroys it
+  std::function<bool(raft::NodeId node)> is_member;
   PeersStats& stats;
-  LogLimiter& limiter;
+  Complaints& members;    // about connections of members
+  Complaints& strangers;  // about all others
 };
 
 class Inbound : public std::enable_shared_from_this<Inbound> {
  public:
-  Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream);
+  Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream,
+          HandshakePlaces::Origin origin);
   ~Inbound();
   Inbound(const Inbound&) = delete;
   Inbound& operator=(const Inbound&) = delete;
@@ -48,6 +52,8 @@ class Inbound : public std::enable_shared_from_this<Inbound> {
 
   // Who is there; none before the handshake.
   [[nodiscard]] const std::optional<wire::Hello>& hello() const { return hello_; }
+  [[nodiscard]] const HandshakePlaces::Origin& origin() const { return origin_; }
+  [[nodiscard]] const asio::ip::address& address() const { return stream_->remote_address(); }
 
  private:
   bool on_hello(const Result<std::string_view>& payload);
@@ -62,6 +68,7 @@ class Inbound : public std::enable_shared_from_this<Inbound> {
 
   const InboundShared& shared_;
   std::shared_ptr<Stream> stream_;
+  const HandshakePlaces::Origin origin_;
   asio::steady_timer timer_;
   std::optional<wire::Hello> hello_;
   bool parting_ = false;  // the last words are out; waits for the other end to hang up

@@ -15,7 +15,7 @@
 #include <string>
 
 #include "src/base/log.h"
-#include "src/base/log_limiter.h"
+#include "src/peers/complaints.h"
 #include "src/peers/dial.h"
 #include "src/peers/peers.h"
 #include "src/peers/stream.h"
@@ -27,15 +27,16 @@ class Link;
 
 // What the links of one Peers share. Outlives them.
 struct LinkShared {
-  asio::io_context& loop;
+  const DialContext& dial;
   const PeersOptions& options;
-  const Tls* tls;
   std::function<PeerIdentity()> identity;
   PeersStats& stats;
-  LogLimiter& limiter;
+  Complaints& complaints;
   std::mt19937_64& jitter;
   // A link that is not kept has become idle. Called on a turn of its own; may destroy it.
   std::function<void(Link& link)> retired;
+  // The addresses that the name of a link's peer stands for now.
+  std::function<void(const Link& link, const std::vector<asio::ip::address>& addresses)> resolved;
 };
 
 class Link : public std::enable_shared_from_this<Link> {

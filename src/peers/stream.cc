@@ -37,14 +37,14 @@ void set_options(Stream::Socket& socket) {
   set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, probe_interval_s);
 }
 
+}  // namespace
+
 asio::ip::address unmapped(const asio::ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   }
   return address;
 }
-
-}  // namespace
 
 std::string endpoint_text(const asio::ip::tcp::endpoint& endpoint) {
   return address_text(unmapped(endpoint.address()).to_string(), endpoint.port());
@@ -60,12 +60,11 @@ Stream::Stream(Socket socket, ssl_st* session) : socket_(std::move(socket)) {
   std::error_code error;
   const auto endpoint = socket_.remote_endpoint(error);
   remote_ = error ? "a host that hung up" : endpoint_text(endpoint);
+  if (!error) remote_address_ = unmapped(endpoint.address());
   set_options(socket_);
 }
 
 Stream::~Stream() = default;
-
-std::string Stream::remote_host() const { return remote_.substr(0, remote_.rfind(':')); }
 
 void Stream::keep_kernel_queue_short() {
   set_option(socket_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, short_kernel_queue_bytes);

@@ -52,7 +52,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void close();
 
   [[nodiscard]] const std::string& remote() const { return remote_; }  // "192.0.2.1:40000"
-  [[nodiscard]] std::string remote_host() const;
+  [[nodiscard]] const asio::ip::address& remote_address() const { return remote_address_; }
   [[nodiscard]] Clock::time_point heard() const { return heard_; }  // when bytes came last
 
   // Few unsent bytes in the kernel: what is queued here can still be measured (bulk).
@@ -69,6 +69,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Socket socket_;
   std::unique_ptr<Secure> secure_;
   std::string remote_;
+  asio::ip::address remote_address_;
   FrameReader reader_{handshake_bytes_max};
   OnFrame on_frame_;
   bool reading_ = false;     // an operation reads into reader_
@@ -79,6 +80,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Clock::time_point heard_ = Clock::now();
 };
 
+// An IPv4 address also where an IPv6 socket took an IPv4 connection.
+[[nodiscard]] asio::ip::address unmapped(const asio::ip::address& address);
 // "192.0.2.1:40000" also where an IPv6 socket took an IPv4 connection.
 [[nodiscard]] std::string endpoint_text(const asio::ip::tcp::endpoint& endpoint);
 

@@ -130,6 +130,7 @@ void Server::State::make_node() {
                    .listen = options.listen,
                    .port = static_cast<std::uint16_t>(options.port + 1),
                    .handshakes_max = descriptors.handshakes(),
+                   .handshakes_per_address_max = descriptors.handshakes_per_address(),
                    .strangers_max = descriptors.strangers(),
                    .probes_max = descriptors.probes()},
       certificates ? &certificates->tls() : nullptr,
