@@ -206,13 +206,16 @@ Discovery::~Discovery() { state_->stopping = true; }
 
 Status Discovery::load_certificates() {
   if (!state_->options.tls || state_->tls) return Unit{};
-  auto loaded = Tls::load(*state_->options.tls, state_->options.server_name);
+  auto loaded = Tls::load(*state_->options.tls, state_->options.server_name, {.client_only = true});
   if (!loaded) {
     return fail(loaded.error().code,
                 loaded.error().text +
                     " (the files of -stelaCert, -stelaKey and -stelaCA; -nostela does without)");
   }
   state_->tls = std::move(*loaded);
+  if (const auto& misfit = state_->tls->misfit()) {
+    log(LogLevel::warn, "Stela will refuse this node's certificate", {{"reason", misfit->why}});
+  }
   return Unit{};
 }
 

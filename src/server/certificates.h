@@ -17,10 +17,12 @@ namespace iris {
 
 class Certificates {
  public:
-  // Errors: those of Tls::load(). A certificate that other nodes will refuse for its name is
-  // taken, and the log says so.
+  // Errors: those of Tls::load(), and a certificate that nobody would take: its own CA did not sign
+  // it, or it is not for servers. One that only other nodes will refuse is taken, as a node may
+  // stay alone, and the log says so.
   [[nodiscard]] static Result<std::unique_ptr<Certificates>> load(const TlsPaths& paths,
-                                                                  const std::string& server_name);
+                                                                  const std::string& server_name,
+                                                                  TlsRules rules);
 
   [[nodiscard]] const Tls& tls() const { return *tls_; }
   [[nodiscard]] GrpcTls& grpc() { return grpc_; }

@@ -77,7 +77,9 @@ void declare_tls_and_stela(Flags& flags, Options& options) {
   flags.boolean("insecure", &options.insecure, "no TLS");
   declare_tls(flags, "", &options.tls, "");
   flags.text("serverName", &options.server_name, "NAME",
-             "name expected in the certificates of other nodes");
+             "name expected in the certificates of other nodes, among their alternative names");
+  flags.boolean("allowCommonName", &options.common_names,
+                "take the common name for it where there are no DNS names, as in files of 2017");
   flags.section("Discovery by Stela");
   flags.boolean("nostela", &options.no_stela, "do without the discovery service");
   flags.text("stela", &options.stela, "HOST:PORT", "address of the Stela service");

@@ -31,6 +31,7 @@ struct Options {
   bool insecure = false;
   TlsPaths tls;
   std::string server_name = "Iris";  // in the certificates of other nodes
+  bool common_names = false;         // taken for the server name where there are no DNS names
 
   bool no_stela = false;
   std::string stela = "127.0.0.1:31000";

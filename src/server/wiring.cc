@@ -57,7 +57,8 @@ bool Server::State::prepare_process() {
 
 bool Server::State::load_certificates() {
   if (options.insecure) return true;
-  auto loaded = Certificates::load(options.tls, options.server_name);
+  auto loaded =
+      Certificates::load(options.tls, options.server_name, {.common_names = options.common_names});
   if (!loaded) {
     return refuse(exit_config, loaded.error().text +
                                    " (the files of -cert, -key and -ca; -insecure does without)");
