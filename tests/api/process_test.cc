@@ -131,6 +131,22 @@ TEST_CASE("certificates that are no good are named (exit 78)") {
   REQUIRE(expired.exit_code() == 78);
   REQUIRE(expired.said("server.crt"));
   REQUIRE(expired.said("expired"));
+
+  const Issued stranger = issue({.common_name = "Another CA"}, nullptr);
+  const Issued foreign = issue({.alternative_names = "DNS:Iris"}, &stranger);
+  write_file(folder / "server.crt", foreign.certificate_pem());
+  write_file(folder / "server.key", foreign.key_pem());
+  Iris unsigned_by_ca(flags, &folder);
+  REQUIRE(unsigned_by_ca.exit_code() == 78);
+  REQUIRE(unsigned_by_ca.said("is signed by \\\"Another CA\\\", which is neither in ca.crt"));
+
+  const Issued for_clients =
+      issue({.alternative_names = "DNS:Iris", .extended_usage = "clientAuth"}, &authority);
+  write_file(folder / "server.crt", for_clients.certificate_pem());
+  write_file(folder / "server.key", for_clients.key_pem());
+  Iris wrong_usage(flags, &folder);
+  REQUIRE(wrong_usage.exit_code() == 78);
+  REQUIRE(wrong_usage.said("its extended key usage does not allow serverAuth"));
 }
 
 TEST_CASE("every line of the log is one JSON object, and none is a library's banner") {
