@@ -42,7 +42,7 @@ struct RocksOptions {
   int memtables_max = 3;  // of the log, of the data times data_memtables_merged: then writes wait
   int data_files_open_max = 512;  // file descriptors; REQUIRES: >= 32
   int log_files_open_max = 64;
-  bool keep_priorities = false;  // the bulk lane runs at the priority of the others
+  bool keep_priorities = false;               // the bulk lane runs at the priority of the others
   std::size_t import_file_bytes = 32u << 20;  // a received snapshot becomes files of this size
 
   // RocksDB begins no work behind the scenes that would leave less than this of the disk free; a

@@ -34,6 +34,9 @@ struct Address {
 // The host of a flag: as is_host(), and an IPv6 address may stand in brackets, which are taken off.
 // Errc::invalid_argument: what a host looks like.
 [[nodiscard]] Result<std::string> parse_host(std::string_view text);
+// The host of -listen: as parse_host(), and an IPv6 address may name its interface (fe80::1%eth0),
+// which means something on this machine only.
+[[nodiscard]] Result<std::string> parse_listen_host(std::string_view text);
 // All interfaces of this host, however it is written: something to listen on, and nobody's address.
 [[nodiscard]] bool is_wildcard(std::string_view host);
 

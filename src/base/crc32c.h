@@ -1,4 +1,4 @@
-// CRC-32C (Castagnoli), as in RFC 3720 appendix B.4: what guards frames between nodes.
+// CRC-32C (Castagnoli), as in RFC 3720 appendix B.4: the checksum of frames between nodes.
 // Any thread; pure. Uses the processor's instruction where there is one.
 #pragma once
 

@@ -1,9 +1,9 @@
-// Descriptors 0, 1 and 2 are what a program takes for stdin, stdout and stderr. Whoever starts it
-// may have closed them (>&-, a supervisor): then the next file or socket that is opened would be
-// one of them, and a line of the log be written into it. So each of them is opened here where it is
-// closed: on /dev/null, in the mode that lets its use fail (EBADF) as if it were closed still.
-// Linked into each program. Before all else, also before libraries begin: libgrpc opens a
-// descriptor when it is loaded. Nothing is set up then, so there are system calls only.
+// Descriptors 0, 1 and 2 are stdin, stdout and stderr. A shell (>&-) or a supervisor may start a
+// program with one of them closed. Then the next file or socket would get its number, and lines of
+// the log would be written into it. So each closed one is opened here on /dev/null, in the mode
+// that lets its use fail (EBADF) as if it were still closed. Linked into each program. Runs before
+// all else, also before libraries start, as libgrpc opens a descriptor when it is loaded. Nothing
+// is set up then, so there are system calls only.
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ constexpr int exit_no_dev_null = 71;  // EX_OSERR
   }
 }
 
-// The loader calls what stands here.
+// The loader calls the functions of this section.
 [[gnu::section(".preinit_array"),
   gnu::used]] void (*const before_libraries)(int, char**, char**) = hold_standard_files;
 

@@ -97,6 +97,8 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
   const StelaService own;
   asio::steady_timer timer;
   std::unique_ptr<Tls> tls;
+  std::string files_tried;        // as tls_fingerprint(); where `tls` is missing for their fault
+  std::string certificate_fault;  // empty: none
   std::unique_ptr<Stela> stela;
   LogLimiter limiter{log_pause};
   SteadyAnswer steady;
@@ -206,7 +208,9 @@ Discovery::~Discovery() { state_->stopping = true; }
 
 Status Discovery::load_certificates() {
   if (!state_->options.tls || state_->tls) return Unit{};
+  state_->files_tried = tls_fingerprint(*state_->options.tls);
   auto loaded = Tls::load(*state_->options.tls, state_->options.server_name, {.client_only = true});
+  state_->certificate_fault = loaded ? std::string() : loaded.error().text;
   if (!loaded) {
     return fail(loaded.error().code,
                 loaded.error().text +
@@ -226,6 +230,7 @@ void Discovery::reload() {
   if (!self.options.tls || self.stopping) return;
   const bool first = !self.tls;
   const Status done = first ? load_certificates() : self.tls->reload();
+  self.certificate_fault = done ? std::string() : done.error().text;
   if (!done) {
     log(LogLevel::error, "certificates towards Stela are not reloaded",
         {{"reason", done.error().text}});
@@ -236,7 +241,13 @@ void Discovery::reload() {
   }
 }
 
-bool Discovery::certificates_changed() const { return state_->tls && state_->tls->changed(); }
+bool Discovery::certificates_changed() const {
+  const State& self = *state_;
+  if (self.tls) return self.tls->changed();
+  return self.options.tls && tls_fingerprint(*self.options.tls) != self.files_tried;
+}
+
+const std::string& Discovery::certificate_fault() const { return state_->certificate_fault; }
 
 void Discovery::stop(milliseconds patience, std::function<void()> done) {
   state_->stopping = true;

@@ -28,7 +28,7 @@ constexpr char ciphers_1_2[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
-// What OpenSSL says of its last failure.
+// OpenSSL's words for its last failure.
 std::string reason() {
   const char* text = ERR_reason_error_string(ERR_peek_last_error());
   return text != nullptr ? text : "unknown error";
@@ -67,8 +67,8 @@ int refusal_slot() {
 
 void free_text(char* text) { OPENSSL_free(text); }
 
-// Where the rules of Tls are stricter than OpenSSL's: a node both serves and dials, so a client's
-// certificate of the same name opens no raft port, nor does a web server's.
+// Stricter than OpenSSL: a node both serves and dials, so neither a client's certificate of the
+// same name opens a raft port, nor a web server's.
 bool is_for_nodes(X509* certificate) {
   return x509::serves(certificate) && x509::dials(certificate);
 }
@@ -171,7 +171,7 @@ Result<Context> make_context(const SSL_METHOD* method, const Parsed& parsed,
          (x509::is_address(server_name)
               ? X509_VERIFY_PARAM_set1_ip_asc(checks, server_name.c_str())
               : X509_VERIFY_PARAM_set1_host(checks, server_name.data(), server_name.size())) == 1;
-  // What is in -ca is trusted, be it a root or what one has signed: as gRPC's port and Go have it.
+  // Each certificate in -ca is trusted, a root or not: as on gRPC's port, and as Go has it.
   X509_VERIFY_PARAM_set_flags(checks, X509_V_FLAG_PARTIAL_CHAIN);
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verified);
   if (!good) return fail(Errc::invalid_argument, "TLS: " + reason());
@@ -228,7 +228,9 @@ std::optional<TlsMisfit> misfit_of(const Parsed& parsed, const TlsPaths& paths,
       false};
 }
 
-std::string fingerprint(const TlsPaths& paths) {
+}  // namespace
+
+std::string tls_fingerprint(const TlsPaths& paths) {
   std::string all;
   for (const std::string* path : {&paths.certificate, &paths.key, &paths.ca}) {
     struct stat status {};
@@ -243,8 +245,6 @@ std::string fingerprint(const TlsPaths& paths) {
   return all;
 }
 
-}  // namespace
-
 Tls::Tls(TlsPaths paths, std::string server_name, TlsRules rules)
     : paths_(std::move(paths)), server_name_(std::move(server_name)), rules_(rules) {}
 
@@ -257,7 +257,7 @@ Result<std::unique_ptr<Tls>> Tls::load(TlsPaths paths, std::string server_name, 
 }
 
 Status Tls::reload() {
-  fingerprint_ = fingerprint(paths_);
+  fingerprint_ = tls_fingerprint(paths_);
   auto fresh = std::make_unique<Loaded>();
   const auto read = [](const std::string& path, const char* what, std::string& text) -> Status {
     auto content = read_file(path, what);
@@ -288,7 +288,7 @@ Status Tls::reload() {
   return Unit{};
 }
 
-bool Tls::changed() const { return fingerprint(paths_) != fingerprint_; }
+bool Tls::changed() const { return tls_fingerprint(paths_) != fingerprint_; }
 
 const TlsMaterial& Tls::material() const { return loaded_->material; }
 

@@ -36,17 +36,20 @@ struct TlsRules {
   bool client_only = false;
 };
 
-// Others will refuse this node's certificate, as far as it can be known here.
+// The reason why others will refuse this node's certificate, as far as it can be known here.
 struct TlsMisfit {
   std::string why;
   bool for_clients_too = false;  // else for nodes only
 };
 
+// Differs once one of the files is another: size, time and inode of each.
+[[nodiscard]] std::string tls_fingerprint(const TlsPaths& paths);
+
 class Tls {
  public:
   // Errc::invalid_argument with one sentence that names the file: missing, not readable, no PEM,
   // key of another certificate, expired or not valid yet (with the date).
-  // What others will think of the certificate is no error: misfit().
+  // A certificate that others will refuse is no error here: misfit().
   [[nodiscard]] static Result<std::unique_ptr<Tls>> load(TlsPaths paths, std::string server_name,
                                                          TlsRules rules = {});
   ~Tls();
@@ -64,7 +67,7 @@ class Tls {
   // Judged when it was loaded: its own CA is taken to be the one that others trust.
   [[nodiscard]] const std::optional<TlsMisfit>& misfit() const;
 
-  // A new TLS session for one end of a connection between nodes; whoever takes it frees it.
+  // A new TLS session for one end of a connection between nodes, owned by the caller (SSL_free).
   // nullptr: out of memory.
   [[nodiscard]] ssl_st* new_dialler() const;
   [[nodiscard]] ssl_st* new_acceptor() const;

@@ -102,8 +102,8 @@ void Dial::on_resolved(const NameLookup::Addresses& addresses, std::uint16_t por
   connect_next();
 }
 
-// One address after the other, each with its share of the time left: a name may have an address
-// that swallows everything.
+// Tries one address after the other, each with its share of the time left: one of them may drop
+// all packets.
 void Dial::connect_next() {
   step_ = "connecting";
   if (endpoints_.empty()) return give_up(Errc::io, last_error_.message());

@@ -25,7 +25,7 @@ struct Dialled {
   PeerIdentity peer;
 };
 
-// What all dials of one Peers share. Outlives them.
+// Shared by all dials of one Peers. Outlives them.
 struct DialContext {
   asio::io_context& loop;
   const Tls* tls;  // nullptr: plain TCP
@@ -39,8 +39,8 @@ class Dial : public std::enable_shared_from_this<Dial> {
   // The addresses that the name stands for, before the first of them is tried.
   using Resolved = std::function<void(const std::vector<asio::ip::address>& addresses)>;
 
-  // Errc::io where nobody answers, refused where somebody does who must
-  // not be talked to; each text says at which step.
+  // Errc::io where nothing answers, refused where the node there must not be talked to; each text
+  // says at which step.
   static std::shared_ptr<Dial> start(const DialContext& context, std::string address,
                                      wire::Hello hello, std::uint32_t limit_ms, Done done,
                                      Resolved resolved = nullptr);
@@ -67,7 +67,7 @@ class Dial : public std::enable_shared_from_this<Dial> {
   const DialContext& context_;
   std::string address_;
   wire::Hello hello_;
-  Done done_;  // nullptr: it was called, or nobody wants to know
+  Done done_;  // nullptr: it was called, or this dial was cancelled
   Resolved resolved_;
   const char* step_ = "resolving its name";
   Stream::Clock::time_point deadline_;

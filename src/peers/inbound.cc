@@ -117,7 +117,7 @@ void Inbound::refuse(const std::string& why) {
   say(LogLevel::warn, "refused a connection on the raft port", why);
 }
 
-// Lets the last words arrive; whoever does not hang up then is hung up on at the handshake's limit.
+// Lets the refusal arrive. Where the other end does not hang up, the handshake's time limit does.
 void Inbound::part() {
   parting_ = true;
   stream_->drain([weak = weak_from_this()] {

@@ -134,8 +134,8 @@ void Link::on_dialled(Result<Dialled> result) {
   flush();
 }
 
-// A leader that waited on here, up to back_off_ms_max, would be without the quorum that is there.
-// Once for each failed dial, so two nodes that end each other's connections do not spin.
+// Without this a leader would wait up to back_off_ms_max for a quorum that is up already. Once for
+// each failed dial, so that two nodes that end each other's connections do not spin.
 void Link::on_peer_heard() {
   if (state_ != State::waiting || !std::exchange(unreached_, false)) return;
   back_off_ms_ = shared_.options.back_off_ms_min;
@@ -158,8 +158,7 @@ void Link::on_lost(const std::string& why) {
 
 void Link::wait() {
   state_ = State::waiting;
-  // Half of it is certain, half is chance, so that those who lost a peer together do not come back
-  // together.
+  // Half of the wait is fixed, half is random: nodes that lost a peer together come back apart.
   std::uniform_int_distribution<std::uint32_t> chance(back_off_ms_ / 2, back_off_ms_);
   arm(chance(shared_.jitter));
   back_off_ms_ = std::min(back_off_ms_ * 2, shared_.options.back_off_ms_max);
@@ -238,7 +237,7 @@ void Link::flush() {
                 });
 }
 
-// Not more than the limiter allows: a link that flaps, or drops a thousand messages, says so once.
+// Limited by Complaints: a link that flaps, or drops a thousand messages, says so once.
 void Link::say(LogLevel level, const char* event, const std::string& why) {
   const auto left_out = shared_.complaints.allow(name_, event + why, LogLimiter::Clock::now());
   if (!left_out) return;

@@ -1,7 +1,9 @@
-// Link: the way to one peer for one purpose. Holds the queue, dials when there is need, waits
-// longer after each failure, sends all that a turn of the loop brought in one write. Loop thread.
-// Owns its queue and its connection. What is queued when a dial fails is dropped (Raft sends again,
-// and nothing stale arrives after a long outage), as is what does not fit the limit.
+// Link: the connection to one peer for one purpose, and the queue of messages for it. A link dials
+// when there is something to send, waits longer after each failure, and sends all messages of one
+// turn of the loop in one write.
+// Loop thread. Owns its queue and its connection. Messages are dropped where they do not fit the
+// queue's limit, and where a dial fails: Raft sends again, and nothing stale arrives after a long
+// outage.
 //
 //   idle --send, or kept--> dialling --welcomed--> connected --lost--> waiting --time--> dialling
 //                               '------failed------------------------>    '--nothing to do--> idle
@@ -25,7 +27,7 @@ namespace iris {
 
 class Link;
 
-// What the links of one Peers share. Outlives them.
+// Shared by the links of one Peers. Outlives them.
 struct LinkShared {
   const DialContext& dial;
   const PeersOptions& options;
@@ -78,7 +80,7 @@ class Link : public std::enable_shared_from_this<Link> {
   const LinkShared& shared_;
   raft::Member peer_;
   wire::Purpose purpose_;
-  std::string name_;  // for the limiter
+  std::string name_;  // by which Complaints knows this link
   State state_ = State::idle;
   bool kept_ = false;
   std::shared_ptr<Dial> dial_;

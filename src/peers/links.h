@@ -15,7 +15,7 @@ namespace iris {
 
 class Links {
  public:
-  // `shared.retired` and `shared.resolved` are set here. What it refers to outlives this object.
+  // `shared.retired` and `shared.resolved` are set here. All references in it outlive this object.
   explicit Links(LinkShared shared);
 
   // These are the members now; links to former ones hang up once they are idle.

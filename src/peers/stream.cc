@@ -17,8 +17,8 @@
 namespace iris {
 namespace {
 
-// Bytes the other end's kernel does not acknowledge within this time mean that it is gone
-// (hazard 111); the same time applies to a quiet connection's probes.
+// Where the other end's kernel does not acknowledge bytes within this time, it is gone (hazard
+// 111). The same time applies to the probes of a quiet connection.
 constexpr int dead_after_ms = 5000;
 constexpr int probe_after_s = 3;
 constexpr int probe_interval_s = 1;

@@ -36,10 +36,11 @@ Certificates::Certificates(std::string certificate_path, std::unique_ptr<Tls> tl
 
 bool Certificates::reload() {
   if (const Status done = tls_->reload(); !done) {
-    log(LogLevel::error, "certificates not reloaded, the former ones stay",
-        {{"reason", done.error().text}});
+    fault_ = done.error().text;
+    log(LogLevel::error, "certificates not reloaded, the former ones stay", {{"reason", fault_}});
     return false;
   }
+  fault_.clear();
   grpc_.update(tls_->material());
   warned_days_ = 0;
   log(LogLevel::info, "certificates reloaded");

@@ -29,6 +29,8 @@ class Certificates {
 
   // Are the files others than those read last? A look at their sizes and times.
   [[nodiscard]] bool changed() const { return tls_->changed(); }
+  // Why the files read last are not in use; empty: they are.
+  [[nodiscard]] const std::string& fault() const { return fault_; }
   // Reads the files again. True: new handshakes use what was read.
   bool reload();
   // Says once for each of 30, 7 and 1 days that the certificate ends within so many.
@@ -41,6 +43,7 @@ class Certificates {
   const std::string certificate_path_;
   const std::unique_ptr<Tls> tls_;
   GrpcTls grpc_;
+  std::string fault_;
   std::int64_t warned_days_ = 0;  // the last threshold that the log told of; 0: none
 };
 

@@ -1,5 +1,5 @@
-// iris: the server. Reads the command line, then is a Server until the end, or does one of the
-// things that are done to a node that does not run.
+// iris: the server. Reads the command line, then runs a Server until its end, or one of the offline
+// commands.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>

@@ -48,7 +48,7 @@ void declare_network(Flags& flags, Options& options) {
                "port of the clients (gRPC); the port of the other nodes (raft) is this + 1");
   flags.custom("listen", "HOST", "", "listen on this host's interface only; without it, on all",
                [&options](std::string_view text) -> Status {
-                 auto host = parse_host(text);
+                 auto host = parse_listen_host(text);
                  if (!host) return bad(host.error().text);
                  options.listen = std::move(*host);
                  return Unit{};

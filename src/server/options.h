@@ -1,6 +1,6 @@
-// Options: what the server `iris` is told on its command line. One table (options.cc) declares
-// every flag with its range and its help.
-// Any thread; plain values. Looks at no file and no network: it judges the words only.
+// Options: the command line of the server `iris`. One table (options.cc) declares every flag with
+// its range and its help. Any thread; plain values. Reads no file and asks no network: only the
+// words are judged.
 #pragma once
 
 #include <chrono>
@@ -53,7 +53,7 @@ struct Options {
   LogLevel log_level = LogLevel::info;
 };
 
-// Leaders must be heard several times before somebody gives up on them.
+// A leader must have several chances to be heard before a follower gives up on it.
 inline constexpr std::uint32_t heartbeats_per_election_min = 4;
 
 struct CommandLine {
@@ -67,7 +67,7 @@ struct CommandLine {
 
 [[nodiscard]] std::string help_text();
 
-// -advertise, for whoever makes a node. `*host` is the default, and what is given.
+// -advertise, for each command that makes a node. `*host` is the default, and what is given.
 void declare_advertise(Flags& flags, std::string* host, std::string help);
 
 }  // namespace iris

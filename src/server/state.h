@@ -25,6 +25,7 @@
 #include "src/node/node.h"
 #include "src/peers/peers.h"
 #include "src/server/certificates.h"
+#include "src/server/majority_watch.h"
 #include "src/server/node_history.h"
 #include "src/server/server.h"
 #include "store/store.h"
@@ -86,6 +87,7 @@ struct Server::State {
   std::unique_ptr<NodeHistory> history;
   std::unique_ptr<Listeners> listeners;
   std::unique_ptr<Leases> terms;
+  std::unique_ptr<MajorityWatch> majority;
   std::unique_ptr<Api> api;
   std::unique_ptr<Formation> formation;
   std::unique_ptr<Discovery> discovery;

@@ -1,5 +1,5 @@
-// The wiring of one node: which parts there are, in which order they are made, and who is told of
-// what. What the parts do is in their own folders.
+// The wiring of one node: its parts, the order in which they are made, and the hooks that connect
+// them. The parts themselves are in their own folders.
 #include <sys/random.h>
 
 #include <algorithm>
@@ -71,7 +71,7 @@ bool Server::State::open_store() {
   store::RocksOptions rocks;
   rocks.path = options.raft_dir;
   rocks.post = [this](std::function<void()> job) { post(std::move(job)); };
-  // Growth is refused first; what RocksDB does behind the scenes may use half of the reserve.
+  // Growth is refused first; RocksDB's background work may use half of the reserve.
   rocks.disk_kept_free_bytes = options.disk_reserve_bytes / 2;
   rocks.data_files_open_max = static_cast<int>(descriptors.data_files());
   rocks.log_files_open_max = static_cast<int>(descriptors.log_files());
@@ -118,7 +118,7 @@ bool Server::State::make_discovery() {
   if (empty && options.join.empty() && options.bootstrap_expect != 1) {
     return refuse(exit_config, loaded.error().text);
   }
-  log(LogLevel::error, "not at Stela before SIGHUP finds better certificates",
+  log(LogLevel::error, "not at Stela before its certificates are better ones",
       {{"reason", loaded.error().text}});
   return true;
 }
@@ -213,6 +213,16 @@ void Server::State::make_listeners() {
   };
   calls.served = [this] { return listeners->served(); };
   terms = std::make_unique<Leases>(times, *store, std::move(calls));
+
+  const raft::NodeId self = store->recovered().raft.self;
+  majority = std::make_unique<MajorityWatch>(
+      MajorityOptions{.tick_ms = tick_ms,
+                      .patience_ms = options.election_ms,
+                      .start_patience_ms = options.election_ms * 4},
+      MajorityHooks{
+          .has_leader = [this] { return node->core().leader().value != 0; },
+          .members = [this] { return node->core().members(); },
+          .reaches = [this, self](raft::NodeId id) { return id == self || peers->connected(id); }});
 }
 
 bool Server::State::listen() {
@@ -242,7 +252,7 @@ bool Server::State::listen() {
   return true;
 }
 
-// Data on disk wins: what follows is for a node that belongs to no cluster.
+// Data on disk wins: -join and discovery are for a node that belongs to no cluster.
 void Server::State::become_member() {
   if (discovery) discovery->start();
   if (node->admitted()) {

@@ -1,5 +1,16 @@
 // The program iris where the system gives it little: few descriptors, little memory, no /proc.
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <iterator>
 #include <mutex>
 
 #include "store/lane.h"
@@ -65,6 +76,62 @@ TEST_CASE("with -notuning the limit stays as it is") {
   Limited iris("ulimit -S -n 200; ulimit -H -n 2000", free_port(), {"-notuning"});
   iris.await_log("\"serving\"");
   REQUIRE(iris.said(R"("limit":200,"limit_before":200)"));
+}
+
+// As under SystemCallFilter=~@resources of a unit: each of these calls ends the process.
+void forbid_resource_calls() {
+  constexpr auto number = static_cast<std::uint32_t>(offsetof(seccomp_data, nr));
+  // A new limit is prlimit64's third argument; to ask for the present one is allowed.
+  constexpr auto new_limit = static_cast<std::uint32_t>(offsetof(seccomp_data, args[2]));
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setpriority, 6, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setscheduler, 5, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setrlimit, 4, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 2),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, new_limit),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+  };
+  const sock_fprog filter{static_cast<unsigned short>(std::size(rules)), rules};
+  const bool set = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                   ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+  if (!set) ::_exit(99);
+}
+
+TEST_CASE("with -notuning a node lives where limits and priorities may not be changed") {
+  const Folder folder;
+  const std::uint16_t port = free_port();
+  const std::string log = folder / "log";
+  std::vector<std::string> words = plain(port) + std::vector<std::string>{"-notuning"};
+  words.insert(words.begin(), std::string(std::getenv("IRIS_BINARIES")) + "/iris");
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int file = ::open(log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
+    ::dup2(file, STDOUT_FILENO);
+    ::dup2(file, STDERR_FILENO);
+    if (::chdir((folder / "").c_str()) != 0) ::_exit(99);
+    forbid_resource_calls();
+    ::execv(argv[0], argv.data());
+    ::_exit(99);
+  }
+  const bool serves =
+      test::await(20s, [&] { return read_text(log).find("this node leads") != std::string::npos; });
+  bool written = serves;
+  const auto end = Clock::now() + 1s;  // busy enough for another scheduling policy
+  while (written && Clock::now() < end) written = set(port, "key").ok();
+  ::kill(child, SIGTERM);
+  int how = 0;
+  REQUIRE(::waitpid(child, &how, 0) == child);
+  CAPTURE(read_text(log));
+  REQUIRE(serves);
+  REQUIRE(written);
+  REQUIRE(WIFEXITED(how));
+  REQUIRE(WEXITSTATUS(how) == 0);
 }
 
 TEST_CASE("too few descriptors are refused with a sentence (exit 1)") {

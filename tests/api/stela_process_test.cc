@@ -209,7 +209,7 @@ TEST_CASE("an empty node that would go by Stela needs certificates for it (exit 
     REQUIRE(iris.said("-stelaCert"));
     REQUIRE_FALSE(iris.said("\"serving\""));
   }
-  const std::string unknown = "not at Stela before SIGHUP finds better certificates";
+  const std::string unknown = "not at Stela before its certificates are better ones";
   {
     Iris joining(flags + Flags{"-join", "127.0.0.1:9"}, &folder);
     joining.await_log(unknown);

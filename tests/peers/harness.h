@@ -197,7 +197,7 @@ class RawSocket {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
-// Everything written to stderr while it lives. What a test's log must say is asserted on it.
+// Everything written to stderr while it lives, for assertions on the log.
 class LogCapture {
  public:
   LogCapture() : saved_(::dup(STDERR_FILENO)), file_(std::tmpfile()) {

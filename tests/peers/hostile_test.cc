@@ -3,16 +3,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <atomic>
 #include <list>
-#include <random>
-#include <set>
 #include <thread>
 
-#include "src/base/log_limiter.h"
-#include "src/peers/complaints.h"
-#include "src/peers/handshake_places.h"
-#include "src/peers/name_lookup.h"
 #include "src/peers/peers.h"
 #include "tests/catch.h"
 #include "tests/peers/harness.h"
@@ -155,92 +148,6 @@ TEST_CASE("whoever opens a connection and says nothing is hung up on in time (ha
   CHECK(Clock::now() - begun >= milliseconds(200));
   CHECK(log.count("no handshake within 200 ms") == 1);
   CHECK(node.peers.stats().refused == 2);
-}
-
-TEST_CASE(
-    "places of unfinished handshakes: the origin with the most loses one, members keep theirs") {
-  using Origin = HandshakePlaces::Origin;
-  const HandshakePlaces places{4, 3};
-  std::mt19937_64 chance(1);
-  std::vector<Origin> open{{"a"}, {"a"}, {"b"}};
-  CHECK_FALSE(places.displaced(open, {"c"}, chance));
-  open.push_back({"a"});
-  const auto lost = places.displaced(open, {"c"}, chance);  // the shared ones are full
-  REQUIRE(lost);
-  CHECK(open[*lost].name == "a");
-  CHECK_FALSE(places.displaced(open, {"m", true}, chance));
-  for (int i = 0; i < 3; ++i) open.push_back({"m", true});
-  const auto own = places.displaced(open, {"m", true}, chance);  // a member's address has a limit
-  REQUIRE(own);
-  CHECK(open[*own].member);
-  CHECK_FALSE(places.displaced(open, {"n", true}, chance));
-  // Chance says which of an origin's goes: each of them does in the end.
-  std::set<std::size_t> gone;
-  for (int i = 0; i < 100; ++i) gone.insert(*places.displaced(open, {"a"}, chance));
-  CHECK(gone == std::set<std::size_t>{0, 1, 3});
-  const auto name = [](const char* text) {
-    return HandshakePlaces::origin_name(asio::ip::make_address(text));
-  };
-  CHECK(name("2001:db8::1:2:3:4") == name("2001:db8:0:0:5::6"));
-  CHECK(name("2001:db8::1") != name("2001:db8:0:1::1"));
-  CHECK(name("::ffff:192.0.2.1") == name("192.0.2.1"));
-}
-
-TEST_CASE("a flood of strangers does not keep a slow member out (hazard 110)") {
-  Loop loop;
-  PeersOptions options = quick_options(1);
-  options.handshakes_max = 4;
-  TestNode node(loop, options);
-  // A member whose address is its own, and that is far away: its hello comes late.
-  node.peers.set_peers({{{2}, "127.0.0.77:9"}});
-  REQUIRE(loop.until([&] { return node.peers.stats().dials > 0; }));
-  RawSocket member(loop, "", node.peers.port(), local_address(77));
-  std::list<RawSocket> strangers;
-  for (int i = 0; i < 100; ++i)
-    strangers.emplace_back(loop, "", node.peers.port(), local_address(78 + i));
-  REQUIRE(loop.until([&] { return node.peers.stats().accepted == 101; }));
-  REQUIRE(loop.never([&] { return member.closed; }, milliseconds(100)));
-  member.write(framed(wire::write(hello_of(2))));
-  REQUIRE(loop.until([&] { return member.welcome().has_value(); }));
-  CHECK(member.welcome()->refusal.empty());
-}
-
-TEST_CASE("a name that no server knows of delays no other name") {
-  asio::io_context io;
-  std::atomic<bool> over = false;
-  std::atomic<int> dead = 0;
-  std::atomic<bool> left = false;
-  {
-    NameLookup names(io, [&](const std::string& host) -> NameLookup::Addresses {
-      if (host != "dead") return std::vector{asio::ip::make_address("192.0.2.1")};
-      ++dead;
-      over.wait(false);
-      left = true;
-      left.notify_one();
-      return fail(Errc::io, "no answer");
-    });
-    int answers = 0;
-    for (int i = 0; i < 100; ++i) {
-      static_cast<void>(names.start("dead", [&](const NameLookup::Addresses&) { ++answers; }));
-    }
-    const auto cancelled =
-        names.start("alive", [&](const NameLookup::Addresses&) { answers += 10; });
-    static_cast<void>(names.start("alive", [&](const NameLookup::Addresses& found) {
-      CHECK(found);
-      answers += 100;
-    }));
-    names.cancel(cancelled);
-    const auto end = Clock::now() + std::chrono::seconds(20);
-    while (answers < 100 && Clock::now() < end) {
-      io.restart();
-      io.run_for(milliseconds(20));
-    }
-    CHECK(answers == 100);
-    CHECK(dead == 1);
-  }
-  over = true;
-  over.notify_all();
-  left.wait(false);
 }
 
 TEST_CASE("unfinished handshakes displace each other, never a peer (hazard 110)") {
@@ -479,57 +386,6 @@ TEST_CASE("a node out of descriptors waits for them instead of spinning (hazard 
   CHECK(log.count("Too many open files") == 1);
   introduce(node, peer);
   REQUIRE(loop.until([&] { return peer.peers.connected(node.id); }));
-}
-
-TEST_CASE("the same complaint is made once in a while, with the count of the rest") {
-  LogLimiter limiter(std::chrono::seconds(10), 2);
-  const auto now = Clock::now();
-  CHECK(limiter.allow("a", now) == 0);
-  CHECK_FALSE(limiter.allow("a", now + std::chrono::seconds(9)));
-  CHECK_FALSE(limiter.allow("a", now + std::chrono::seconds(9)));
-  CHECK(limiter.allow("b", now + std::chrono::seconds(9)) == 0);
-  CHECK(limiter.allow("a", now + std::chrono::seconds(10)) == 2);
-  CHECK_FALSE(limiter.allow("c", now + std::chrono::seconds(18)));  // its memory is full
-  CHECK(limiter.allow("c", now + std::chrono::seconds(19)) == 1);   // "b" is forgotten
-  CHECK_FALSE(limiter.allow("b", now + std::chrono::seconds(19)));
-}
-
-TEST_CASE("complaints about one peer use up nothing of another's, and all of them are bounded") {
-  Complaints complaints(std::chrono::seconds(10), 3, 2);
-  const auto now = Clock::now();
-  CHECK(complaints.allow("a", "1", now) == 0);
-  CHECK(complaints.allow("a", "2", now) == 0);
-  for (int i = 3; i < 1'000; ++i) CHECK_FALSE(complaints.allow("a", std::to_string(i), now));
-  CHECK(complaints.allow("b", "1", now + std::chrono::seconds(1)) == 0);
-  CHECK(complaints.allow("c", "1", now + std::chrono::seconds(2)) == 0);
-  CHECK_FALSE(complaints.allow("d", "1", now + std::chrono::seconds(9)));
-  CHECK(complaints.allow("a", "1", now + std::chrono::seconds(10)) == 998);
-  CHECK_FALSE(complaints.allow("d", "1", now + std::chrono::seconds(10)));
-  CHECK(complaints.allow("d", "1", now + std::chrono::seconds(11)) == 1);  // in place of "b"
-  complaints.forget("c");
-  CHECK(complaints.allow("c", "1", now + std::chrono::seconds(11)) == 0);
-}
-
-TEST_CASE("strangers' lines in the log do not silence what it says of a member") {
-  Loop loop;
-  TestNode node(loop, quick_options(1));
-  TestNode member(loop, quick_options(2));
-  node.peers.set_peers({member.member()});
-  REQUIRE(loop.until([&] { return node.peers.connected(member.id); }));
-  const LogCapture log;
-  for (int i = 0; i < 200; ++i) {  // each with words of its own, from addresses of its own
-    wire::Hello hello = hello_of(1'000u + static_cast<unsigned>(i));
-    hello.sender.cluster = {0xbad};
-    const RawSocket stranger(loop, framed(wire::write(hello)), node.peers.port(),
-                             local_address(2 + i));
-    REQUIRE(loop.until([&] { return stranger.closed; }));
-  }
-  CHECK(log.count("refused a connection on the raft port") <= 128);
-  RawSocket bad(loop, framed(wire::write(hello_of(member.id.value))), node.peers.port());
-  REQUIRE(loop.until([&] { return bad.welcome().has_value(); }));
-  bad.write(framed("no batch"));
-  REQUIRE(loop.until([&] { return bad.closed; }));
-  CHECK(log.count("\"peer\":\"0000000000000002\",\"why\":\"") == 1);
 }
 
 }  // namespace
