@@ -2,6 +2,7 @@
 #include "src/peers/complaints.h"
 
 #include "src/base/log_limiter.h"
+#include "src/peers/peers.h"
 #include "tests/catch.h"
 #include "tests/peers/harness.h"
 

@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 
+#include "src/peers/peers.h"
 #include "tests/catch.h"
 #include "tests/peers/harness.h"
 

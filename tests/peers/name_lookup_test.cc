@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "src/peers/peers.h"
 #include "tests/catch.h"
 #include "tests/peers/harness.h"
 
