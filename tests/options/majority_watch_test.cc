@@ -36,34 +36,34 @@ TEST_CASE(
   Cluster cluster;
   cluster.leader = true;
   cluster.pass(1'000);
-  CHECK(cluster.watch.status().empty());
+  REQUIRE(cluster.watch.status().empty());
   cluster.leader = false;
   cluster.pass(90);
-  CHECK_FALSE(cluster.watch.missing());
-  CHECK(log.text().empty());
+  REQUIRE_FALSE(cluster.watch.missing());
+  REQUIRE(log.text().empty());
   cluster.pass(10);
-  CHECK(cluster.watch.missing());
-  CHECK(log.count(without) == 1);
-  CHECK(log.count(R"("voters":3,"needed":2,"reached":1,"no_connection_to":"b:1, c:1")") == 1);
-  CHECK(log.count("start these nodes") == 1);
-  CHECK(cluster.watch.status() ==
-        "no leader: 1 of 3 voters reached, 2 needed; no connection to b:1, c:1");
+  REQUIRE(cluster.watch.missing());
+  REQUIRE(log.count(without) == 1);
+  REQUIRE(log.count(R"("voters":3,"needed":2,"reached":1,"no_connection_to":"b:1, c:1")") == 1);
+  REQUIRE(log.count("start these nodes") == 1);
+  REQUIRE(cluster.watch.status() ==
+          "no leader: 1 of 3 voters reached, 2 needed; no connection to b:1, c:1");
   cluster.pass(990);
-  CHECK(log.count(without) == 1);
+  REQUIRE(log.count(without) == 1);
   cluster.pass(10);
-  CHECK(log.count(without) == 2);
+  REQUIRE(log.count(without) == 2);
   cluster.reached.insert(2);
   cluster.pass(490);
-  CHECK(log.count(without) == 2);
+  REQUIRE(log.count(without) == 2);
   cluster.pass(10);
-  CHECK(log.count(without) == 3);
-  CHECK(log.count("enough voters are connected") == 1);
+  REQUIRE(log.count(without) == 3);
+  REQUIRE(log.count("enough voters are connected") == 1);
   cluster.leader = true;
   cluster.watch.tick();
-  CHECK_FALSE(cluster.watch.missing());
-  CHECK(log.count(again) == 1);
+  REQUIRE_FALSE(cluster.watch.missing());
+  REQUIRE(log.count(again) == 1);
   cluster.pass(1'000);
-  CHECK(log.count(again) == 1);
+  REQUIRE(log.count(again) == 1);
 }
 
 TEST_CASE("an election that is over in time is not worth a word") {
@@ -75,21 +75,21 @@ TEST_CASE("an election that is over in time is not worth a word") {
     cluster.leader = false;
     cluster.pass(90);
   }
-  CHECK(log.text().empty());
+  REQUIRE(log.text().empty());
 }
 
 TEST_CASE("a start has longer, and a node without a cluster misses nothing") {
   const LogCapture log;
   Cluster cluster;
   cluster.pass(190);
-  CHECK_FALSE(cluster.watch.missing());
+  REQUIRE_FALSE(cluster.watch.missing());
   cluster.pass(10);
-  CHECK(cluster.watch.missing());
+  REQUIRE(cluster.watch.missing());
   Cluster alone;
   alone.members = {};
   alone.pass(10'000);
-  CHECK_FALSE(alone.watch.missing());
-  CHECK(log.count(without) == 1);
+  REQUIRE_FALSE(alone.watch.missing());
+  REQUIRE(log.count(without) == 1);
 }
 
 TEST_CASE("in a joint configuration the list that lacks more is told") {
@@ -98,8 +98,8 @@ TEST_CASE("in a joint configuration the list that lacks more is told") {
   cluster.members.outgoing = {{{1}, "a:1"}, {{2}, "b:1"}, {{3}, "c:1"}, {{4}, "d:1"}, {{5}, "e:1"}};
   cluster.reached = {1, 2};
   cluster.pass(200);
-  CHECK(cluster.watch.status() ==
-        "no leader: 2 of 5 voters reached, 3 needed; no connection to c:1, d:1, e:1");
+  REQUIRE(cluster.watch.status() ==
+          "no leader: 2 of 5 voters reached, 3 needed; no connection to c:1, d:1, e:1");
 }
 
 }  // namespace
