@@ -98,6 +98,27 @@ void Core::State::halt(Errc code, std::string text, bool removed) {
   out.removed = removed;
 }
 
+// A node of no configuration in this log. It may be a member all the same: this log may lag behind
+// the change that admitted it.
+bool Core::State::is_stranger(NodeId id) const {
+  return !configuration().voters.empty() && !members.knows(id);
+}
+
+// A stranger that leads is heeded, since its log may be what this one lacks; but not while this
+// node hears its own leader, which would have told of the change, or leads itself. Nor does a
+// stranger's word end this node: it may have been sent by anybody who reaches the raft port
+// (hazard 123).
+bool Core::State::heeds(const Message& message) const {
+  if (!is_stranger(message.from)) return true;
+  if (std::holds_alternative<Dismissed>(message.body)) return false;
+  const auto* request = std::get_if<VoteRequest>(&message.body);
+  const bool as_leader = std::holds_alternative<AppendRequest>(message.body) ||
+                         std::holds_alternative<Heartbeat>(message.body) ||
+                         std::holds_alternative<TimeoutNow>(message.body) ||
+                         (request != nullptr && request->transfer);
+  return !as_leader || message.term < hard.term || !hears_leader() || leader_id() == message.from;
+}
+
 // Paper 5.1: a later term is entered on sight, with two exceptions. A node that hears its leader
 // ignores vote requests, their term included (thesis 4.2.3); and a reply counts only from a member.
 // Returns false where the message is to be ignored.
@@ -132,6 +153,7 @@ void Core::State::step(Message message) {
       message.term > term_max) {
     return;
   }
+  if (!heeds(message)) return;
   // Pre-votes and removal notices neither move a term nor depend on it.
   if (const auto* notice = std::get_if<Dismissed>(&message.body)) {
     return on_removal_notice(message.term, *notice);
@@ -300,11 +322,14 @@ NodeId Core::leader() const { return state_->leader_id(); }
 Role Core::role() const { return state_->role(); }
 Term Core::term() const { return state_->hard.term; }
 Index Core::commit_index() const { return state_->commit; }
+Index Core::last_index() const { return state_->log.last(); }
+std::size_t Core::log_bytes() const { return state_->log.bytes(); }
 const Members& Core::members() const { return state_->configuration(); }
 Index Core::members_index() const { return state_->members.latest().index; }
 bool Core::members_settled() const { return state_->members_settled(); }
 bool Core::was_member() const { return state_->was_member; }
 NodeId Core::transfer_target() const { return state_->transfer_target(); }
+std::vector<PeerStatus> Core::peers() const { return state_->peers(); }
 bool Core::hears(NodeId id) const { return state_->hears(id); }
 NodeId Core::promotable_learner() const { return state_->promotable_learner(); }
 SnapshotMark Core::mark_at(Index index) const {

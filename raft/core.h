@@ -170,11 +170,14 @@ class Core {
   [[nodiscard]] Role role() const;
   [[nodiscard]] Term term() const;
   [[nodiscard]] Index commit_index() const;
+  [[nodiscard]] Index last_index() const;        // of the log, durable or not
+  [[nodiscard]] std::size_t log_bytes() const;   // of the entries in memory
   [[nodiscard]] const Members& members() const;  // latest, committed or not
   [[nodiscard]] Index members_index() const;     // of the entry that made members()
   [[nodiscard]] bool members_settled() const;    // committed and not joint: no change is under way
   [[nodiscard]] bool was_member() const;         // a committed configuration contained this node
   [[nodiscard]] NodeId transfer_target() const;  // 0: no transfer is under way here
+  [[nodiscard]] std::vector<PeerStatus> peers() const;  // of a leader, in order of id; else empty
   // Itself, or a member that answered this leader within the last election_ticks.
   [[nodiscard]] bool hears(NodeId id) const;
   // The first learner that has caught up and may be promoted; 0: none, or this node does not lead.

@@ -65,12 +65,12 @@ void Core::State::on_append_request(const Message& message, AppendRequest reques
   }
   if (!log.holds(request.prev)) {
     if (request.prev.index <= std::max(commit, verified)) {
-      return halt_contradicted(request.prev.index);
+      return halt_contradicted(message.from, request.prev.index);
     }
     return release(message.from,
                    AppendReply{false, request.prev.index, log.last_not_after(request.prev)});
   }
-  if (!accept_entries(request.entries)) return;
+  if (!accept_entries(message.from, request.entries)) return;
   verified = std::max(verified, end);
   // Only as far as this very message proved, whatever follows in this log (hazard 25).
   commit_to(std::min(request.commit, end));
@@ -79,14 +79,14 @@ void Core::State::on_append_request(const Message& message, AppendRequest reques
 
 // Entries that are here already stay, as does the log after them: a late or repeated request must
 // not cut a longer log that matches (paper 5.3, hazard 22).
-bool Core::State::accept_entries(std::vector<EntryPtr>& entries) {
+bool Core::State::accept_entries(NodeId leader, std::vector<EntryPtr>& entries) {
   auto entry = entries.begin();
   while (entry != entries.end() && log.holds((*entry)->id)) ++entry;
   if (entry == entries.end()) return true;
   const Index from = (*entry)->id.index;
   if (from <= log.last()) {
     if (from <= std::max(commit, verified)) {
-      halt_contradicted(from);
+      halt_contradicted(leader, from);
       return false;
     }
     log.truncate_from(from);
@@ -99,8 +99,10 @@ bool Core::State::accept_entries(std::vector<EntryPtr>& entries) {
   return true;
 }
 
-// The leader's log lacks an entry that is committed here: some disk lost acknowledged entries.
-void Core::State::halt_contradicted(Index index) {
+// The leader's log lacks an entry that is committed here: some disk lost acknowledged entries, or
+// the sender is no leader (heeds()).
+void Core::State::halt_contradicted(NodeId leader, Index index) {
+  if (is_stranger(leader)) return;
   halt(Errc::corrupt,
        "the leader's log contradicts entry " + std::to_string(index.value) +
            ", which was committed here: a disk of this cluster lost synced writes, or an old copy "
@@ -132,6 +134,7 @@ void Core::State::acknowledge(NodeId leader, Index index) {
 void Core::State::on_heartbeat(const Message& message, const Heartbeat& heartbeat) {
   if (!follow(message.from)) return;
   if (heartbeat.match > log.last()) {
+    if (is_stranger(message.from)) return;  // heeds()
     // Entries acknowledged in a term are never cut in that term, so the disk lost them.
     return halt(Errc::corrupt,
                 "this node's log ends at entry " + std::to_string(log.last().value) +

@@ -191,6 +191,12 @@ MembersHistory::MembersHistory(Members members, Index index) {
   versions_.push_back({index, std::move(members)});
 }
 
+bool MembersHistory::knows(NodeId id) const {
+  return std::any_of(versions_.begin(), versions_.end(), [id](const MembersVersion& version) {
+    return is_member(version.members, id);
+  });
+}
+
 const MembersVersion& MembersHistory::at(Index index) const {
   const auto version =
       std::find_if(versions_.rbegin(), versions_.rend(),

@@ -87,6 +87,8 @@ class MembersHistory {
   [[nodiscard]] const MembersVersion& latest() const { return versions_.back(); }
   // The configuration in force at `index`. REQUIRES: not before the floor.
   [[nodiscard]] const MembersVersion& at(Index index) const;
+  // Is the node a member of any configuration since the floor?
+  [[nodiscard]] bool knows(NodeId id) const;
   // Ascending; the first is the one in force at the floor.
   [[nodiscard]] const std::deque<MembersVersion>& versions() const { return versions_; }
 

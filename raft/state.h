@@ -100,6 +100,8 @@ struct Core::State {
   [[nodiscard]] const Members& configuration() const { return members.latest().members; }
   [[nodiscard]] Reported now() const { return {role(), hard.term, leader_id()}; }
   void step(Message message);
+  [[nodiscard]] bool is_stranger(NodeId id) const;
+  [[nodiscard]] bool heeds(const Message& message) const;
   bool enter_later_term(const Message& message);
   void answer_earlier_term(const Message& message);
   void tick();
@@ -139,8 +141,8 @@ struct Core::State {
   bool follow(NodeId leader);
   void on_append_request(const Message& message, AppendRequest request);
   void on_heartbeat(const Message& message, const Heartbeat& heartbeat);
-  bool accept_entries(std::vector<EntryPtr>& entries);
-  void halt_contradicted(Index index);
+  bool accept_entries(NodeId leader, std::vector<EntryPtr>& entries);
+  void halt_contradicted(NodeId leader, Index index);
   [[nodiscard]] Index acknowledgeable(Index index) const;
   void acknowledge(NodeId leader, Index index);
   [[nodiscard]] HeartbeatReply heartbeat_reply(Round round) const;
@@ -208,6 +210,7 @@ struct Core::State {
   // --- status.cc
   [[nodiscard]] bool hears(NodeId id) const;
   [[nodiscard]] NodeId promotable_learner() const;
+  [[nodiscard]] std::vector<PeerStatus> peers() const;
   [[nodiscard]] CoreStatus status() const;
 };
 

@@ -20,6 +20,19 @@ NodeId Core::State::promotable_learner() const {
   return {};
 }
 
+std::vector<PeerStatus> Core::State::peers() const {
+  std::vector<PeerStatus> result;
+  const Leader* leader = as_leader();
+  if (leader == nullptr) return result;
+  for (const auto& [id, peer] : leader->peers) {
+    if (peer.leaving) continue;
+    result.push_back({id, peer.match, peer.next, is_active(peer),
+                      peer.state == ProgressState::snapshot,
+                      is_learner(configuration(), id) && caught_up(peer)});
+  }
+  return result;
+}
+
 CoreStatus Core::State::status() const {
   CoreStatus status;
   status.self = self;
@@ -36,15 +49,8 @@ CoreStatus Core::State::status() const {
   status.members_index = members.latest().index;
   status.members_committed_index = members.at(commit).index;
   status.was_member = was_member;
+  status.peers = peers();
   status.transfer_target = transfer_target();
-  const Leader* leader = as_leader();
-  if (leader == nullptr) return status;
-  for (const auto& [id, peer] : leader->peers) {
-    if (peer.leaving) continue;
-    status.peers.push_back({id, peer.match, peer.next, is_active(peer),
-                            peer.state == ProgressState::snapshot,
-                            is_learner(configuration(), id) && caught_up(peer)});
-  }
   return status;
 }
 

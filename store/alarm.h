@@ -1,6 +1,7 @@
-// Alarm: the first thing the disk refused, told once. Every lane and RocksDB's own threads raise
-// it; once raised nothing in the store succeeds any more, and nothing is tried again (hazard 95).
-// Any thread. Owns the mutex around its own fields only.
+// Alarm: the first failure of the disk, reported once. Each lane and RocksDB's own threads raise
+// it. Once it is raised nothing in the store succeeds any more, and nothing is tried again (hazard
+// 95): after a failed sync nobody can know what is on the disk.
+// Any thread. Owns the first error.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@ namespace iris::store {
 
 class Alarm {
  public:
+  // Later errors are dropped: they follow from the first.
   void raise(Error error) {
     const std::lock_guard lock(mutex_);
     if (raised_.load()) return;
@@ -22,7 +24,8 @@ class Alarm {
     raised_.store(true);
     if (told_) told_(*error_);
   }
-  // What is told, on the thread that raises; at once where that has happened already.
+  // `told` gets the error, once, on the thread that raises it; at once where that has happened
+  // already. It is called under a lock and must not come back here. nullptr: nobody is told.
   void listen(std::function<void(const Error&)> told) {
     const std::lock_guard lock(mutex_);
     told_ = std::move(told);

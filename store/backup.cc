@@ -11,19 +11,16 @@
 #include <memory>
 #include <system_error>
 #include <utility>
-#include <variant>
 
 #include "raft/check.h"
-#include "raft/members.h"
+#include "src/base/hex.h"
 #include "store/alarm.h"
 #include "store/data_db.h"
 #include "store/files.h"
 #include "store/folder.h"
 #include "store/import.h"
 #include "store/log_db.h"
-#include "store/recovery.h"
 #include "store/rocks.h"
-#include "store/row_batch.h"
 #include "store/snapshot.h"
 
 namespace iris::store {
@@ -36,7 +33,7 @@ unexpected<Error> named(const std::string& path, const Error& error) {
   return fail(error.code, path + ": " + error.text);
 }
 
-// Feeds the whole file to `take`, piece by piece. An error names the file.
+// Gives the whole file to `take`, piece by piece. An error names the file.
 Status read_pieces(const std::string& path, const std::function<Status(std::string_view)>& take) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.open()) return errno_failure("open", path);
@@ -51,14 +48,14 @@ Status read_pieces(const std::string& path, const std::function<Status(std::stri
   }
 }
 
-// False as well where the system does not tell.
+// False where the system cannot tell.
 bool mount_point(const std::string& path) {
   struct statx found = {};
   return ::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, 0, &found) == 0 &&
          (found.stx_attributes_mask & found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-// Else only the rename would find out, after all the data.
+// Checked first, as otherwise only the rename would fail, after all the data was written.
 Status require_replaceable(const std::string& folder) {
   if (!exists(folder)) return Unit{};
   if (std::filesystem::is_symlink(folder)) {
@@ -79,7 +76,8 @@ Status require_replaceable(const std::string& folder) {
   return Unit{};
 }
 
-// Without "." and ".." at its end: what is built beside it is named after it.
+// The folder by a name that does not end in "." or "..", as the folder built beside it is named
+// after it.
 std::string named_folder(const std::string& folder) {
   const std::filesystem::path path = without_trailing_slash(folder);
   if (path.filename() != "." && path.filename() != "..") return path.string();
@@ -88,7 +86,7 @@ std::string named_folder(const std::string& folder) {
   return error ? path.string() : whole.string();
 }
 
-// The folder where a restore to `target` builds: empty, and nobody else's while this is open.
+// The folder where a restore to `target` builds: made or emptied, and locked while this is open.
 Result<Descriptor> claim(const std::string& building, const std::string& target) {
   if (Status made = make_folder(building); !made) {
     return unexpected(made.error());
@@ -97,7 +95,8 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
   if (!folder.open()) return errno_failure("open folder", building);
   struct stat opened = {};
   struct stat there = {};
-  // Another has it; or had it until now, and what was opened is gone or bears another name.
+  // Another restore has the lock; or it had the lock until now, and has renamed or deleted the
+  // folder that was opened here.
   if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 || ::fstat(folder.number(), &opened) != 0 ||
       ::lstat(building.c_str(), &there) != 0 || opened.st_ino != there.st_ino) {
     return fail(Errc::busy, "another restore to " + target + " is under way");
@@ -112,13 +111,7 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
   return folder;
 }
 
-raft::Members alone(raft::NodeId self, const std::string& address) {
-  raft::Members members;
-  members.voters.push_back({self, address});
-  return members;
-}
-
-// The rows of the backup, as the data of `folder` under `as`.
+// Makes the rows of the backup the data of `folder`, under the mark `as`.
 Status restore_data(const RocksOptions& options, const Folder& folder, const std::string& file,
                     const raft::SnapshotMark& mark, const raft::SnapshotMark& as) {
   if (Status made = DataDb::create(options, folder, {}); !made) return made;
@@ -147,7 +140,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   if (!cluster) return unexpected(cluster.error());
   const raft::EntryId last{mark.last.term, new_history(mark.last.index, now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const raft::SnapshotMark as{last, alone(made.node, address), last.index};
+  const raft::SnapshotMark as{last, sole_voter(made.node, address), last.index};
   Status done = LogDb::create(options, *folder, {made.node, made.cluster}, {last.term, {}}, as);
   if (done) done = restore_data(options, *folder, file, mark, as);
   if (done) done = remove_tree(folder->staging_path());
@@ -156,68 +149,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   return made;
 }
 
-// The inside of a folder, open and settled.
-struct Inside {
-  Alarm alarm;
-  LogFound found;
-  raft::SnapshotMark mark;  // of the data
-  std::unique_ptr<LogDb> log;
-  std::unique_ptr<DataDb> data;
-};
-
-Status open_inside(const RocksOptions& options, const Folder& folder, Inside& inside) {
-  Result<std::unique_ptr<LogDb>> log = LogDb::open(options, folder, inside.alarm, inside.found);
-  if (!log) return unexpected(log.error());
-  inside.log = std::move(*log);
-  Result<std::unique_ptr<DataDb>> data = DataDb::open(options, folder, inside.alarm, inside.mark);
-  if (!data) return unexpected(data.error());
-  inside.data = std::move(*data);
-  Status settled = settle(*inside.log, inside.found, inside.mark);
-  return settled ? settled : named(folder.path(), settled.error());
-}
-
-// What the log holds beyond the data, and that with it the data is at `as`: one synced write.
-Status apply_rest(Inside& inside, const raft::SnapshotMark& as, const Recover& how,
-                  std::size_t row_memory_bytes) {
-  Status read = Unit{};
-  inside.alarm.listen([&read](const Error& error) { read = unexpected(error); });
-  RowBatch batch(inside.alarm, row_memory_bytes);
-  batch.begin(inside.data->family());
-  raft::Index applied = inside.mark.last.index;
-  for (const raft::EntryPtr& entry : inside.found.entries) {
-    if (entry->id.index <= applied) continue;
-    batch.set_applied(applied);
-    how.apply(*entry, batch);
-    applied = entry->id.index;
-  }
-  inside.alarm.listen(nullptr);
-  return read ? inside.data->become(batch, as) : read;
-}
-
-// The steps of an installation (recovery.h): whatever ends them between two, the next start knows.
-Status become(Inside& inside, const Install& install, const Recover& how,
-              std::size_t row_memory_bytes) {
-  const auto step = [&how](std::string_view name) {
-    if (how.on_step) how.on_step(name);
-  };
-  inside.log->stage_install(install);
-  if (Status noted = inside.log->commit(); !noted) return noted;
-  step("noted");
-  if (Status applied = apply_rest(inside, install.mark, how, row_memory_bytes); !applied) {
-    return applied;
-  }
-  step("data applied");
-  inside.found.install = install;
-  return settle(*inside.log, inside.found, install.mark);
-}
-
 }  // namespace
-
-raft::Index new_history(raft::Index known, std::uint64_t now_us) {
-  const bool clock_is_right =
-      now_us >= clock_from_us && now_us < clock_until_us && now_us > known.value;
-  return {clock_is_right ? now_us : known.value + history_gap};
-}
 
 Result<BackupInfo> verify_backup(const std::string& file) {
   BackupInfo info;
@@ -232,7 +164,7 @@ Result<BackupInfo> verify_backup(const std::string& file) {
   if (whole = reader.finish(); !whole) return named(file, whole.error());
   info.rows = reader.rows();
   info.bytes = reader.bytes();
-  info.sha256 = hex(reader.digest());
+  info.sha256 = hex(bytes_of(reader.digest()));
   return info;
 }
 
@@ -245,44 +177,13 @@ Result<NewCluster> restore_backup(const std::string& file, const std::string& fo
   }
   const Result<BackupInfo> backup = verify_backup(file);
   if (!backup) return unexpected(backup.error());
-  const Result<Descriptor> claimed = claim(building, target);  // until the end
+  const Result<Descriptor> claimed = claim(building, target);  // held until the end
   if (!claimed) return unexpected(claimed.error());
   Result<NewCluster> made = build(building, file, address, backup->mark, now_us);
   Status placed = made ? rename_file(building, target) : Status(Unit{});
   if (made && placed) return made;
   static_cast<void>(remove_tree(building));
   return made ? named(target, placed.error()) : unexpected(made.error());
-}
-
-Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recover& how) {
-  const std::string path = without_trailing_slash(folder_path);
-  if (!exists(path + "/identity")) {
-    return fail(Errc::not_found, path + " is not the folder of a node");
-  }
-  RocksOptions options;
-  options.path = path;
-  Result<Folder> folder = Folder::open(path);
-  if (!folder) return unexpected(folder.error());
-  Inside inside;
-  if (Status opened = open_inside(options, *folder, inside); !opened) {
-    return unexpected(opened.error());
-  }
-  const raft::Members members =
-      raft::latest_members(inside.found.floor, inside.found.entries).members;
-  if (members == raft::Members{}) {
-    return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
-  }
-  const Result<std::uint64_t> cluster = random_id();
-  if (!cluster) return unexpected(cluster.error());
-  const LogDb& log = *inside.log;
-  const raft::EntryId last{log.state().term, new_history(log.last().index, how.now_us)};
-  const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const std::string address = how.address_of(raft::address_of(members, made.node));
-  const Install install{{last, alone(made.node, address), last.index}, made.cluster};
-  if (Status done = become(inside, install, how, options.row_memory_bytes); !done) {
-    return named(path, done.error());
-  }
-  return made;
 }
 
 }  // namespace iris::store

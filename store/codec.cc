@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "raft/check.h"
-#include "store/crc32c.h"
+#include "src/base/crc32c.h"
 
 namespace iris::store {
 

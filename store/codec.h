@@ -1,11 +1,15 @@
-// Codec: the primitives all byte layouts of store/ are made of, and the layouts that several files
-// share. Numbers are big-endian; text is its length, then its bytes.
-// Any thread; pure functions. Reading takes any bytes and never reads past them.
+// Codec: the primitives of all byte layouts in store/, and the layouts that several files share.
+// Numbers are big-endian, so that byte order is number order; a text is a u16 length, then its
+// bytes.
+// Any thread; pure functions.
+// Any bytes may be read: damage is reported, and nothing past their end is touched.
 //
 //   Members  u8 layout (1) | voters | outgoing | learners
 //            each list: u16 count | count x ( u64 id | u16 length | address )
-//   Mark     u64 term | u64 index | u64 members_index | Members
-//   sealed   u32 CRC-32C over name and body | body      ("name" says what it is, and is not stored)
+//   Mark     u64 term | u64 index | u64 members_index | Members        (raft::SnapshotMark)
+//   sealed   u32 CRC-32C of name and body | body
+//            The name says which record it is. It is not stored, so that a record in the place of
+//            another one fails.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +24,13 @@ void put_u8(std::string& out, std::uint8_t value);
 void put_u16(std::string& out, std::uint16_t value);
 void put_u32(std::string& out, std::uint32_t value);
 void put_u64(std::string& out, std::uint64_t value);
-// REQUIRES: at most 65,535 bytes, or entries in each list.
+// REQUIRES, of these three: at most 65,535 bytes in a text and members in a list.
 void put_text(std::string& out, std::string_view text);
 void put_members(std::string& out, const raft::Members& members);
 void put_mark(std::string& out, const raft::SnapshotMark& mark);
 
-// Takes from the front. Once something did not fit, ok() is false and all that follows is zero.
+// Takes values from the front of `bytes`, which outlive it. Once a value did not fit, ok() is false
+// and all further values are zero or empty.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -42,7 +47,7 @@ class Reader {
 
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] std::string_view rest() const { return rest_; }
-  // Everything fitted and nothing is left.
+  // All values fitted, and no byte is left.
   [[nodiscard]] bool complete() const { return ok_ && rest_.empty(); }
 
  private:
@@ -53,7 +58,7 @@ class Reader {
 };
 
 [[nodiscard]] std::string seal(std::string_view name, std::string_view body);
-// False: damaged, or sealed under another name.
+// False: damaged, or sealed under another name. `body` is a part of `bytes`.
 [[nodiscard]] bool unseal(std::string_view name, std::string_view bytes, std::string_view& body);
 
 }  // namespace iris::store

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "store/compactions.h"
+#include "store/db_listener.h"
 #include "store/engine.h"
 #include "store/keys.h"
 
@@ -112,7 +114,7 @@ Result<std::unique_ptr<DataDb>> DataDb::open(const RocksOptions& options, const 
   return data;
 }
 
-// Finds the true family and drops the others: what a crash left of an installation.
+// Finds the current family and drops the others, which a crash in an installation has left.
 Status DataDb::read(const raft::NodeId& self,
                     const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
                     raft::SnapshotMark& found) {
@@ -143,7 +145,7 @@ Status DataDb::read(const raft::NodeId& self,
   Result<raft::SnapshotMark> mark = read_mark(*family_, rocksdb::ReadOptions());
   if (!mark) return corrupt(path_, mark.error().text);
   found = std::move(*mark);
-  reckon_compactions(*db_);
+  update_compaction_estimate(*db_);
   return Unit{};
 }
 
@@ -197,12 +199,12 @@ Status DataDb::sync() {
   return Unit{};
 }
 
-void DataDb::hurry(bool hurry) {
-  hurry_ = hurry;
-  hurry_compactions(*db_, family_->handle(), hurry);
+void DataDb::compact_early(bool early) {
+  early_ = early;
+  store::compact_early(*db_, family_->handle(), early);
 }
 
-void DataDb::flush_soon() { store::flush_soon(*db_, family_->handle()); }
+void DataDb::flush_soon() const { store::flush_soon(*db_, family_->handle()); }
 
 Status DataDb::install(const Staged& staged) {
   const auto step = [this](std::string_view name) {
@@ -218,7 +220,7 @@ Status DataDb::install(const Staged& staged) {
   step("family made");
   rocksdb::IngestExternalFileOptions ingest;
   ingest.move_files = true;
-  ingest.snapshot_consistency = false;  // nobody looks at this family yet
+  ingest.snapshot_consistency = false;  // nobody reads this family yet
   const rocksdb::Status moved = db_->IngestExternalFile(handle, staged.files, ingest);
   if (!moved.ok()) return unexpected(engine_error(what, moved));
   step("files moved");
@@ -229,14 +231,14 @@ Status DataDb::install(const Staged& staged) {
       db_->Put(synced_write(), rocksdb::Slice(current_key), encode_number(current_key, number));
   if (!flipped.ok()) return unexpected(engine_error(what, flipped));
   step("data flipped");
-  // Else this one record would hold on to write-ahead files that are otherwise done with.
+  // Unflushed, this one record would keep all later write-ahead files on disk.
   const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions(), default_);
   if (!flushed.ok()) return unexpected(engine_error(what, flushed));
   const rocksdb::Status dropped = db_->DropColumnFamily(family_->handle());
   if (!dropped.ok()) return unexpected(engine_error(what, dropped));
   family_ = std::move(fresh);
-  if (hurry_) hurry(true);
-  reckon_compactions(*db_);
+  if (early_) compact_early(true);
+  update_compaction_estimate(*db_);
   step("old data dropped");
   return Unit{};
 }

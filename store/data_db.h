@@ -1,7 +1,10 @@
-// DataDb: data/, what the log's commands have made of the tables. One RocksDB write per batch of
-// jobs, with the applied EntryId in it; synced only by sync() and when a snapshot is installed.
-// Data lane only, but where a line says otherwise. Owns the database and the current family.
-// Never repairs and never retries.
+// DataDb: the database data/: the rows that the commands of the log have made. A batch of jobs is
+// one write, which also holds the applied EntryId: rows and applied entry are never apart (hazard
+// 70). Only sync(), become() and install() sync.
+// Data lane, but where a line says otherwise; create() and open() run before it. Owns the database
+// and the current family.
+// Errors: Errc::io or Errc::corrupt, with a text that names the folder. Nothing is repaired or
+// tried again: after an error the object may only be destroyed.
 #pragma once
 
 #include <atomic>
@@ -31,48 +34,50 @@ struct WriteOptions;
 
 namespace iris::store {
 
-// A received snapshot, checked, synced, and not yet the truth.
+// A received snapshot: checked and synced, and not installed yet.
 struct Staged {
   raft::SnapshotMark mark;
-  std::vector<std::string> files;  // sorted tables, their key ranges apart
+  std::vector<std::string> files;  // paths of sorted tables, whose key ranges do not overlap
 };
 
 class DataDb {
  public:
-  // Makes data/ of a new folder: no rows, applied up to `mark`.
+  // Makes data/ of a new folder, durably: no rows, applied up to `mark`.
   static Status create(const RocksOptions& options, const Folder& folder,
                        const raft::SnapshotMark& mark);
-  // Errc::corrupt names what is damaged. `found` is what the data says of itself.
+  // Errc::corrupt names what is damaged. `found` is what the data records of itself: the applied
+  // entry and the configuration.
   static Result<std::unique_ptr<DataDb>> open(const RocksOptions& options, const Folder& folder,
                                               Alarm& alarm, raft::SnapshotMark& found);
-  // REQUIRES: nobody has a family of it any more.
+  // REQUIRES: nobody holds a family of it any more.
   ~DataDb();
   DataDb(const DataDb&) = delete;
   DataDb& operator=(const DataDb&) = delete;
 
   [[nodiscard]] const std::shared_ptr<Family>& family() const { return family_; }
 
-  // The batch with what it says of itself, atomically; then it is empty. REQUIRES: begun on
-  // family().
+  // Writes the batch together with `applied`, atomically and unsynced; then the batch is empty.
+  // REQUIRES: the batch was begun on family().
   Status write(RowBatch& batch, const std::optional<Store::Applied>& applied);
-  // The batch, and that with it the data is at `mark`, durably, all or nothing. REQUIRES: as above.
+  // Writes the batch together with `mark` as what is applied, atomically and synced. REQUIRES: as
+  // above.
   Status become(RowBatch& batch, const raft::SnapshotMark& mark);
-  // All that was written is durable.
+  // Makes all that was written durable.
   Status sync();
-  // What was removed is to leave the disk soon, or when it suits RocksDB (room.h).
-  void hurry(bool hurry);
-  void flush_soon();
-  // Puts a staged snapshot in the place of the whole data, durably, all or nothing. The files are
-  // moved.
+  // As in compactions.h, of the current family and of those that take its place.
+  void compact_early(bool early);
+  // As in compactions.h, of the current family.
+  void flush_soon() const;
+  // Makes a staged snapshot the whole data, durably, all or nothing. Its files are moved.
   Status install(const Staged& staged);
 
-  // What a family says of itself (any thread). Errc::corrupt; Errc::io also where `read` was told
-  // not to touch the disk and would have to.
+  // Any thread. What a family records of itself. Errc::corrupt; Errc::io also where `read` forbids
+  // to ask the disk and only the disk knows.
   static Result<raft::SnapshotMark> read_mark(const Family& family,
                                               const rocksdb::ReadOptions& read);
 
-  // Families that are not in use any more wait here for reap(), which may block on their files.
-  // Both on any thread; `retired` is told of each.
+  // Any thread. A family that nobody uses any more waits for reap(), which may block while its
+  // files are deleted. `retired` is called for each, under a lock.
   void on_retired(std::function<void()> retired);
   void reap();
 
@@ -92,8 +97,8 @@ class DataDb {
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* default_ = nullptr;
   std::shared_ptr<Family> family_;
-  bool hurry_ = false;
-  std::unique_ptr<rocksdb::WriteBatch> rows_;  // of the batch that is being written
+  bool early_ = false;
+  std::unique_ptr<rocksdb::WriteBatch> rows_;  // scratch of write()
   std::mutex retired_mutex_;
   std::vector<rocksdb::ColumnFamilyHandle*> retired_;
   std::function<void()> on_retired_;

@@ -55,15 +55,15 @@ void DataWork::take(FlipJob& job, Answers& answers) {
   job.flipped.set_value(data_->family());
 }
 
-void DataWork::take(Room::Pressure pressure, Answers& answers) {
+void DataWork::take(DiskBudget::Pressure pressure, Answers& answers) {
   write(answers);
   if (alarm_.raised()) return;
-  const bool hurry = pressure != Room::Pressure::none;
-  if (std::exchange(hurried_, hurry) != hurry) data_->hurry(hurry);
-  if (pressure == Room::Pressure::flush) data_->flush_soon();
+  const bool early = pressure != DiskBudget::Pressure::none;
+  if (std::exchange(early_, early) != early) data_->compact_early(early);
+  if (pressure == DiskBudget::Pressure::flush) data_->flush_soon();
 }
 
-// A job that could not read what it asked for has raised the alarm: its batch is never written.
+// A job that could not read a row has raised the alarm: its batch is never written.
 void DataWork::write(Answers& answers) {
   if (alarm_.raised() || waiting_.empty()) return;
   if (!fine(data_->write(batch_, batch_applied_))) return;

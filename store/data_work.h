@@ -1,7 +1,7 @@
-// DataWork: what the data lane does with its jobs: runs them over one batch, writes it, then lets
-// their answers go.
-// Data lane only. Owns the data and the batch. After the first refusal it drops everything (the
-// alarm has told).
+// DataWork: the jobs of the data lane. Runs them over one batch, writes it, then releases their
+// answers.
+// Data lane only. Owns the database of the data and the batch. An error raises the alarm; from
+// then on jobs and answers are dropped.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@
 #include "raft/types.h"
 #include "store/alarm.h"
 #include "store/data_db.h"
+#include "store/disk_budget.h"
 #include "store/lane.h"
-#include "store/room.h"
 #include "store/row_batch.h"
 #include "store/store.h"
 
@@ -29,19 +29,19 @@ struct BatchJob {
   std::function<void()> done;
 };
 struct SyncJob {
-  raft::Index applied;         // REQUIRES: this much is applied
-  std::function<void()> then;  // on this lane, once the data is synced
+  raft::Index applied;         // REQUIRES: all up to here is applied
+  std::function<void()> then;  // called on this lane, once the data is synced
 };
 struct FlipJob {
   std::shared_ptr<const Staged> staged;
-  std::promise<Result<std::shared_ptr<Family>>> flipped;  // kept in any case
+  std::promise<Result<std::shared_ptr<Family>>> flipped;  // set in any case: the log lane waits
 };
-// A job as well: what is to be done under this pressure.
-using DataJob = std::variant<BatchJob, SyncJob, FlipJob, Room::Pressure>;
+// A pressure is a job too: the one that reacts to it.
+using DataJob = std::variant<BatchJob, SyncJob, FlipJob, DiskBudget::Pressure>;
 
 class DataWork {
  public:
-  // `applied` is what the data says of itself.
+  // `applied`: what the data records of itself.
   DataWork(std::unique_ptr<DataDb> data, Alarm& alarm, raft::EntryId applied,
            std::size_t row_memory_bytes)
       : data_(std::move(data)), alarm_(alarm), applied_(applied), batch_(alarm, row_memory_bytes) {
@@ -52,15 +52,15 @@ class DataWork {
 
   [[nodiscard]] DataDb& data() { return *data_; }
 
-  // Written earlier when the rows of a batch reach this, so that early jobs do not wait for a long
-  // tail.
+  // A batch that is larger is written before all jobs are in it, so that the first of them do not
+  // wait for a long tail.
   static constexpr std::size_t batch_bytes_max = 1u << 20;
 
  private:
   void take(BatchJob& job, Answers& answers);
   void take(SyncJob& job, Answers& answers);
   void take(FlipJob& job, Answers& answers);
-  void take(Room::Pressure pressure, Answers& answers);
+  void take(DiskBudget::Pressure pressure, Answers& answers);
   void write(Answers& answers);
   [[nodiscard]] bool fine(const Status& status);
 
@@ -68,9 +68,9 @@ class DataWork {
   Alarm& alarm_;
   raft::EntryId applied_;
   RowBatch batch_;
-  std::optional<Store::Applied> batch_applied_;  // what the batch will say
-  Answers waiting_;                              // for the batch to be written
-  bool hurried_ = false;
+  std::optional<Store::Applied> batch_applied_;  // what the batch will record as applied
+  Answers waiting_;                              // answers of jobs in the batch
+  bool early_ = false;
 };
 
 }  // namespace iris::store

@@ -20,12 +20,12 @@ std::int64_t now_ms() {
 }  // namespace
 
 void DiskGauge::refresh() {
-  std::int64_t looked = looked_ms_.load();
-  if (now_ms() - looked < interval.count()) return;
-  if (looked_ms_.compare_exchange_strong(looked, now_ms())) measure();
+  std::int64_t measured = measured_ms_.load();
+  if (now_ms() - measured < interval.count()) return;
+  if (measured_ms_.compare_exchange_strong(measured, now_ms())) measure();
 }
 
-// Files come and go while it walks: what is not there any more counts for nothing.
+// Files come and go meanwhile: one that is gone before it is looked at counts as nothing.
 void DiskGauge::measure() {
   std::uint64_t used = 0;
   std::error_code error;
@@ -38,17 +38,13 @@ void DiskGauge::measure() {
     at.increment(error);
   }
   used_bytes_.store(used);
-  looked_ms_.store(now_ms());
+  measured_ms_.store(now_ms());
 }
 
-DiskUse DiskGauge::use() const {
-  DiskUse use;
-  use.used_bytes = used_bytes_.load();
+std::uint64_t DiskGauge::free_bytes() const {
   struct statvfs file_system = {};
-  if (::statvfs(path_.c_str(), &file_system) == 0) {
-    use.free_bytes = std::uint64_t{file_system.f_bavail} * file_system.f_frsize;
-  }
-  return use;
+  if (::statvfs(path_.c_str(), &file_system) != 0) return 0;
+  return std::uint64_t{file_system.f_bavail} * file_system.f_frsize;
 }
 
 }  // namespace iris::store

@@ -1,5 +1,7 @@
-// DiskGauge: how much the raft folder uses, looked up now and then by whoever writes there, and how
-// much of its file system is free. Any thread. Owns one number and when it was looked up.
+// DiskGauge: measures how much of the disk the raft folder uses and how much of its file system is
+// free.
+// Any thread. Owns the last measurement of the folder. A measurement that fails counts as 0 free
+// bytes, or leaves out the file.
 #pragma once
 
 #include <atomic>
@@ -7,8 +9,6 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-
-#include "store/store.h"
 
 namespace iris::store {
 
@@ -18,17 +18,20 @@ class DiskGauge {
 
   explicit DiskGauge(std::string path) : path_(std::move(path)) { measure(); }
 
-  // Looks again where the last look is older than `interval`; walks the folder then.
+  // Walks the folder if the last walk is older than `interval`. Called by the lane that writes
+  // there, as only its writes change the result.
   void refresh();
-  // Free bytes are of now, for whoever is not root.
-  [[nodiscard]] DiskUse use() const;
+  // Allocated to the files of the folder, as of the last walk.
+  [[nodiscard]] std::uint64_t used_bytes() const { return used_bytes_.load(); }
+  // Asks the file system. Space that only root may use does not count.
+  [[nodiscard]] std::uint64_t free_bytes() const;
 
  private:
   void measure();
 
   const std::string path_;
   std::atomic<std::uint64_t> used_bytes_{0};
-  std::atomic<std::int64_t> looked_ms_{0};
+  std::atomic<std::int64_t> measured_ms_{0};
 };
 
 }  // namespace iris::store

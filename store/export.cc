@@ -17,13 +17,13 @@ constexpr std::size_t readahead_bytes = 1u << 20;
 rocksdb::ReadOptions whole_family(const Pinned& pinned) {
   rocksdb::ReadOptions read;
   read.snapshot = pinned.snapshot();
-  read.fill_cache = false;  // must not push out what clients read
+  read.fill_cache = false;  // else it would push out what clients read
   read.verify_checksums = true;
   read.readahead_size = readahead_bytes;
   return read;
 }
 
-// The store's own table is the first one.
+// The store's own table, the first, is not exported.
 std::string first_row() { return {static_cast<char>(static_cast<int>(Table::meta) + 1)}; }
 std::string behind_last_row() { return {static_cast<char>(0xff)}; }
 
@@ -50,7 +50,7 @@ struct RocksExport::Work {
   const raft::SnapshotMark mark;
   Alarm& alarm;
   SnapshotWriter writer;
-  std::unique_ptr<RowCursor> rows;  // made on the lane, as it reads
+  std::unique_ptr<RowCursor> rows;  // made on the lane, as that reads already
   bool finished = false;
 };
 
@@ -60,7 +60,7 @@ RocksExport::RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMar
       bulk_(std::move(bulk)),
       reading_(std::make_shared<bool>(false)) {}
 
-// An iterator may hold gigabytes of files: the lane lets go of them.
+// The lane destroys the iterator: that may delete gigabytes of files.
 RocksExport::~RocksExport() {
   bulk_([work = std::move(work_)](Answers&) mutable { work.reset(); });
 }

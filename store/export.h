@@ -1,6 +1,7 @@
-// RocksExport: a pinned state of the data, made into the stream of snapshot.h piece by piece, so
-// that no more than a piece and a block of it is ever in memory.
-// Loop thread; the reading is done on the bulk lane. Owns the pinned state.
+// RocksExport: a pinned state of the data as the stream of snapshot.h, made piece by piece: at
+// most a piece and a block of it are in memory.
+// Loop thread; the rows are read on the bulk lane. Owns the pinned state. A read that the disk
+// refuses raises the alarm, and the piece is an Errc::io.
 #pragma once
 
 #include <functional>
@@ -16,9 +17,6 @@
 
 namespace iris::store {
 
-// Work that may take long and is nobody's hot path: snapshots out and in, files to delete.
-using BulkJob = std::function<void(Answers& answers)>;
-
 class RocksExport final : public Export {
  public:
   // `bulk` queues a job for the bulk lane.
@@ -30,10 +28,10 @@ class RocksExport final : public Export {
   void read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) override;
 
  private:
-  struct Work;  // what the lane works on; outlives this where a read is under way
+  struct Work;  // of the bulk lane; outlives this while a read is under way
   std::shared_ptr<Work> work_;
   const std::function<void(BulkJob)> bulk_;
-  std::shared_ptr<bool> reading_;  // loop only; gone with this
+  std::shared_ptr<bool> reading_;  // loop only; an answer that finds it gone calls nobody
 };
 
 }  // namespace iris::store

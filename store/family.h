@@ -1,7 +1,8 @@
-// Family: one state of the data as RocksDB keeps it: a column family with all tables in it. An
-// installed snapshot makes a new one and the old one is dropped; who still reads it keeps it alive.
-// Any thread; shared by std::shared_ptr. Owns the handle; the last owner gives it back to DataDb,
-// since releasing a dropped family deletes its files.
+// Family: the data from one installed snapshot to the next: a column family of RocksDB that holds
+// all tables. An install makes a new family and drops the old one, which stays readable while a
+// reader owns it.
+// Any thread; shared by std::shared_ptr. Owns the handle. The last owner gives it to `retire`
+// (DataDb), as releasing the handle of a dropped family deletes its files, which may block.
 #pragma once
 
 #include <cstdint>

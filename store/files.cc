@@ -6,7 +6,10 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <system_error>
+
+#include "src/base/read_file.h"
 
 namespace iris::store {
 
@@ -74,21 +77,11 @@ Status sync_folder(const std::string& path) {
   return sync_descriptor(folder, path);
 }
 
-Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.open()) return errno_failure("open", path);
-  std::string bytes(bytes_max + 1, '\0');
-  std::size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t got = ::read(file.number(), bytes.data() + filled, bytes.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno_failure("read", path);
-    if (got == 0) break;
-    filled += static_cast<std::size_t>(got);
-  }
-  if (filled > bytes_max) return fail(Errc::limit, path + " is longer than it can be");
-  bytes.resize(filled);
-  return bytes;
+Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max) {
+  std::optional<std::string> bytes = read_file(path, bytes_max);
+  if (bytes) return std::move(*bytes);
+  if (errno == EFBIG) return fail(Errc::limit, path + " is longer than it can be");
+  return errno_failure("read", path);
 }
 
 Status write_at(const Descriptor& file, const std::string& path, std::string_view bytes,

@@ -1,6 +1,8 @@
-// Files: the few things store/ does with files of its own: make, read, replace and delete them so
-// that a power cut leaves the old or the new state. Any thread; blocking; keeps nothing.
-// Every error is one sentence that names the path and the system's reason.
+// Files: what store/ does with files that are not RocksDB's: make, read, replace and delete them,
+// so that a power cut leaves the old state or the new one.
+// Any thread; blocks. Owns nothing but Descriptors.
+// Errors: Errc::io where no line says otherwise; the text is one sentence that names the path and
+// the system's reason.
 #pragma once
 
 #include <string>
@@ -35,20 +37,22 @@ class Descriptor {
 [[nodiscard]] unexpected<Error> errno_failure(std::string_view what, const std::string& path);
 
 [[nodiscard]] bool exists(const std::string& path);
-// Makes `path` (mode 0700) and what is missing above it, durably. A folder that is there is fine.
+// Makes `path` (mode 0700) and the folders missing above it, durably. Succeeds where it exists.
 Status make_folder(const std::string& path);
-// Makes the names in a folder durable.
+// Makes the names of the files in a folder durable.
 Status sync_folder(const std::string& path);
-// Errc::limit where it is longer than bytes_max.
-Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
-// Puts `bytes` there under a temporary name, syncs, renames, syncs the folder (hazard 98).
+// Errc::limit: the file is longer than bytes_max.
+Result<std::string> read_small_file(const std::string& path, std::size_t bytes_max);
+// Writes `bytes` (mode 0600) under a temporary name, syncs, renames, syncs the folder (hazard 98).
 Status replace_file(const std::string& path, std::string_view bytes);
+// Syncs the folder of `to`, but not the file. `to` may exist.
 Status rename_file(const std::string& from, const std::string& to);
-// Writes all of it at `offset`, without a sync.
+// Writes all of `bytes` at `offset`, without a sync. `path` is for the error.
 Status write_at(const Descriptor& file, const std::string& path, std::string_view bytes,
                 std::size_t offset);
-// Deletes whatever is there; nothing there is fine.
+// Deletes a file or a folder with all that is in it. Succeeds where there is nothing.
 Status remove_tree(const std::string& path);
+// The folder that `path` is in; "." where it names none.
 [[nodiscard]] std::string parent_of(const std::string& path);
 [[nodiscard]] std::string without_trailing_slash(std::string path);
 

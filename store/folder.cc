@@ -10,7 +10,8 @@
 #include <string_view>
 
 #include "raft/check.h"
-#include "store/crc32c.h"
+#include "src/base/crc32c.h"
+#include "src/base/hex.h"
 
 namespace iris::store {
 
@@ -21,14 +22,7 @@ constexpr std::string_view title = "iris raft folder\n";
 constexpr std::size_t id_digits = 16;
 constexpr std::size_t sum_digits = 8;
 
-std::string hex(std::uint64_t value, std::size_t digits) {
-  std::string text(digits, '0');
-  for (std::size_t i = digits; i > 0; --i, value >>= 4)
-    text[i - 1] = "0123456789abcdef"[value & 15];
-  return text;
-}
-
-// Takes "NAME VALUE\n" from the front of `text`.
+// Takes NAME, a number and "\n" from the front of `text`. False: they are not there.
 bool take_line(std::string_view& text, std::string_view name, int base, std::uint64_t& value) {
   const std::size_t end = text.find('\n');
   if (end == std::string_view::npos || !text.starts_with(name)) return false;
@@ -75,7 +69,7 @@ Status Folder::lock() {
   if (!lock_.open()) return errno_failure("write to raft folder", path_);
   if (::flock(lock_.number(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return errno_failure("lock", path);
-    const Result<std::string> pid = read_file(path, small_file_bytes_max);
+    const Result<std::string> pid = read_small_file(path, small_file_bytes_max);
     const bool known = pid && !pid->empty();
     return fail(Errc::busy, "raft folder " + path_ + " is in use by process " +
                                 (known ? pid->substr(0, pid->find('\n')) : "(unknown)"));
@@ -85,7 +79,7 @@ Status Folder::lock() {
 }
 
 Status Folder::read_identity() {
-  const Result<std::string> bytes = read_file(identity_path(), small_file_bytes_max);
+  const Result<std::string> bytes = read_small_file(identity_path(), small_file_bytes_max);
   if (!bytes) return unexpected(bytes.error());
   std::string_view text = *bytes;
   std::uint64_t format = 0;
@@ -109,7 +103,8 @@ Status Folder::read_identity() {
 }
 
 Status Folder::begin(raft::NodeId first_self) {
-  if (exists(unfinished_path())) {  // nothing of that attempt was ever acknowledged to anybody
+  if (exists(
+          unfinished_path())) {  // of an attempt that was cut off before anything was acknowledged
     for (const std::string& part : {log_path(), data_path(), mark_path(), staging_path()}) {
       if (Status removed = remove_tree(part); !removed) return removed;
     }
@@ -127,7 +122,7 @@ Status Folder::begin(raft::NodeId first_self) {
   }
   is_new_ = true;
   if (Status begun = replace_file(unfinished_path(), identity_text(self_)); !begun) return begun;
-  // RocksDB would let everybody read, and whoever made the folder above may let everybody in.
+  // RocksDB would make them readable for everybody, and the folder above may be so already.
   for (const std::string& part : {log_path(), data_path()}) {
     if (Status made = make_folder(part); !made) return made;
   }

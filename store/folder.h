@@ -1,12 +1,12 @@
-// Folder: the raft folder itself: who uses it, whose it is, in which format it is written.
-// Any thread; blocking; used before the loop runs. Owns the lock for as long as it lives.
-// Never looks into the databases; a folder counts as made only once complete() has returned.
+// Folder: the raft folder itself: which process uses it, which node it belongs to, and the format
+// it is written in. Knows nothing of what is in the databases.
+// Any thread; blocks; used before the loop runs. Owns the lock of the folder while it lives.
 //
-//   lock          flock of the process that uses the folder; its pid as text, for the message
-//   identity      format version and node id, as text with a checksum; written once, last of all
-//   identity.new  the same while the folder is being made: what lies beside it is rubbish
-//   log/ data/    the two databases        log.mark   see high_water.h
-//   staging/      a snapshot that is being received; deleted at every start
+//   lock          flock of the process that uses the folder; its pid as text, for the error message
+//   identity      format and node id, as text with a checksum; renamed to this name last of all
+//   identity.new  the same, while the folder is being made: files beside it are worthless
+//   log/ data/    the two databases        log.mark   see high_water_mark.h
+//   staging/      a snapshot that is being received; deleted at each start
 #pragma once
 
 #include <cstdint>
@@ -18,19 +18,21 @@
 
 namespace iris::store {
 
-// Of everything under the raft folder. A folder of a later version is refused (hazard 105).
+// The format of everything in the folder. A later one is refused (hazard 105).
 inline constexpr std::uint32_t folder_format = 1;
 
 class Folder {
  public:
-  // Makes the folder where there is none; takes the lock; reads whose it is. Errc::busy names the
-  // process that has it, Errc::refused the newer format, Errc::corrupt what is damaged or missing.
-  // `first_self` is what a new folder's node is called; 0: random.
+  // Makes the folder if there is none, takes the lock, reads the identity. Errc::busy names the
+  // process that uses the folder, Errc::refused the newer format, Errc::corrupt what is damaged or
+  // missing; else Errc::io. `first_self`: the node id of a new folder; 0: random.
   static Result<Folder> open(const std::string& path, raft::NodeId first_self = {});
 
-  // No database has been made in it yet: make them, then complete().
+  // The databases are still to be made. Without a complete() after that, the next open() begins
+  // anew.
   [[nodiscard]] bool is_new() const { return is_new_; }
   [[nodiscard]] raft::NodeId self() const { return self_; }
+  // Makes the folder valid, durably. REQUIRES: is_new(), and the databases are made and synced.
   Status complete();
 
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -53,7 +55,7 @@ class Folder {
   bool is_new_ = false;
 };
 
-// Never 0. Errc::io where the system has no entropy.
+// Never 0. Errc::io: the system has no entropy.
 Result<std::uint64_t> random_id();
 
 }  // namespace iris::store

@@ -28,7 +28,7 @@ Import::Import(const RocksOptions& options, std::string folder, raft::SnapshotMa
 
 Import::~Import() {
   file_.reset();
-  static_cast<void>(remove_tree(folder_));  // what stays is deleted at the next start
+  static_cast<void>(remove_tree(folder_));  // files that stay are deleted at the next start
 }
 
 Status Import::chunk(std::string_view bytes) {
@@ -48,7 +48,7 @@ Result<std::shared_ptr<const Staged>> Import::finish() {
   return std::shared_ptr<const Staged>(staged_);
 }
 
-// The mark becomes the store's own first rows.
+// The mark becomes the first rows, those of the store's own table.
 Status Import::begin(const raft::SnapshotMark& found) {
   if (found != mark_) {
     return fail(Errc::corrupt, "the snapshot's header is not the one that was announced");
@@ -84,7 +84,7 @@ Status Import::open_file() {
   return Unit{};
 }
 
-// Syncs it as well.
+// Finish() syncs the file.
 Status Import::close_file() {
   CHECK(file_ != nullptr);
   const rocksdb::Status closed = file_->Finish();

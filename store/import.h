@@ -1,7 +1,8 @@
-// Import: a snapshot stream on its way in. Checks it and writes it into sorted files beside the
-// data, which DataDb::install() takes over as they are: nothing is written twice, and what is the
-// truth is not touched.
-// Bulk lane only. Owns its folder under staging/; deletes it unless the files have been moved.
+// Import: a snapshot stream that is being received. Checks it and writes it into sorted files
+// beside the data. DataDb::install() moves these files, so each row is written once, and the data
+// is not touched before.
+// Bulk lane only. Owns its folder below staging/ and deletes it, with the files that have not been
+// moved by then.
 #pragma once
 
 #include <cstddef>
@@ -23,21 +24,25 @@ namespace iris::store {
 
 class Import {
  public:
-  // REQUIRES: nothing else uses `folder`. `options` outlives the import.
+  // `mark`: the one that the stream must have. `options` outlives the import. REQUIRES: nothing
+  // else uses `folder`.
   Import(const RocksOptions& options, std::string folder, raft::SnapshotMark mark);
   ~Import();
   Import(const Import&) = delete;
   Import& operator=(const Import&) = delete;
 
-  // Errc::corrupt for a damaged stream or one of another mark, Errc::io where the disk refuses.
-  // After a failure every further call fails in the same way.
+  // The next bytes of the stream. Errc::corrupt: it is damaged or of another mark. Errc::refused:
+  // of a newer format. Errc::io: the disk refuses. After an error every further call returns it
+  // again.
   Status chunk(std::string_view bytes);
-  // No more of it is taken: this call and every further one fails, and says why.
+  // Fails the import: this call and every further one returns an Errc::io that says why.
   Status refuse(const std::string& why);
-  // The stream was whole and is on disk. The import must outlive what is done with the files.
+  // After the last bytes. Errc::corrupt: the stream is not whole. On success the files are synced;
+  // the import must live until they are installed.
   Result<std::shared_ptr<const Staged>> finish();
 
-  // `as` instead of the stream's own configuration (a restore). REQUIRES: before the first chunk.
+  // The data becomes `as` instead of the stream's own mark, as in a restore. REQUIRES: before the
+  // first chunk.
   void become(raft::SnapshotMark as) { installed_as_ = std::move(as); }
   [[nodiscard]] const SnapshotReader& stream() const { return reader_; }
 

@@ -1,10 +1,10 @@
-// Keys: what lies in data/, byte by byte. The tables of one state of the data share a column
-// family "rows-N"; N is counted up by each installed snapshot, and `current` says which N is true.
-// Any thread; pure functions; knows nothing of RocksDB. Keys and values of tables other than meta
-// belong to src/machine.
+// Keys: the bytes of data/, but for the rows of src/machine (src/machine/layout.h has those). All
+// tables share a column family "rows-N" (family.h). Each installed snapshot counts N up, and the
+// record "current" says which N is valid.
+// Any thread; pure functions; knows nothing of RocksDB.
 //
 //   family "rows-N":   u8 table + key -> value
-//     meta "applied"   sealed   u64 term | u64 index      (all up to here is in this family)
+//     meta "applied"   sealed   u64 term | u64 index      (all entries up to here are in the rows)
 //     meta "members"   sealed   u64 members index | Members
 //   family "default":
 //     "identity"       sealed   u64 node id
@@ -27,18 +27,18 @@ inline constexpr std::string_view members_key = "members";  // in meta
 
 // Writes table and key over `out`.
 void row_key(std::string& out, Table table, std::string_view key);
-// The first key behind all that begin with `prefix`. REQUIRES: prefix begins with a table.
+// The lowest key above all keys that begin with `prefix`. REQUIRES: prefix begins with a table.
 [[nodiscard]] std::string prefix_end(std::string_view prefix);
 
 [[nodiscard]] std::string family_name(std::uint64_t number);
-// 0: not the name of a family of rows.
+// The inverse. 0: not the name of a family of rows.
 [[nodiscard]] std::uint64_t family_number(std::string_view name);
 
 [[nodiscard]] std::string encode_applied(raft::EntryId applied);
 [[nodiscard]] std::string encode_data_members(const raft::Members& members, raft::Index index);
 [[nodiscard]] std::string encode_number(std::string_view name, std::uint64_t number);
 
-// False: damaged.
+// False: damaged; the results mean nothing then.
 [[nodiscard]] bool decode_applied(std::string_view bytes, raft::EntryId& applied);
 [[nodiscard]] bool decode_data_members(std::string_view bytes, raft::Members& members,
                                        raft::Index& index);

@@ -1,8 +1,9 @@
-// Lane: one thread, one FIFO. Drains the queue, runs what it found as one batch, posts the answers
-// to the loop in one post. push() on any thread, run on the lane's own, answers on the loop.
-// Owns its queue and its thread and nothing else; the only mutex of a lane is here.
-// Never drops a job it took: stop() runs what is queued, then joins.
-// For the simulator a lane may have no thread: whoever wants it run is told when there is work, and
+// Lane: a worker thread with a FIFO queue. It takes all jobs that are queued, runs them in
+// batches, and posts the answers of a batch to the loop together: under load many jobs share one
+// sync and one wake-up of the loop.
+// push() on any thread; Hooks::run on the lane's thread. Owns its queue and its thread. A job that
+// was taken is run: stop() runs what is queued, then joins.
+// For the simulator a lane may have no thread: then a Runner is told when there is work, and
 // stop() drops what is queued, as the end of a process does.
 #pragma once
 
@@ -22,24 +23,27 @@
 
 namespace iris::store {
 
-// What a batch has to say to the loop, in order.
+// Functions for the loop, in order.
 using Answers = std::vector<std::function<void()>>;
+// A job of the bulk lane. It may take long, and no client waits for it: snapshots out and in, files
+// to delete.
+using BulkJob = std::function<void(Answers& answers)>;
 
 template <class Job>
 class Lane {
  public:
-  // `run` gets 1..jobs_max jobs in the order they were pushed and appends its answers; `post` gets
-  // them once per batch, if there are any.
+  // `run` gets 1 to jobs_max jobs in the order they were pushed, and appends its answers. `post`
+  // gets the answers of a batch, if there are any. Both on the lane's thread.
   struct Hooks {
     std::function<void(std::vector<Job>& jobs, Answers& answers)> run;
     std::function<void(Answers answers)> post;
   };
 
-  // Runs what it is given later, once. Called from push().
+  // Called from push(). Runs `work` once, later.
   using Runner = std::function<void(std::function<void()> work)>;
 
-  // `name` is what the thread is called in a debugger: at most 15 characters. With a `runner` there
-  // is none.
+  // `name`: of the thread, for debuggers; at most 15 characters. With a `runner` there is no
+  // thread.
   Lane(const std::string& name, std::size_t jobs_max, Hooks hooks, Runner runner = nullptr)
       : jobs_max_(jobs_max), hooks_(std::move(hooks)), runner_(std::move(runner)) {
     CHECK(jobs_max > 0);
@@ -52,7 +56,8 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  // False: stopped; the job is dropped.
+  // Does not block, and the queue has no limit: the host bounds what it has under way. False: the
+  // lane is stopped, and the job is dropped.
   [[nodiscard]] bool push(Job job) {
     bool was_empty = false;
     {
@@ -70,7 +75,7 @@ class Lane {
     return true;
   }
 
-  // REQUIRES: a runner. What is queued, now.
+  // Runs what is queued, now. REQUIRES: a runner.
   void run_queued() {
     CHECK(runner_);
     std::vector<Job> drained;
@@ -81,7 +86,8 @@ class Lane {
     run(drained);
   }
 
-  // Runs what is queued, joins the thread. Not on the lane itself. A second call does nothing.
+  // Runs what is queued, then joins the thread. A second call does nothing. REQUIRES: not called on
+  // the lane itself.
   void stop() {
     std::vector<Job> dropped;
     {
@@ -114,7 +120,7 @@ class Lane {
     }
   }
 
-  // False: stopped, and nothing is left to do.
+  // False: stopped, and the queue is empty.
   bool wait_for_jobs(std::vector<Job>& drained) {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
@@ -129,7 +135,7 @@ class Lane {
   std::condition_variable wake_;
   std::vector<Job> queue_;
   bool stopping_ = false;
-  std::thread thread_;  // starts when everything above is there
+  std::thread thread_;  // last, as it uses all members above
 };
 
 }  // namespace iris::store

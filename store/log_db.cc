@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "store/compactions.h"
+#include "store/db_listener.h"
 #include "store/engine.h"
 
 namespace iris::store {
@@ -24,7 +26,7 @@ unexpected<Error> corrupt(const std::string& path, const std::string& text) {
   return fail(Errc::corrupt, "the log in " + path + " is damaged: " + text);
 }
 
-// Present and well sealed, or named as damaged.
+// A record of the log other than an entry. Errc::corrupt: it is missing or damaged.
 template <class Decode, class Record>
 Status read_record(rocksdb::DB& db, const std::string& path, std::string_view key, Decode decode,
                    Record& record) {
@@ -49,10 +51,10 @@ rocksdb::ReadOptions whole_log() {
 
 }  // namespace
 
-LogDb::LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWater mark)
+LogDb::LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWaterMark high_water_mark)
     : path_(std::move(path)),
       db_(std::move(db)),
-      mark_(std::move(mark)),
+      high_water_mark_(std::move(high_water_mark)),
       batch_(std::make_unique<rocksdb::WriteBatch>()) {}
 
 LogDb::~LogDb() = default;
@@ -75,14 +77,14 @@ Status LogDb::create(const RocksOptions& options, const Folder& folder, const Id
   batch.Put(rocksdb::Slice(head_key), encode_head(head));
   const rocksdb::Status written = db->Write(synced_write(), &batch);
   if (!written.ok()) return unexpected(engine_error("cannot write " + folder.log_path(), written));
-  return HighWater::create(folder.mark_path(), head.batch);
+  return HighWaterMark::create(folder.mark_path(), head.batch);
 }
 
 Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Folder& folder,
                                            Alarm& alarm, LogFound& found) {
   const std::string path = folder.log_path();
-  Result<HighWater> mark = HighWater::open(folder.mark_path());
-  if (!mark) return unexpected(mark.error());
+  Result<HighWaterMark> high_water_mark = HighWaterMark::open(folder.mark_path());
+  if (!high_water_mark) return unexpected(high_water_mark.error());
   rocksdb::DB* made = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(log_options(options, alarm), path, &made);
   std::unique_ptr<rocksdb::DB> db(made);
@@ -90,8 +92,8 @@ Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Fo
     return unexpected(engine_error("the log in " + path + " cannot be opened", opened));
   }
   check_log_settings(*db);
-  reckon_compactions(*db);
-  std::unique_ptr<LogDb> log(new LogDb(path, std::move(db), std::move(*mark)));
+  update_compaction_estimate(*db);
+  std::unique_ptr<LogDb> log(new LogDb(path, std::move(db), std::move(*high_water_mark)));
   if (Status read = log->read(found); !read) return unexpected(read.error());
   if (found.identity.node != folder.self()) {
     return fail(Errc::corrupt, path + " belongs to another node than " + folder.path());
@@ -105,10 +107,10 @@ Status LogDb::read(LogFound& found) {
   }
   if (Status read = read_record(*db_, path_, head_key, decode_head, head_); !read) return read;
   if (Status read = read_record(*db_, path_, floor_key, decode_floor, floor_); !read) return read;
-  if (head_.batch < mark_.batch()) {
+  if (head_.batch < high_water_mark_.batch()) {
     return corrupt(path_, "it has lost synced records: it ends with batch " +
                               std::to_string(head_.batch) + ", and batch " +
-                              std::to_string(mark_.batch()) + " had been synced");
+                              std::to_string(high_water_mark_.batch()) + " had been synced");
   }
   if (Status read = read_entries(found); !read) return read;
   std::string bytes;
@@ -122,10 +124,10 @@ Status LogDb::read(LogFound& found) {
   found.identity = identity_;
   found.state = head_.state;
   found.floor = floor_.mark;
-  if (head_.batch > mark_.batch()) {
-    if (Status noted = mark_.note(head_.batch); !noted) return noted;
+  if (head_.batch > high_water_mark_.batch()) {
+    if (Status noted = high_water_mark_.note(head_.batch); !noted) return noted;
   }
-  return mark_.sync();
+  return high_water_mark_.sync();
 }
 
 // The chain from the floor to the head, without a gap, in terms that never go down.
@@ -261,18 +263,20 @@ Status LogDb::commit() {
   if (!written.ok()) return unexpected(engine_error("cannot write the log in " + path_, written));
   batch_->Clear();
   state_staged_ = false;
-  if (Status noted = mark_.note(head_.batch); !noted) return noted;
+  if (Status noted = high_water_mark_.note(head_.batch); !noted) return noted;
   if (std::exchange(trimmed_, false)) reclaim();
   return Unit{};
 }
 
-void LogDb::hurry(bool hurry) { hurry_compactions(*db_, db_->DefaultColumnFamily(), hurry); }
+void LogDb::compact_early(bool early) {
+  store::compact_early(*db_, db_->DefaultColumnFamily(), early);
+}
 
-void LogDb::flush_soon() { store::flush_soon(*db_, db_->DefaultColumnFamily()); }
+void LogDb::flush_soon() const { store::flush_soon(*db_, db_->DefaultColumnFamily()); }
 
-// Whole files below the floor go at once, but for those on level 0; those, and what shares a file
-// with newer records, go when RocksDB compacts it. Saves space only, so a failure here loses
-// nothing (a real one raises the alarm).
+// Deletes whole files below the floor at once, but for those on level 0. The rest goes when RocksDB
+// compacts. This saves space only, so that an error here loses nothing (a true one raises the
+// alarm).
 void LogDb::reclaim() {
   const std::string begin = entry_key(raft::Index{});
   const std::string end = entry_key(floor_.mark.last.index.next());

@@ -3,8 +3,8 @@
 #include <utility>
 #include <variant>
 
+#include "src/base/crc32c.h"
 #include "store/codec.h"
-#include "store/crc32c.h"
 
 namespace iris::store {
 
@@ -16,7 +16,7 @@ constexpr std::size_t chain_bytes = 4;
 
 enum class Kind : std::uint8_t { empty = 0, command = 1, members = 2 };
 
-// `body` is the record behind its own link.
+// `body`: the record without its checksum.
 Chain link(Chain former, raft::Index index, std::string_view body) {
   std::string front;
   put_u32(front, former);

@@ -1,17 +1,19 @@
-// Log records: what lies in log/, byte by byte. Every record carries its own CRC-32C over its key
-// as well, so that a block that comes back in the wrong place is noticed; an entry's covers the
-// checksum of the entry before it too, so that the log is one chain from its floor to its head.
+// Log records: the bytes of log/. The CRC-32C of a record covers its key too, so that a record in
+// the wrong place is noticed. That of an entry also covers the checksum of the entry before it:
+// the log is one chain from its floor to its head.
 // Any thread; pure functions; knows nothing of RocksDB.
 //
 //   'e' + u64 index   entry     u32 chain | u64 term | u8 kind | payload
 //                               kind 0 NoOp (no payload), 1 command (its bytes), 2 Members
-//                               chain = CRC-32C( u32 former's chain | u64 index | term.. payload )
+//                               chain = CRC-32C of u32 chain of the entry before | u64 index |
+//                                       this record from its term on
 //   "m/head"          sealed    u64 batch | u64 term | u64 vote | u64 last term | u64 last index |
-//                               u32 chain of the last entry | u64 led (not there in the oldest)
-//                               batch counts the synced batches; each one writes the head anew
+//                               u32 chain of the last entry | u64 led (the oldest lack it)
+//                               batch: number of the batch; each batch writes the head anew
 //   "m/floor"         sealed    u32 chain at the floor | Mark
-//   "m/install"       sealed    Mark | u64 cluster id (where that changes with it)
-//                               what the data is about to become: a snapshot, a recovered cluster
+//   "m/install"       sealed    Mark | u64 cluster id (only where it changes with the install)
+//                               what the data is about to become: a snapshot, or the only node of
+//                               a new cluster
 //   "m/identity"      sealed    u64 node id | u64 cluster id (0: none yet)
 #pragma once
 
@@ -29,7 +31,7 @@ inline constexpr std::string_view floor_key = "m/floor";
 inline constexpr std::string_view install_key = "m/install";
 inline constexpr std::string_view identity_key = "m/identity";
 
-using Chain = std::uint32_t;
+using Chain = std::uint32_t;  // the checksum of an entry, and through it of all entries before
 
 struct Head {
   std::uint64_t batch = 0;
@@ -41,13 +43,13 @@ struct Head {
 
 struct Floor {
   raft::SnapshotMark mark;
-  Chain chain = 0;  // what the first entry after the floor is chained to
+  Chain chain = 0;  // the first entry after the floor is chained to it
   bool operator==(const Floor&) const = default;
 };
 
 struct Install {
   raft::SnapshotMark mark;
-  raft::ClusterId cluster;  // that the node is of from then on; 0: the one it was of
+  raft::ClusterId cluster;  // the cluster of the node from then on; 0: unchanged
   bool operator==(const Install&) const = default;
 };
 
@@ -58,14 +60,15 @@ struct Identity {
 };
 
 [[nodiscard]] std::string entry_key(raft::Index index);
-// The first key behind all entries.
+// The lowest key above all entries.
 [[nodiscard]] std::string entries_end();
-// 0: `key` is not an entry's.
+// 0: not the key of an entry.
 [[nodiscard]] raft::Index index_of(std::string_view key);
 
-// Writes the record over `out` and returns its link of the chain.
+// Makes `out` the record of `entry`, chained to `former`. Returns the checksum.
 Chain encode_entry(const raft::Entry& entry, Chain former, std::string& out);
-// Errc::corrupt with a text that names the index. Moves `chain` on.
+// `chain`: of the entry before; on success, of this one. Errc::corrupt with a text that names the
+// index.
 [[nodiscard]] Result<raft::EntryPtr> decode_entry(raft::Index index, std::string_view bytes,
                                                   Chain& chain);
 

@@ -39,14 +39,14 @@ void LogWork::take(TrimJob& job, Answers& answers) {
   answers.push_back(std::move(job.done));
 }
 
-void LogWork::take(Room::Pressure pressure, Answers& /*answers*/) {
-  const bool hurry = pressure != Room::Pressure::none;
-  if (std::exchange(hurried_, hurry) != hurry) log_->hurry(hurry);
-  if (pressure == Room::Pressure::flush) log_->flush_soon();
+void LogWork::take(DiskBudget::Pressure pressure, Answers& /*answers*/) {
+  const bool early = pressure != DiskBudget::Pressure::none;
+  if (std::exchange(early_, early) != early) log_->compact_early(early);
+  if (pressure == DiskBudget::Pressure::flush) log_->flush_soon();
 }
 
-// Three synced steps; recovery.h says what a crash between them means. The term goes first, as the
-// mark may be of a term that this log has not known.
+// Three synced steps; recovery.h says what a crash between them means. The state is written with
+// the first, as the mark may be of a term that this log does not know yet.
 Status LogWork::install(WriteJob& job, Answers& answers) {
   CHECK(job.staged != nullptr && job.staged->mark == *job.write.install);
   const raft::SnapshotMark& mark = *job.write.install;

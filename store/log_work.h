@@ -1,6 +1,7 @@
-// LogWork: what the log lane does with its jobs: as many as possible into one batch and one sync,
-// then one answer for all of them.
-// Log lane only. Owns the log. After the first refusal it drops everything (the alarm has told).
+// LogWork: the jobs of the log lane. Puts as many as possible into one batch with one sync, then
+// gives one answer for all of them.
+// Log lane only. Owns the database of the log. An error raises the alarm; from then on jobs and
+// answers are dropped.
 #pragma once
 
 #include <functional>
@@ -15,9 +16,9 @@
 #include "raft/types.h"
 #include "store/alarm.h"
 #include "store/data_db.h"
+#include "store/disk_budget.h"
 #include "store/lane.h"
 #include "store/log_db.h"
-#include "store/room.h"
 
 namespace iris::store {
 
@@ -33,15 +34,15 @@ struct TrimJob {
   raft::SnapshotMark floor;  // the data is synced up to here
   std::function<void()> done;
 };
-// A job as well: what is to be done under this pressure.
-using LogJob = std::variant<WriteJob, AdoptJob, TrimJob, Room::Pressure>;
+// A pressure is a job too: the one that reacts to it.
+using LogJob = std::variant<WriteJob, AdoptJob, TrimJob, DiskBudget::Pressure>;
 
 class LogWork {
  public:
-  // Called on the loop: the highest ticket that is durable.
+  // Called on the loop with the highest durable ticket.
   using Durable = std::function<void(raft::Ticket)>;
-  // Makes a staged snapshot the data, durably; blocks the log lane meanwhile. Returns what has to
-  // run on the loop before anybody hears that it is done.
+  // Makes a staged snapshot the data, durably; blocks the log lane meanwhile. Returns a function
+  // that has to run on the loop before the ticket is reported durable.
   using Flip = std::function<Result<std::function<void()>>(std::shared_ptr<const Staged>)>;
   using Step = std::function<void(std::string_view)>;
 
@@ -54,14 +55,15 @@ class LogWork {
 
   void run(std::vector<LogJob>& jobs, Answers& answers);
 
-  // RocksDB batches are kept below this, so that early jobs do not wait for a long tail.
+  // A batch that is larger is committed before all jobs are in it, so that the first of them do not
+  // wait for a long tail.
   static constexpr std::size_t batch_bytes_max = 8u << 20;
 
  private:
   void take(WriteJob& job, Answers& answers);
   void take(AdoptJob& job, Answers& answers);
   void take(TrimJob& job, Answers& answers);
-  void take(Room::Pressure pressure, Answers& answers);
+  void take(DiskBudget::Pressure pressure, Answers& answers);
   Status install(WriteJob& job, Answers& answers);
   void commit();
   void step(std::string_view name);
@@ -73,7 +75,7 @@ class LogWork {
   const Flip flip_;
   const Step on_step_;
   std::optional<raft::Ticket> unanswered_;  // the highest ticket taken since the last answer
-  bool hurried_ = false;
+  bool early_ = false;
 };
 
 }  // namespace iris::store

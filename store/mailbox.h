@@ -1,8 +1,8 @@
-// Mailbox: the way of answers from the lanes to the loop. Posted once when it was empty; the loop
-// then takes all that is there, in order.
-// put() on any thread, everything else on the loop. Owns the answers until they are run: the loop's
-// own queue never holds anything of a user, so close() leaves nothing behind that could outlive the
-// store.
+// Mailbox: brings answers from the lanes to the loop, in order. The loop is woken once for all
+// answers that come before it gets to them.
+// put() on any thread, all else on the loop. Owns the answers until they are run. The loop's own
+// queue holds only a weak reference to them, so that after close() no answer of a user outlives
+// the store.
 #pragma once
 
 #include <deque>
@@ -37,9 +37,9 @@ class Mailbox {
     post_([box = std::weak_ptr<Box>(box_)] { deliver(box); });
   }
 
-  // What is there is dropped, unrun. Nothing is delivered after this.
+  // Drops the answers that have not run. Nothing is delivered after this.
   void close() {
-    Answers dropped;  // outlives the lock: what goes with it may call back
+    Answers dropped;  // destroyed after the lock is released: a destructor may come back here
     std::deque<std::function<void()>> unrun;
     const std::lock_guard lock(box_->mutex);
     dropped.swap(box_->answers);
@@ -50,10 +50,10 @@ class Mailbox {
   struct Box {
     std::mutex mutex;
     Answers answers;
-    std::deque<std::function<void()>> running;  // loop only: what is being delivered
+    std::deque<std::function<void()>> running;  // loop only: answers that are being delivered
   };
 
-  // An answer may be the end of the store: those behind it go first then, in close().
+  // An answer may destroy the store: close() then drops the answers behind it.
   static void deliver(const std::weak_ptr<Box>& where) {
     const std::shared_ptr<Box> box = where.lock();
     if (box == nullptr) return;

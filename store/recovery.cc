@@ -43,7 +43,7 @@ Status settle(LogDb& log, LogFound& found, const raft::SnapshotMark& data) {
       log.stage_cluster(cluster);
       found.identity.cluster = cluster;
     }
-    // What stage_restart() kept is what follows the mark.
+    // stage_restart() has kept all entries that follow the mark, or none.
     const bool kept = log.last() != mark.last;
     std::erase_if(found.entries, [kept, &mark](const raft::EntryPtr& entry) {
       return !kept || entry->id.index <= mark.last.index;

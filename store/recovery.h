@@ -1,15 +1,16 @@
-// Recovery: how log and data, found after any crash, are put together: "truth at start".
-// Before the lanes run; blocking. Decides from what was found; writes only to the log, and only to
-// end an installation that a crash cut off.
+// Recovery: decides whether log and data, as a crash has left them, belong together.
+// Runs before the lanes; blocks. Owns nothing. Writes to the log only, and only to end an
+// installation that a crash has cut off.
 //
-// The log is synced, and an entry is applied only once it is durable in the own log. So whatever
-// crash: the data's applied entry is in the log, or is its floor. There is one exception, and it
-// announces itself: an installation is written down in the log (synced) before the data flips
-// (synced), and the log restarts behind its mark after that. A node that is made a new cluster
-// (backup.h) goes the same way, only that no snapshot comes: its data takes what the log holds, and
-// the note names the new cluster too. Anything else is a disk that lost what it had synced, or
-// files of two nodes or times mixed; a node that guessed then could lose entries it had
-// acknowledged, so it refuses to start (hazards 60, 65, 70, 97, 100, 102).
+// The log is synced, and an entry is applied only once it is durable in this node's own log. So
+// after any crash the applied entry of the data is an entry of the log, or its floor. There is one
+// exception, and the log announces it. An installation takes three synced steps: the log notes it,
+// the data flips to the snapshot, the log restarts behind the snapshot's mark. A node that becomes
+// a new cluster (new_cluster.h) takes the same steps, except that its data takes the entries of
+// the log instead of a snapshot, and that the note names the new cluster.
+// All else means a disk that has lost synced writes, or files of two nodes or two times. A node
+// that guessed could lose entries that it has acknowledged, so it refuses to start (hazards 60,
+// 65, 70, 97, 100, 102).
 #pragma once
 
 #include "raft/result.h"
@@ -20,14 +21,15 @@ namespace iris::store {
 
 enum class Verdict {
   agree,
-  finish_install,  // the data has flipped: the log has to restart behind the mark
-  forget_install,  // the data has not flipped: it never happened
+  finish_install,  // the data has flipped: the log must restart behind the mark
+  forget_install,  // the data has not flipped: the note must go
 };
 
-// `data` is what the data says of itself. Errc::corrupt names both sides.
+// `data`: what the data records of itself. Errc::corrupt: they do not belong together; the text
+// names the entries of both.
 Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMark& data);
 
-// Reconciles, and ends in the log what the verdict says; `found` is then the log as it is.
+// Reconciles, and carries out the verdict in the log, durably; `found` is then the log as it is.
 Status settle(LogDb& log, LogFound& found, const raft::SnapshotMark& data);
 
 }  // namespace iris::store

@@ -16,12 +16,12 @@ namespace iris::store {
 
 namespace {
 
-constexpr std::size_t row_overhead_bytes = 96;  // of a remembered row besides its key, about
+constexpr std::size_t row_overhead_bytes = 96;  // of a remembered row without its key, about
 
 }  // namespace
 
-// The rows of the family with the overlay laid over them. Rows written behind the cursor's place
-// while it moves are seen; the overlay never loses an element, so its iterator stays good.
+// The rows of the family, merged with the overlay. Rows that are written ahead of the cursor are
+// seen. The overlay never loses an element while a batch is open, so its iterator stays valid.
 class RowBatch::Merged final : public Cursor {
  public:
   Merged(const RowBatch& batch, const std::string& from, const std::string& end)
@@ -54,11 +54,11 @@ class RowBatch::Merged final : public Cursor {
   [[nodiscard]] bool above_here() const {
     return above_ != batch_.overlay_.end() && above_->first < end_;
   }
-  // How the overlay's row compares with the family's. REQUIRES: both are here.
+  // Compares the overlay's row with the family's. REQUIRES: both are here.
   [[nodiscard]] int order() const { return std::string_view(above_->first).compare(below_.row()); }
   [[nodiscard]] bool on_above() const { return above_here() && (!below_.valid() || order() <= 0); }
 
-  // Moves past what is removed.
+  // Moves past removed rows.
   void settle() {
     while (true) {
       if (on_above()) {
@@ -95,7 +95,7 @@ void RowBatch::begin(std::shared_ptr<Family> family) {
 }
 
 void RowBatch::written() {
-  if (!removed_prefixes_.empty()) {  // it may remember rows of these
+  if (!removed_prefixes_.empty()) {  // rows of these may be remembered
     forget();
     removed_prefixes_.clear();
   }
@@ -125,12 +125,12 @@ void RowBatch::remember(std::string row, const std::optional<std::string_view>& 
   young_bytes_ = 0;
 }
 
-// Good until the next remember().
+// Valid until the next remember().
 const RowBatch::Front* RowBatch::recall(std::string_view row) const {
   if (const auto found = young_.find(row); found != young_.end()) return &found->second;
   const auto found = old_.find(row);
   if (found == old_.end()) return nullptr;
-  young_bytes_ += row_overhead_bytes + row.size();  // over half of the bytes until the next row
+  young_bytes_ += row_overhead_bytes + row.size();  // may pass half of the bytes; remember() looks
   return &young_.insert(old_.extract(found)).position->second;
 }
 
@@ -139,7 +139,7 @@ bool RowBatch::removed(std::string_view row) const {
                      [row](const std::string& prefix) { return row.starts_with(prefix); });
 }
 
-// What was written in this batch; nullptr: nothing, the family has it as it was.
+// The row as this batch has written it. nullptr: the batch has not written it.
 const RowBatch::Row* RowBatch::written_here(std::string_view row) const {
   static const Row gone;
   if (const auto found = overlay_.find(row); found != overlay_.end()) return &found->second;
@@ -225,7 +225,7 @@ void RowBatch::remove_prefix(Table table, std::string_view prefix) {
   removed_prefixes_.push_back(std::move(begin));
 }
 
-// Ranges first: what was written under one after its removal is in the overlay and comes later.
+// The ranges come first: a row of the overlay that lies in one was written after its removal.
 void RowBatch::write_to(rocksdb::WriteBatch& rows) const {
   for (const std::string& prefix : removed_prefixes_) {
     CHECK(rows.DeleteRange(family_->handle(), prefix, prefix_end(prefix)).ok());

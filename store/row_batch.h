@@ -1,11 +1,12 @@
-// RowBatch: what jobs on the data lane write, before it is written, as an overlay over a family, so
-// that a job sees what it and the jobs before it wrote. A row that is written twice is written
-// once; rows go to RocksDB in key order, which its memtable likes best. Besides, it remembers the
-// fronts of rows it has seen lately: as nobody else writes, what it remembers is true, and what
-// commands ask for costs no look-up.
-// Data lane only. Owns overlay and memory; writes nothing itself (DataDb does).
-// RocksDB's own indexed batch does not do this well: it costs more per get, keeps every version and
-// cannot take back ranges.
+// RowBatch: the rows that the jobs of a batch have written so far, as an overlay over a family, so
+// that a job sees what it and the jobs before it wrote. A row that was written twice goes to
+// RocksDB once; rows go in key order, which makes insertions into its memtable cheap.
+// It also remembers the fronts of rows that were read or written lately, in memory_bytes_max.
+// Nothing else writes the data, so they are true, and most commands are applied without a read of
+// RocksDB.
+// Data lane only. Owns overlay and memory; DataDb writes them.
+// RocksDB's WriteBatchWithIndex is not used: a get costs more, it keeps every version of a row,
+// and it does not support DeleteRange.
 #pragma once
 
 #include <array>
@@ -33,15 +34,16 @@ namespace iris::store {
 
 class RowBatch final : public Batch {
  public:
-  // `memory_bytes_max`: of remembered fronts, about; those unused for long are forgotten.
+  // `memory_bytes_max`: of remembered fronts, about. Those not used for the longest time go first.
+  // A read that the disk refuses raises `alarm`.
   RowBatch(Alarm& alarm, std::size_t memory_bytes_max);
   ~RowBatch() override;
 
-  // Over the state of `family`, empty, remembering nothing.
+  // Begins an empty batch over `family`, with an empty memory.
   void begin(std::shared_ptr<Family> family);
-  // What was in it is written: empty again, over the state with it.
+  // The batch is in the family now: it is empty again, and its rows are remembered.
   void written();
-  // What the next job may say is applied before it.
+  // The applied() of the next job.
   void set_applied(raft::Index index) { applied_ = index; }
 
   [[nodiscard]] raft::Index applied() const override { return applied_; }
@@ -51,16 +53,17 @@ class RowBatch final : public Batch {
                                              std::string_view from) const override;
   void put(Table table, std::string_view key, std::string_view value) override;
   void remove(Table table, std::string_view key) override;
-  // A few rows are deleted one by one, many as a range (which every later read has to look past).
+  // Up to removed_singly_max rows are deleted one by one, more as a range, which each later read
+  // has to check.
   void remove_prefix(Table table, std::string_view prefix) override;
 
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }  // written to it so far
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }  // of keys and values written so far
   void write_to(rocksdb::WriteBatch& rows) const;
 
   static constexpr std::size_t removed_singly_max = 64;
 
  private:
-  using Row = std::optional<std::string>;  // no value: it is not there
+  using Row = std::optional<std::string>;  // nullopt: removed
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view key) const {
@@ -69,7 +72,7 @@ class RowBatch final : public Batch {
   };
   // By stored key (table + key).
   using Overlay = std::map<std::string, Row, std::less<>>;
-  // What is known of a row without its rest.
+  // A remembered row: is it there, and its first bytes.
   struct Front {
     bool there = false;
     std::uint8_t size = 0;
@@ -90,10 +93,11 @@ class RowBatch final : public Batch {
   std::shared_ptr<Family> family_;
   std::unique_ptr<rocksdb::ReadOptions> read_;
   Overlay overlay_;
-  std::vector<std::string> removed_prefixes_;  // of rows that are only in the family
+  // Rows of the family with these prefixes are removed; rows of the overlay are not.
+  std::vector<std::string> removed_prefixes_;
   std::size_t bytes_ = 0;
-  // Two generations: what is used moves into the young one; when that has half of the bytes it
-  // becomes the old one, and the former old one goes.
+  // An approximate LRU in two generations. A row that is used moves into the young one. When that
+  // has half of the bytes it becomes the old one, and the former old one is dropped.
   mutable Memory young_;
   mutable Memory old_;
   mutable std::size_t young_bytes_ = 0;

@@ -1,4 +1,5 @@
-// SHA-256 over a stream. One thread at a time; owns its context. OpenSSL stays in the .cc file.
+// Sha256: the SHA-256 of a stream (FIPS 180-4).
+// One thread at a time. Owns its context.
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ class Sha256 {
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
   void add(std::string_view bytes);
-  // REQUIRES: called once, last.
+  // REQUIRES: the last call.
   [[nodiscard]] Digest finish();
 
  private:
@@ -26,7 +27,8 @@ class Sha256 {
   std::unique_ptr<Context> context_;
 };
 
-// Lower-case hex digits.
-[[nodiscard]] std::string hex(const Digest& digest);
+[[nodiscard]] inline std::string_view bytes_of(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
 
 }  // namespace iris::store

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "raft/check.h"
+#include "src/base/crc32c.h"
 #include "store/codec.h"
-#include "store/crc32c.h"
 
 namespace iris::store {
 
@@ -62,7 +62,7 @@ void SnapshotWriter::finish() {
   put_u64(trailer, row_count_);
   emit(trailer);
   const Digest digest = hash_.finish();
-  out_.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+  out_.append(bytes_of(digest));
 }
 
 void SnapshotWriter::emit(std::string_view bytes) {
@@ -174,7 +174,7 @@ Result<bool> SnapshotReader::take_trailer() {
   const std::string_view stored = reader.bytes(digest_bytes);
   consume(trailer_bytes - digest_bytes);
   const Digest digest = hash_.finish();
-  if (stored != std::string_view(reinterpret_cast<const char*>(digest.data()), digest.size())) {
+  if (stored != bytes_of(digest)) {
     return damaged("its SHA-256 does not hold");
   }
   if (rows != row_count_) return damaged("rows are missing");

@@ -1,9 +1,21 @@
-// Store: what a node keeps. A log (synced, ordered by tickets) and data (ordered tables, batched,
-// synced only before the log is trimmed). Two implementations: rocks.h and the simulator's model.
-// All calls on the loop thread unless a line says otherwise; the work is done on the store's own
-// lanes and every completion comes back to the loop, in the order of the calls of its lane.
-// Never retries a failed write or sync: Events::failed is called once, and nothing after it
-// succeeds.
+// Store: what a node keeps on disk. A log, each write of which is synced and acknowledged by
+// ticket, and data: ordered tables, written in batches and synced only before the log is trimmed.
+// There are two implementations: rocks.h, and the simulator's model.
+// Calls are made on the loop thread unless a line says otherwise, and return at once. The work is
+// done on the store's own lanes (log, data, read, bulk), each a thread with a FIFO queue.
+// Each completion is called on the loop, in the order of the calls to its lane, and never from
+// inside a call. A destroyed store calls nothing any more.
+// Errors: a failed write, sync or read of the disk is never retried. Events::failed is called
+// once, and no completion after it. Only an import can fail on its own: its callbacks get a
+// Status.
+//
+// What is durable when:
+//   write    Events::durable: the log is synced up to that ticket. With an install: the data is the
+//            snapshot, and the log follows it
+//   apply    nothing is synced. After a power cut the data falls back to an earlier state, a whole
+//            one, and the node applies the rest of the log again. A killed process loses nothing
+//   trim     `done`: the data is synced up to floor.last, and the log is cut there
+//   adopt    `done`: the folder belongs to the cluster
 #pragma once
 
 #include <cstddef>
@@ -25,8 +37,8 @@ enum class Table : std::uint8_t {
   meta = 0,
   sources = 1,
   values = 2,
-  graves = 3,  // removed sources whose keys are not deleted yet
-  voids = 4,   // indexes of commands that changed nothing
+  tombstones = 3,  // removed sources whose keys are not deleted yet
+  no_ops = 4,      // indexes of commands that changed nothing
   sessions = 5,
   subscriptions = 6,
 };
@@ -34,25 +46,25 @@ enum class Table : std::uint8_t {
 enum class Found {
   yes,
   no,
-  incomplete
-};  // incomplete: only the disk knows, and this view may not ask
+  incomplete,  // only the disk knows, and this view does not ask it
+};
 
 class Cursor {
  public:
   virtual ~Cursor() = default;
   [[nodiscard]] virtual bool valid() const = 0;
-  // REQUIRES: valid(). Good until next().
+  // Valid until next(). REQUIRES, of these three: valid().
   [[nodiscard]] virtual std::string_view key() const = 0;
   [[nodiscard]] virtual std::string_view value() const = 0;
   virtual void next() = 0;
 };
 
-// A consistent state of the data.
+// A consistent state of the data. One thread at a time.
 class View {
  public:
   virtual ~View() = default;
-  // The last entry whose effects are in this view: all up to it and none after it. Of a Batch: the
-  // last one applied before the batch. Not of cached(), which is no single state (returns 0).
+  // The last entry whose effects are in this view: all entries up to it, and none after it. Of a
+  // Batch: the last entry applied before the present job. 0 for cached(), which is no single state.
   [[nodiscard]] virtual raft::Index applied() const = 0;
   [[nodiscard]] virtual Found get(Table table, std::string_view key, std::string& value) const = 0;
   // Keys of `table` that begin with `prefix`, from the first >= `from` on, in byte order.
@@ -60,11 +72,11 @@ class View {
                                                      std::string_view from) const = 0;
 };
 
-// A View that sees its own writes. Used on the data lane only.
+// A View that sees its own writes. Data lane only.
 class Batch : public View {
  public:
-  // The first front_bytes_max bytes of a row, or all of a shorter one: what a command has to know
-  // of a value is in front of it, and this may cost much less than get().
+  // The first front_bytes_max bytes of a row, or all of a shorter one. Layouts keep there what a
+  // command has to know of a value; this may cost much less than get().
   static constexpr std::size_t front_bytes_max = 16;
   [[nodiscard]] virtual Found front(Table table, std::string_view key, std::string& front) const {
     const Found found = get(table, key, front);
@@ -73,35 +85,37 @@ class Batch : public View {
   }
   virtual void put(Table table, std::string_view key, std::string_view value) = 0;
   virtual void remove(Table table, std::string_view key) = 0;
-  // Removes every key with this prefix. May not be followed by put() under that prefix in this
+  // Removes every key that begins with `prefix`. REQUIRES: no put() of such a key follows in this
   // batch.
   virtual void remove_prefix(Table table, std::string_view prefix) = 0;
 };
 
-// A pinned state of the data as a stream of bytes (the format is store/snapshot.h's).
+// A pinned state of the data as a stream of bytes, in the format of store/snapshot.h. The pinned
+// state keeps memory and files from being freed until the Export is destroyed.
 class Export {
  public:
   virtual ~Export() = default;
   [[nodiscard]] virtual const raft::SnapshotMark& mark() const = 0;
-  // At most bytes_max bytes; an empty string at the end. Asked one at a time; `done` on the loop.
+  // The next bytes of the stream, at most bytes_max; an empty string at the end. Nothing is called
+  // once the Export is destroyed. REQUIRES: the read before is done.
   virtual void read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) = 0;
 };
 
-// What is found in (or made for) a folder at start.
+// What a folder holds at start.
 struct Recovery {
   raft::ClusterId cluster;  // 0: not of any cluster yet
-  raft::Recovered raft;     // raft.self is made at the first start of a folder
+  raft::Recovered raft;     // raft.self is drawn when the folder is made
 };
 
 struct Events {
-  std::function<void(raft::Ticket)> durable;  // this ticket and all before it are on disk
-  std::function<void(Error)> failed;          // the disk refused: say it and exit
+  std::function<void(raft::Ticket)> durable;  // this ticket and all before it are synced
+  std::function<void(Error)> failed;  // the disk refused: the process must report it and end
 };
 
 struct DiskUse {
-  std::uint64_t used_bytes = 0;
-  // Of the file system, less what the store holds in memory and will write there, and what its
-  // compactions may need.
+  std::uint64_t used_bytes = 0;  // of the raft folder, at most a second old while it is written to
+  // Free bytes of the file system, less what the store holds in memory and will write there, and
+  // less what its compactions may take.
   std::uint64_t free_bytes = 0;
 };
 
@@ -110,18 +124,22 @@ class Store {
   virtual ~Store() = default;
 
   [[nodiscard]] virtual const Recovery& recovered() const = 0;
-  // Once, before anything below.
+  // Called once, before all calls below.
   virtual void start(Events events) = 0;
 
-  // Makes the folder one of `cluster`, durably. REQUIRES: recovered().cluster was 0 and this is the
-  // first call.
+  // Makes the folder one of `cluster`, durably. Log lane. REQUIRES: recovered().cluster was 0, and
+  // this is the first adopt().
   virtual void adopt(raft::ClusterId cluster, std::function<void()> done) = 0;
 
-  // The log lane: FIFO, one batch and one sync for all that is queued, then Events::durable once.
+  // Log lane. All writes that are queued are one batch with one sync; then Events::durable is
+  // called once, with the last ticket. REQUIRES: tickets rise; write.install is the mark of an
+  // import that has finished, which it takes.
   virtual void write(raft::LogWrite write) = 0;
 
-  // The data lane: `job` runs on it, over a batch that also records that everything up to `last` is
-  // applied, and the configuration where one was among it. Jobs queued together share a batch.
+  // Data lane. `job` runs there, over a batch that also records that all entries up to `last` are
+  // applied, and the latest configuration where one was among them. Jobs queued together share a
+  // batch, which is written as a whole or not at all; then `done` is called. REQUIRES: last.index
+  // is higher than that of the apply() before.
   struct Applied {
     raft::EntryId last;
     std::optional<raft::Members> members;
@@ -129,35 +147,46 @@ class Store {
   };
   virtual void apply(Applied applied, std::function<void(Batch&)> job,
                      std::function<void()> done) = 0;
-  // The data lane as well, but says nothing of `applied` (deleting what nobody can see any more).
+  // As apply(), but leaves the applied entry as it is: for deleting rows that no reader can see any
+  // more.
   virtual void maintain(std::function<void(Batch&)> job, std::function<void()> done) = 0;
 
-  // Reads what is applied so far from memory only; get() may answer incomplete, scan() is not
-  // allowed.
+  // Reads the newest applied state from memory only. get() may answer incomplete; scan() must not
+  // be called.
   [[nodiscard]] virtual const View& cached() const = 0;
-  // The read lane: `job` sees one consistent state that contains all applied before this call.
+  // Read lane. `job` sees one consistent state that contains all that was applied before this call.
   virtual void read(std::function<void(const View&)> job, std::function<void()> done) = 0;
 
-  // One consistent state that contains all applied before this call, for reads in several pieces
-  // (a list paged at one revision). Costs disk space while it lives; release it on the loop.
+  // One consistent state that contains all that was applied before this call, for reads in several
+  // pieces, as of a list that is paged at one revision. While it lives, files that it needs stay on
+  // disk. REQUIRES: it is released on the loop.
   [[nodiscard]] virtual std::shared_ptr<const View> hold() = 0;
-  // The read lane, over a held state.
+  // Read lane, over a state of hold().
   virtual void read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
                          std::function<void()> done) = 0;
 
-  // Syncs the data, then drops the log up to and including floor.last, durably; then `done`.
-  // REQUIRES: floor.last is applied (its apply() is done).
+  // Data lane, then log lane. Syncs the data, drops the log up to and including floor.last,
+  // durably, then calls `done`. A floor that is below the log's first entry changes nothing.
+  // REQUIRES: floor.last is applied, and its apply() is done.
   virtual void trim(raft::SnapshotMark floor, std::function<void()> done) = 0;
 
-  // Pins the data as applied now; the mark is what the data itself says. Memory and files stay
-  // until the Export is destroyed.
+  // Pins the data as it is applied now. The Export's mark is what the data records of itself.
   [[nodiscard]] virtual std::unique_ptr<Export> pin() = 0;
-  // One import at a time; a new one drops a former. LogWrite.install names it by its mark.
+  // Bulk lane. Receives a snapshot into files beside the data, which stays as it is. There is one
+  // import at a time, and a new one drops the former. Once finish has succeeded, LogWrite.install
+  // installs it, named by its mark. Errc::corrupt: the stream is damaged or of another mark.
+  // Errc::refused: it is of a newer format. Errc::io: it cannot be written, or would leave too
+  // little of the disk free. After an error every further call for that import fails as well.
   virtual void import_begin(raft::SnapshotMark mark) = 0;
   virtual void import_chunk(std::string bytes, std::function<void(Status)> done) = 0;
-  virtual void import_finish(std::function<void(Status)> done) = 0;  // checks the stream's hash
+  // Checks that the stream is whole, and its hash.
+  virtual void import_finish(std::function<void(Status)> done) = 0;
   virtual void import_drop() = 0;
 
+  // Measures the disk and, while space is scarce, makes the lanes compact and flush earlier. A step
+  // of the host's tick, about every 100 ms, also while nothing is written.
+  virtual void check_disk() = 0;
+  // As of the last check_disk(), or of the start.
   [[nodiscard]] virtual DiskUse disk_use() const = 0;
 };
 

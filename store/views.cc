@@ -82,7 +82,7 @@ Found CachedView::get(Table table, std::string_view key, std::string& value) con
       family_->db().Get(*read_, family_->handle(), rocksdb::Slice(key_), &value);
   if (got.ok()) return Found::yes;
   if (got.IsNotFound()) return Found::no;
-  return Found::incomplete;  // a real error as well: the read lane will meet it and say so
+  return Found::incomplete;  // also for a true error: the read lane will meet it and report it
 }
 
 std::unique_ptr<Cursor> CachedView::scan(Table /*table*/, std::string_view /*prefix*/,
@@ -97,7 +97,7 @@ RowCursor::RowCursor(const Family& family, const rocksdb::ReadOptions& read,
       bound_(std::make_unique<rocksdb::Slice>(end_)),
       alarm_(alarm),
       read_(std::make_unique<rocksdb::ReadOptions>(read)) {
-  read_->iterate_upper_bound = bound_.get();  // RocksDB need not look behind it for a live row
+  read_->iterate_upper_bound = bound_.get();  // else RocksDB looks for a live row behind it
   rows_.reset(family.db().NewIterator(*read_, family.handle()));
   rows_->Seek(from);
   look();

@@ -1,7 +1,7 @@
-// Views: the ways to look at one family: a pinned state, or what memory alone can answer.
-// One thread at a time each (they reuse a key buffer). A view keeps its family alive.
-// A read that the disk refuses raises the alarm and answers `no`; the lane then throws away what
-// was made of it.
+// Views: reads of one family: of a pinned state, or of the newest state from memory alone.
+// One thread at a time each, as they reuse a key buffer. Own their family, which stays readable.
+// Errors: a read that the disk refuses raises the alarm and answers `no`; the lane then drops all
+// that was made of the answer.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@ struct ReadOptions;
 
 namespace iris::store {
 
-// A pinned state of a family; released with its last owner. Any thread.
+// A pinned state of a family. Any thread. The state is released by the last owner.
 class Pinned {
  public:
   explicit Pinned(std::shared_ptr<Family> family);
@@ -52,7 +52,7 @@ class PinnedView final : public View {
   Alarm& alarm_;
   std::unique_ptr<rocksdb::ReadOptions> read_;
   mutable std::string key_;
-  mutable std::optional<raft::Index> applied_;  // once it was asked for
+  mutable std::optional<raft::Index> applied_;  // read at the first applied()
 };
 
 // The newest state, from memtables and block cache only.
@@ -62,9 +62,10 @@ class CachedView final : public View {
   ~CachedView() override;
   [[nodiscard]] raft::Index applied() const override { return {}; }
   [[nodiscard]] Found get(Table table, std::string_view key, std::string& value) const override;
-  // REQUIRES: not called; a scan may need the disk.
+  // REQUIRES: not called, as a scan may need the disk.
   [[nodiscard]] std::unique_ptr<Cursor> scan(Table table, std::string_view prefix,
                                              std::string_view from) const override;
+  // From now on reads `family`.
   void show(std::shared_ptr<Family> family) { family_ = std::move(family); }
   [[nodiscard]] const std::shared_ptr<Family>& family() const { return family_; }
 
@@ -74,7 +75,8 @@ class CachedView final : public View {
   mutable std::string key_;
 };
 
-// Rows of a family whose stored key is in [from, end). Keys are told without their table.
+// The rows of a family whose stored key (table + key) is in [from, end), in order. key() is without
+// the table.
 class RowCursor final : public Cursor {
  public:
   RowCursor(const Family& family, const rocksdb::ReadOptions& read, const std::string& from,
@@ -84,21 +86,21 @@ class RowCursor final : public Cursor {
   [[nodiscard]] std::string_view key() const override;
   [[nodiscard]] std::string_view value() const override;
   void next() override;
-  // The stored key: table + key. REQUIRES: valid().
+  // The stored key. REQUIRES: valid().
   [[nodiscard]] std::string_view row() const;
 
  private:
   void look();
 
   const std::string end_;
-  const std::unique_ptr<rocksdb::Slice> bound_;  // `end_`, as the iterator holds on to it
+  const std::unique_ptr<rocksdb::Slice> bound_;  // of end_; the iterator refers to it
   Alarm& alarm_;
   std::unique_ptr<rocksdb::ReadOptions> read_;
   std::unique_ptr<rocksdb::Iterator> rows_;
   bool valid_ = false;
 };
 
-// One row of any family. Found::no and a raised alarm where the disk refuses.
+// Reads one row by its stored key. Where the disk refuses: Found::no, and the alarm is raised.
 [[nodiscard]] Found get_row(const Family& family, const rocksdb::ReadOptions& read,
                             std::string_view row, std::string& value, Alarm& alarm);
 

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "proto/health.pb.h"
+#include "src/api/client_connections.h"
 #include "src/api/context.h"
 #include "src/base/address.h"
 #include "src/base/log.h"
@@ -29,10 +30,16 @@ constexpr char service_name[] = "iris.pb.Iris";
 // it passed by a sentence of ours, not by gRPC's.
 constexpr std::uint64_t receive_slack_bytes = 1u << 20;
 
-// Clients may ping every 10 s; half of that allows for their clocks and their haste.
-constexpr int client_ping_ms_min = 5'000;
+// Clients may ping every second; half of that allows for their clocks and their haste.
+constexpr int client_ping_ms_min = 500;
 constexpr int server_ping_ms = 30'000;  // finds clients that are gone without a word
 constexpr int server_ping_timeout_ms = 10'000;
+
+// From accepting a connection to its TLS handshake and HTTP/2's first frame.
+constexpr int handshake_ms_max = 10'000;
+
+// Calls and Listen streams. Clients that heed it wait for one of theirs to end.
+constexpr int streams_per_connection_max = 16'384;
 
 void log_for_protobuf(google::protobuf::LogLevel, const char*, int, const std::string& text) {
   log(LogLevel::debug, "protobuf says", {{"text", text}});
@@ -61,16 +68,17 @@ struct Api::State : ApiContext {
   using ApiContext::ApiContext;
 
   std::unique_ptr<grpc::Server> server;
-  int bound_port = 0;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> hand_over;
+  std::shared_ptr<ClientConnections> connections;
   std::thread shutdown;
   asio::steady_timer sweep{loop};
 
-  void sweep_lists() {
-    sweep.expires_after(std::chrono::milliseconds(options.list_stall_ms));
+  void sweep_answers() {
+    sweep.expires_after(std::chrono::milliseconds(options.answer_stall_ms));
     sweep.async_wait([this](const asio::error_code& error) {
       if (error || gate.is_shut()) return;
-      for (Stallable* answer : stallable) answer->check_progress();
-      sweep_lists();
+      gate.shares().sweep();
+      sweep_answers();
     });
   }
 };
@@ -87,18 +95,34 @@ Status Api::start() {
   set_up_grpc_once();
   if (Status can = check_can_bind(api.options.host, api.options.port); !can) return can;
 
+  api.connections = std::make_shared<ClientConnections>(
+      api.loop,
+      ClientConnectionsOptions{.host = api.options.host,
+                               .port = api.options.port,
+                               .connections_max = api.options.connections_max,
+                               .per_address_max = api.options.connections_per_address_max},
+      [&api](int descriptor) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+        connection.fd = descriptor;
+        api.hand_over->HandleNewConnection(&connection);
+      });
+  if (Status can = api.connections->listen(); !can) return can;
+
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(
-      address_text(api.options.host.empty() ? "::" : api.options.host, api.options.port),
-      api.options.credentials ? api.options.credentials : grpc::InsecureServerCredentials(),
-      &api.bound_port);
+  using Builder = grpc::ServerBuilder::experimental_type;
+  api.hand_over = builder.experimental().AddExternalConnectionAcceptor(
+      Builder::ExternalConnectionType::FROM_FD,
+      api.options.credentials ? api.options.credentials : grpc::InsecureServerCredentials());
   builder.RegisterService(&api.iris);
   builder.RegisterService(&api.cluster);
   builder.RegisterService(&api.maintenance);
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(api.options.limits.message_bytes_max() + receive_slack_bytes));
-  // Else two servers would share the port without a word.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, handshake_ms_max);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, streams_per_connection_max);
+  // A compressed request is inflated before its size is looked at: 408 kB became 400 MiB.
+  builder.AddChannelArgument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+                             1 << GRPC_COMPRESS_NONE);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              client_ping_ms_min);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -112,10 +136,7 @@ Status Api::start() {
   api.completions = std::make_unique<CompletionThread>(api.loop, builder.AddCompletionQueue());
 
   api.server = builder.BuildAndStart();
-  if (api.server == nullptr) {
-    return fail(Errc::io,
-                "cannot listen on port " + std::to_string(api.options.port) + " (flag -port)");
-  }
+  CHECK(api.server != nullptr);  // no port is its own
   set_serving(false);
   add_value_calls(api);
   add_list_calls(api);
@@ -125,13 +146,13 @@ Status Api::start() {
   add_backup_calls(api);
   for (const auto& method : api.methods) method->start();
   api.completions->start();
-  api.sweep_lists();
+  api.sweep_answers();
   return Unit{};
 }
 
 std::uint16_t Api::port() const {
   CHECK(state_->server != nullptr);
-  return static_cast<std::uint16_t>(state_->bound_port);
+  return state_->connections->port();
 }
 
 void Api::set_serving(bool serving) {
@@ -140,13 +161,16 @@ void Api::set_serving(bool serving) {
   health->SetServingStatus("", serving);
 }
 
-std::size_t Api::open_answers() const { return state_->stallable.size(); }
+std::size_t Api::connections() const { return state_->connections->open(); }
+
+std::size_t Api::open_answers() const { return state_->open_answers; }
 
 void Api::stop(std::uint32_t drain_ms, std::function<void()> done) {
   State& api = *state_;
   CHECK(api.server != nullptr && !api.gate.is_shut());
   api.gate.shut();
   api.sweep.cancel();
+  api.connections->close();
   // The server waits for its calls, and the calls are answered by this loop: so it waits elsewhere.
   api.shutdown = std::thread([&api, drain_ms, done = std::move(done)]() mutable {
     api.server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(drain_ms));

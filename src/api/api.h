@@ -13,6 +13,7 @@
 #include <string>
 
 #include "raft/result.h"
+#include "src/api/client_shares.h"
 #include "src/api/limits.h"
 #include "src/listeners/listeners.h"
 #include "src/node/node.h"
@@ -33,8 +34,11 @@ struct ApiOptions {
   std::function<std::int64_t()> certificate_expires_s;
   // What Status warns of: less free space than the node keeps back (NodeOptions). 0: never.
   std::uint64_t disk_reserve_bytes = 0;
-  // A list is broken off when its client reads nothing for that long, up to twice as long.
-  std::uint32_t list_stall_ms = 15'000;
+  std::size_t connections_max = 10'000;             // -max-connections
+  std::size_t connections_per_address_max = 5'000;  // -max-connections-per-address
+  ClientShareLimits client_shares;
+  // An answer that its client does not take for that long, up to twice as long, is broken off.
+  std::uint32_t answer_stall_ms = 15'000;
 };
 
 class Api {
@@ -52,6 +56,8 @@ class Api {
   [[nodiscard]] std::uint16_t port() const;
   // What health answers, for "" and for iris.pb.Iris.
   void set_serving(bool serving);
+  // Connections of clients that stand, about.
+  [[nodiscard]] std::size_t connections() const;
   // Lists and backups under way, each of which holds a state of the data, and streams that are to
   // end once their client has taken what was written.
   [[nodiscard]] std::size_t open_answers() const;

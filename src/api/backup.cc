@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/api/data_stream.h"
+#include "src/base/hex.h"
 
 namespace iris {
 namespace {
@@ -15,17 +16,7 @@ constexpr std::size_t chunk_bytes = 256u << 10;
 // The stream ends with the SHA-256 of all before it.
 constexpr std::size_t hash_bytes = 32;
 // A pinned state keeps files from being deleted: few at a time.
-constexpr CallLimits call_limits = {.ahead = 2, .open_max = 4};
-
-std::string hex(const std::string& bytes) {
-  std::string text;
-  for (const char byte : bytes) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
-    text += digits;
-  }
-  return text;
-}
+constexpr CallLimits call_limits = {.ahead = 2, .open_max = 8, .connection_max = 2};
 
 class Backup final : public DataStream<pb::SnapshotRequest, pb::SnapshotChunk> {
  public:
@@ -36,7 +27,8 @@ class Backup final : public DataStream<pb::SnapshotRequest, pb::SnapshotChunk> {
                     if (!ready) return end(ready.error());
                     pinned_ = api_.store.pin();
                     read_chunk();
-                  }));
+                  }),
+                  &waiting_in_node_);
   }
 
  private:

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "src/api/client_shares.h"
+#include "src/api/completion.h"
 
 namespace iris {
 
@@ -27,8 +29,10 @@ inline constexpr std::uint64_t deadline_ms_max = 3'600'000;
 // Opens and shuts the door for all calls of one server, and knows how many are inside.
 class CallGate {
  public:
-  explicit CallGate(asio::io_context& loop) : loop_(loop) {}
+  explicit CallGate(asio::io_context& loop, ClientShareLimits limits = {})
+      : loop_(loop), shares_(limits) {}
   [[nodiscard]] asio::io_context& loop() { return loop_; }
+  [[nodiscard]] ClientShares& shares() { return shares_; }
 
   // Before the server is shut down: nothing new is asked for.
   void shut() { shut_ = true; }
@@ -52,17 +56,37 @@ class CallGate {
 
  private:
   asio::io_context& loop_;
+  ClientShares shares_;
   bool shut_ = false;
   bool sealed_ = false;
   std::size_t calls_ = 0;
   std::function<void()> on_empty_;
 };
 
-// How many calls of a method wait at gRPC for clients (measured: 200 for the busy ones), and how
-// many clients may be inside; more wait at gRPC until one leaves or their time is over.
+// How many calls of a method wait at gRPC for clients, and how many may be inside. A call over a
+// limit is refused at once: it must not wait at gRPC, where the calls of all clients are in one
+// queue.
 struct CallLimits {
   std::size_t ahead = 16;
   std::size_t open_max = 1'000;
+  // Of streams, those of one connection; 0: they count for no connection, and are bounded
+  // elsewhere.
+  std::size_t connection_max = 0;
+};
+// A connection with so few calls inside is served even where a method is full, so that connections
+// which hold all there is shut out nobody.
+inline constexpr std::size_t calls_always_taken = 16;
+inline constexpr std::size_t streams_always_taken = 2;  // of one method
+
+// gRPC tells of the end of a call, finished by us or cancelled, by a tag of its own.
+template <class Call>
+class CallEnd final : public Completion {
+ public:
+  explicit CallEnd(Call& call) : call_(call) {}
+
+ private:
+  void completed(bool) override { call_.gone(); }
+  Call& call_;
 };
 
 // One RPC of a service, whatever its messages.

@@ -226,7 +226,7 @@ void join(ApiContext& api, JoinCall& call) {
                                    : "address is not HOST:PORT, the raft address of the node that "
                                      "joins"});
   }
-  if (const Status right = check_reach(api.node.status().address, address); !right) {
+  if (const Status right = check_reach(api.node.address(), address); !right) {
     return refuse(api, call, right.error());
   }
   AdminRequest request = admin(AdminRequest::Kind::join);

@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -20,16 +19,6 @@
 #include "src/listeners/listeners.h"
 
 namespace iris {
-
-// Answers that are being written, to find those whose client does not read.
-class Stallable {
- public:
-  // Breaks itself off where nothing moved since the last time.
-  virtual void check_progress() = 0;
-
- protected:
-  ~Stallable() = default;
-};
 
 // Every method of pb::Iris on the completion queue; Listen with its messages as bytes.
 template <class Base>
@@ -52,7 +41,7 @@ struct ApiContext {
         store(store),
         listeners(listeners),
         options(std::move(options)),
-        gate(loop) {}
+        gate(loop, this->options.client_shares) {}
 
   asio::io_context& loop;
   Node& node;
@@ -66,46 +55,9 @@ struct ApiContext {
   pb::Maintenance::AsyncService maintenance;
   std::unique_ptr<CompletionThread> completions;
   std::vector<std::unique_ptr<Method>> methods;
-  std::unordered_set<Stallable*> stallable;  // lists, backups, and streams that are to end
+  // Lists and backups, each of which holds a state of the data, and streams that are to end.
+  std::size_t open_answers = 0;
 };
-
-// `ask` is AsyncService::RequestName; `handle(context, call)` must finish() the call.
-template <class Service, class Base, class Request, class Response, class Handle>
-void add_unary(ApiContext& api, Service& service,
-               void (Base::*ask)(grpc::ServerContext*, Request*,
-                                 grpc::ServerAsyncResponseWriter<Response>*, grpc::CompletionQueue*,
-                                 grpc::ServerCompletionQueue*, void*),
-               CallLimits limits, Handle handle) {
-  auto* queue = api.completions->queue();
-  api.methods.push_back(std::make_unique<UnaryMethod<Request, Response>>(
-      api.gate, limits,
-      [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
-        (service.*ask)(context, request, writer, queue, queue, tag);
-      },
-      [&api, handle](auto& call) { handle(api, call); }));
-}
-
-// `handle(context, call)` returns the StreamHandler.
-template <class Service, class Base, class Request, class Row, class Handle>
-void add_stream(ApiContext& api, Service& service,
-                void (Base::*ask)(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*,
-                                  grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
-                CallLimits limits, Handle handle) {
-  auto* queue = api.completions->queue();
-  api.methods.push_back(std::make_unique<StreamMethod<Request, Row>>(
-      api.gate, limits,
-      [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
-        (service.*ask)(context, request, writer, queue, queue, tag);
-      },
-      [&api, handle](auto& call) { return handle(api, call); }));
-}
-
-void add_value_calls(ApiContext& api);    // values.cc
-void add_list_calls(ApiContext& api);     // lists.cc
-void add_session_calls(ApiContext& api);  // sessions.cc
-void add_listen_calls(ApiContext& api);   // listen.cc
-void add_cluster_calls(ApiContext& api);  // cluster.cc
-void add_backup_calls(ApiContext& api);   // backup.cc
 
 // The gRPC address of the leader, where this node knows one; else empty.
 [[nodiscard]] std::string leader_address(const Node& node);
@@ -122,16 +74,62 @@ void refuse(ApiContext& api, Call& call, const Error& error) {
   call.finish(status);
 }
 
+// `ask` is AsyncService::RequestName; `handle(context, call)` must finish() the call.
+template <class Service, class Base, class Request, class Response, class Handle>
+void add_unary(ApiContext& api, Service& service,
+               void (Base::*ask)(grpc::ServerContext*, Request*,
+                                 grpc::ServerAsyncResponseWriter<Response>*, grpc::CompletionQueue*,
+                                 grpc::ServerCompletionQueue*, void*),
+               CallLimits limits, Handle handle) {
+  auto* queue = api.completions->queue();
+  using Method = UnaryMethod<Request, Response>;
+  using Call = typename Method::Call;
+  typename Method::Hooks hooks;
+  hooks.ask = [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
+    (service.*ask)(context, request, writer, queue, queue, tag);
+  };
+  hooks.handle = [&api, handle](Call& call) { handle(api, call); };
+  hooks.refuse = [&api](Call& call, const Error& error) { refuse(api, call, error); };
+  hooks.abandon = [&api](Call& call) { api.node.abandon(call.waiting); };
+  api.methods.push_back(std::make_unique<Method>(api.gate, limits, std::move(hooks)));
+}
+
+// `handle(context, call)` returns the StreamHandler.
+template <class Service, class Base, class Request, class Row, class Handle>
+void add_stream(ApiContext& api, Service& service,
+                void (Base::*ask)(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*,
+                                  grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
+                CallLimits limits, Handle handle) {
+  auto* queue = api.completions->queue();
+  api.methods.push_back(std::make_unique<StreamMethod<Request, Row>>(
+      api.gate, limits,
+      [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
+        (service.*ask)(context, request, writer, queue, queue, tag);
+      },
+      [&api, handle](auto& call) { return handle(api, call); },
+      [&api](auto& call, const Error& error) { refuse(api, call, error); }));
+}
+
+void add_value_calls(ApiContext& api);    // values.cc
+void add_list_calls(ApiContext& api);     // lists.cc
+void add_session_calls(ApiContext& api);  // sessions.cc
+void add_listen_calls(ApiContext& api);   // listen.cc
+void add_cluster_calls(ApiContext& api);  // cluster.cc
+void add_backup_calls(ApiContext& api);   // backup.cc
+
 // Proposes, and answers once it is known what became of it. `Fill`, a lambda that captures nothing,
 // completes the response from the outcome: so what waits fits into a std::function without memory.
 template <class Call, class Fill>
 void submit(ApiContext& api, Call& call, const Operation& operation, Fill) {
-  api.node.submit(operation, call.remaining_ms(), [&api, &call](Result<Outcome> outcome) {
-    if (!outcome) return refuse(api, call, outcome.error());
-    if (const auto error = objection(*outcome)) return refuse(api, call, *error);
-    Fill{}(call, *outcome);
-    call.finish();
-  });
+  api.node.submit(
+      operation, call.remaining_ms(),
+      [&api, &call](Result<Outcome> outcome) {
+        if (!outcome) return refuse(api, call, outcome.error());
+        if (const auto error = objection(*outcome)) return refuse(api, call, *error);
+        Fill{}(call, *outcome);
+        call.finish();
+      },
+      &call.waiting);
 }
 
 // Of a request that may name a read level. Errc::invalid_argument where it is none we know.

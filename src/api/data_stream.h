@@ -1,11 +1,10 @@
 // DataStream: what lists and backups have in common: an answer in many messages that holds one
 // state of the data and reads it piece by piece, the next piece when the client has taken the last.
-// So one piece is in memory, however slow the client is; a client that takes nothing for
-// ApiOptions::list_stall_ms is broken off, because a held state keeps old files on the disk.
+// So one piece is in memory, however slow the client is. A client that takes nothing for
+// ApiOptions::answer_stall_ms is broken off, since a held state keeps old files on the disk.
 // Loop thread. The derived class owns the held state.
 #pragma once
 
-#include <cstdint>
 #include <utility>
 
 #include "src/api/context.h"
@@ -13,13 +12,13 @@
 namespace iris {
 
 template <class Request, class Row>
-class DataStream : public StreamHandler<Request, Row>, private Stallable {
+class DataStream : public StreamHandler<Request, Row> {
  public:
   using Call = StreamCall<Request, Row>;
 
  protected:
-  DataStream(ApiContext& api, Call& call) : api_(api), call_(call) { api_.stallable.insert(this); }
-  ~DataStream() override { api_.stallable.erase(this); }
+  DataStream(ApiContext& api, Call& call) : api_(api), call_(call) { ++api_.open_answers; }
+  ~DataStream() override { --api_.open_answers; }
 
   // The row given to write() is gone: writes or reads the next, or ends the call.
   virtual void next() = 0;
@@ -48,10 +47,10 @@ class DataStream : public StreamHandler<Request, Row>, private Stallable {
 
   ApiContext& api_;
   Call& call_;
+  WaitingCall waiting_in_node_;
 
  private:
   void written(bool ok) override {
-    ++moved_;
     if (!ok) return give_up();
     next();
   }
@@ -59,19 +58,13 @@ class DataStream : public StreamHandler<Request, Row>, private Stallable {
   void cancelled() override {
     gone_ = true;
     CHECK(waiting_);  // the awaited answer ends the call
+    api_.node.abandon(waiting_in_node_);
   }
 
   void give_up() { end({grpc::StatusCode::CANCELLED, "the client went away, or did not read"}); }
 
-  void check_progress() override {
-    if (call_.writing() && moved_ == moved_before_) call_.cancel();
-    moved_before_ = moved_;
-  }
-
   bool waiting_ = false;
-  bool gone_ = false;                        // the client, while something was waited for
-  std::uint64_t moved_ = 0;                  // writes that ended
-  std::uint64_t moved_before_ = UINT64_MAX;  // at the last look; none yet
+  bool gone_ = false;  // the client, while something was waited for
 };
 
 }  // namespace iris

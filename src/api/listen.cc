@@ -57,10 +57,12 @@ Errc code_of(StreamEnd end) {
   CHECK(false);
 }
 
-class ListenStream final : public RawStream, private UpdateStream, private Stallable {
+class ListenStream final : public RawStream, private UpdateStream {
  public:
   ListenStream(ApiContext& api, RawCall& call) : api_(api), call_(call) { begin(); }
-  ~ListenStream() override { api_.stallable.erase(this); }
+  ~ListenStream() override {
+    if (ending_) --api_.open_answers;
+  }
 
  private:
   void begin() {
@@ -81,12 +83,11 @@ class ListenStream final : public RawStream, private UpdateStream, private Stall
     id_.reset();
     end_ = Error{code_of(end), text};
     if (!call_.writing()) return refuse(api_, call_, *end_);
-    api_.stallable.insert(this);  // nobody counts it any more: it must not wait for ever
-  }
-
-  // A client that has not even taken what was written before the end is not told it.
-  void check_progress() override {
-    if (std::exchange(looked_at_, true) && call_.writing()) call_.cancel();
+    // Listeners bounds it no longer. A client that does not even take what was written before the
+    // end is not told of the end.
+    call_.expect_end();
+    ending_ = true;
+    ++api_.open_answers;
   }
 
   void written(bool ok) override {
@@ -105,7 +106,7 @@ class ListenStream final : public RawStream, private UpdateStream, private Stall
   RawCall& call_;
   std::optional<ListenerId> id_;  // open at Listeners
   std::optional<Error> end_;      // closed by Listeners, while a write is under way
-  bool looked_at_ = false;        // since then
+  bool ending_ = false;           // since then
 };
 
 }  // namespace

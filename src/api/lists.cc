@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t page_rows_max = 512;
 constexpr std::size_t page_bytes_max = 256u << 10;
 
-constexpr CallLimits call_limits = {.ahead = 32, .open_max = 512};
+constexpr CallLimits call_limits = {.ahead = 32, .open_max = 512, .connection_max = 128};
 
 // The rows of one page, in the order they are sent.
 template <class Row>
@@ -104,7 +104,8 @@ class List final : public DataStream<Request, Row> {
                            if (!ready) return this->end(ready.error());
                            view_ = this->api_.store.hold();
                            read_page();
-                         }));
+                         }),
+                         &this->waiting_in_node_);
   }
 
   void read_page() {

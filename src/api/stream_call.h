@@ -10,6 +10,8 @@
 #include <asio/post.hpp>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <unordered_map>
 #include <utility>
 
 #include "src/api/call_gate.h"
@@ -58,7 +60,7 @@ class StreamHandler {
 };
 
 template <class Request, class Row>
-class StreamCall final : public Completion {
+class StreamCall final : public Completion, private ClientShares::Answer {
  public:
   explicit StreamCall(StreamMethod<Request, Row>& method) : method_(method) {}
 
@@ -76,6 +78,7 @@ class StreamCall final : public Completion {
     state_ = State::writing;
     dropped_ = method_.gate_.is_sealed();
     if (dropped_) return;  // gone() will say that it was lost
+    if (share_ != nullptr) begin_answer(row);
     writer_.Write(
         row,
         packing_.may_wait(more) ? grpc::WriteOptions().set_buffer_hint() : grpc::WriteOptions(),
@@ -89,22 +92,40 @@ class StreamCall final : public Completion {
     state_ = State::finished;
     if (gone_seen_) asio::post(method_.gate_.loop(), [this] { method_.done(this); });
   }
-  // Breaks off a call whose client does not read; written() or cancelled() follow.
-  void cancel() { context_.TryCancel(); }
+  // The row under way is the last: from here on the client must take it within two sweeps, also in
+  // a stream that counts for no connection. REQUIRES: writing()
+  void expect_end() {
+    CHECK(state_ == State::writing);
+    if (answering_ || dropped_) return;
+    count();
+    method_.gate_.shares().begin(*this, *share_, 0, ClientShares::Patience::answer);
+    answering_ = true;
+  }
 
  private:
   friend class StreamMethod<Request, Row>;
+  friend class CallEnd<StreamCall>;
   enum class State { asked, open, writing, finishing, finished };
 
-  // gRPC tells of the end of a call by a tag of its own.
-  class Gone final : public Completion {
-   public:
-    explicit Gone(StreamCall& call) : call_(call) {}
-
-   private:
-    void completed(bool) override { call_.gone(); }
-    StreamCall& call_;
-  };
+  void count() {
+    if (share_ == nullptr) share_ = &method_.gate_.shares().enter(context_.peer());
+  }
+  void begin_answer(const Row& row) {
+    method_.gate_.shares().begin(*this, *share_, bytes_of(row), ClientShares::Patience::answer);
+    answering_ = true;
+  }
+  void end_answer() {
+    if (std::exchange(answering_, false)) method_.gate_.shares().end(*this);
+  }
+  static std::size_t bytes_of(const Row& row) {
+    if constexpr (std::is_same_v<Row, grpc::ByteBuffer>) {
+      return row.Length();
+    } else {
+      return row.ByteSizeLong();
+    }
+  }
+  // written() or cancelled() follow.
+  void break_off() override { context_.TryCancel(); }
 
   void completed(bool ok) override {
     switch (state_) {
@@ -113,6 +134,7 @@ class StreamCall final : public Completion {
         return method_.arrived(this, ok);
       case State::writing:
         state_ = State::open;
+        end_answer();
         return handler_->written(ok && !gone_seen_);
       case State::finishing:
         state_ = State::finished;
@@ -138,10 +160,12 @@ class StreamCall final : public Completion {
   StreamMethod<Request, Row>& method_;
   grpc::ServerContext context_;
   grpc::ServerAsyncWriter<Row> writer_{&context_};
-  Gone gone_{*this};
+  CallEnd<StreamCall> end_{*this};
   State state_ = State::asked;
   RowPacking packing_;
   bool gone_seen_ = false;
+  bool answering_ = false;                // counted in its share
+  ClientShares::Share* share_ = nullptr;  // from its arrival on, where its method counts
   bool dropped_ = false;  // the write under way was never started: the server is down
   std::unique_ptr<StreamHandler<Request, Row>> handler_;
 };
@@ -155,9 +179,15 @@ class StreamMethod final : public Method {
       std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*, void* tag)>;
   // Begins to serve a call. The call outlives the handler.
   using Handle = std::function<std::unique_ptr<Handler>(Call&)>;
+  // Finishes a call that is over a limit.
+  using Refuse = std::function<void(Call&, const Error&)>;
 
-  StreamMethod(CallGate& gate, CallLimits limits, Ask ask, Handle handle)
-      : gate_(gate), limits_(limits), ask_(std::move(ask)), handle_(std::move(handle)) {}
+  StreamMethod(CallGate& gate, CallLimits limits, Ask ask, Handle handle, Refuse refuse)
+      : gate_(gate),
+        limits_(limits),
+        ask_(std::move(ask)),
+        handle_(std::move(handle)),
+        refuse_(std::move(refuse)) {}
 
   void start() override { refill(); }
 
@@ -165,11 +195,11 @@ class StreamMethod final : public Method {
   friend class StreamCall<Request, Row>;
 
   void refill() {
-    while (!gate_.is_shut() && asked_ < limits_.ahead && asked_ + open_ < limits_.open_max) {
+    while (!gate_.is_shut() && asked_ < limits_.ahead) {
       Call* call = std::make_unique<Call>(*this).release();  // gRPC's now
       ++asked_;
       gate_.enter();
-      call->context_.AsyncNotifyWhenDone(&call->gone_);
+      call->context_.AsyncNotifyWhenDone(&call->end_);
       ask_(&call->context_, &call->request, &call->writer_, call);
     }
   }
@@ -179,12 +209,35 @@ class StreamMethod final : public Method {
     ++open_;
     if (!ok) return done(call);  // never began: gone() will not be called
     refill();
+    if (const Status may = count(*call); !may) return refuse_(*call, may.error());
     call->handler_ = handle_(*call);
+  }
+
+  // Errc::limit where one of this method's calls is too many.
+  [[nodiscard]] Status count(Call& call) {
+    if (limits_.connection_max > 0) {
+      call.count();
+      const std::size_t of_connection = ++open_of_[call.share_];
+      if (of_connection > limits_.connection_max) {
+        return fail(Errc::limit, "over the limit of " + std::to_string(limits_.connection_max) +
+                                     " open calls of this method from one connection");
+      }
+      if (of_connection <= streams_always_taken) return Unit{};
+    }
+    if (open_ <= limits_.open_max) return Unit{};
+    return fail(Errc::limit, "over the limit of " + std::to_string(limits_.open_max) +
+                                 " open calls of this method");
   }
 
   void done(Call* raw) {
     std::unique_ptr<Call> call(raw);
     --open_;
+    if (call->share_ != nullptr) {
+      if (const auto of = open_of_.find(call->share_); of != open_of_.end() && --of->second == 0) {
+        open_of_.erase(of);
+      }
+      gate_.shares().leave(*call->share_);
+    }
     call.reset();
     refill();
     gate_.leave();
@@ -194,8 +247,10 @@ class StreamMethod final : public Method {
   const CallLimits limits_;
   const Ask ask_;
   const Handle handle_;
+  const Refuse refuse_;
   std::size_t asked_ = 0;
   std::size_t open_ = 0;
+  std::unordered_map<const ClientShares::Share*, std::size_t> open_of_;
 };
 
 }  // namespace iris

@@ -7,6 +7,9 @@
 
 #include <grpcpp/support/async_unary_call.h>
 
+#include <asio/post.hpp>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +18,7 @@
 
 #include "src/api/call_gate.h"
 #include "src/api/completion.h"
+#include "src/node/waiting_call.h"
 
 namespace iris {
 
@@ -25,12 +29,14 @@ template <class Request, class Response>
 class UnaryMethod;
 
 template <class Request, class Response>
-class UnaryCall final : public Completion {
+class UnaryCall final : public Completion, private ClientShares::Answer {
  public:
   explicit UnaryCall(UnaryMethod<Request, Response>& method) : method_(method) {}
 
   Request request;
   Response response;
+  // Where the call waits in the node, if it does.
+  WaitingCall waiting;
 
   [[nodiscard]] std::uint64_t remaining_ms() const {
     return iris::remaining_ms(exchange_->context);
@@ -38,9 +44,22 @@ class UnaryCall final : public Completion {
   void add_trailer(const std::string& name, const std::string& value) {
     exchange_->context.AddTrailingMetadata(name, value);
   }
+  // Errc::limit where the client has not taken enough of its former answers for one of so many
+  // bytes.
+  [[nodiscard]] Status may_answer(std::size_t bytes) const {
+    return method_.gate_.shares().may_answer(*share_, bytes);
+  }
   // Answers with `response`, or with an error. The call belongs to gRPC from here on.
   void finish(const grpc::Status& status = grpc::Status::OK) {
-    if (method_.gate_.is_sealed()) return method_.done(this);
+    CHECK(stage_ == Stage::open);
+    stage_ = Stage::finishing;
+    if (method_.gate_.is_sealed()) {
+      stage_ = Stage::finished;
+      if (gone_seen_) asio::post(method_.gate_.loop(), [this] { method_.done(this); });
+      return;
+    }
+    method_.gate_.shares().begin(*this, *share_, status.ok() ? response.ByteSizeLong() : 0,
+                                 ClientShares::Patience::connection);
     if (status.ok()) {
       exchange_->writer.Finish(response, status, this);
     } else {
@@ -50,6 +69,8 @@ class UnaryCall final : public Completion {
 
  private:
   friend class UnaryMethod<Request, Response>;
+  friend class CallEnd<UnaryCall>;
+  enum class Stage { asked, open, finishing, finished };
   struct Exchange {
     grpc::ServerContext context;
     grpc::ServerAsyncResponseWriter<Response> writer{&context};
@@ -58,27 +79,47 @@ class UnaryCall final : public Completion {
   // ok: a client's call is here (while asked), or its answer was sent; else the server shuts down,
   // or the client is gone, which is the same to us.
   void completed(bool ok) override {
-    if (!asked_) return method_.done(this);
-    asked_ = false;
-    method_.arrived(this, ok);
+    if (stage_ == Stage::asked) return method_.arrived(this, ok);
+    CHECK(stage_ == Stage::finishing);
+    stage_ = Stage::finished;
+    method_.gate_.shares().end(*this);
+    if (gone_seen_) method_.done(this);
   }
+  void gone() {
+    gone_seen_ = true;
+    if (stage_ == Stage::finished) return method_.done(this);
+    if (stage_ == Stage::open) method_.abandon(*this);
+  }
+  void break_off() override { exchange_->context.TryCancel(); }
 
   UnaryMethod<Request, Response>& method_;
   std::optional<Exchange> exchange_;
-  bool asked_ = false;
+  CallEnd<UnaryCall> end_{*this};
+  Stage stage_ = Stage::asked;
+  bool gone_seen_ = false;
+  ClientShares::Share* share_ = nullptr;  // from its arrival on
 };
 
 template <class Request, class Response>
 class UnaryMethod final : public Method {
  public:
   using Call = UnaryCall<Request, Response>;
-  using Ask = std::function<void(grpc::ServerContext*, Request*,
-                                 grpc::ServerAsyncResponseWriter<Response>*, void* tag)>;
-  using Handle = std::function<void(Call&)>;
 
-  // `ask` starts gRPC's operation; `handle` is given every call that comes and must finish() it.
-  UnaryMethod(CallGate& gate, CallLimits limits, Ask ask, Handle handle)
-      : gate_(gate), limits_(limits), ask_(std::move(ask)), handle_(std::move(handle)) {}
+  struct Hooks {
+    // Starts gRPC's operation.
+    std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncResponseWriter<Response>*,
+                       void* tag)>
+        ask;
+    // Is given every call that comes, and must finish() it.
+    std::function<void(Call&)> handle;
+    // Finishes a call that is over a limit.
+    std::function<void(Call&, const Error&)> refuse;
+    // The client of a call that is being handled is gone: it should be finished soon.
+    std::function<void(Call&)> abandon;
+  };
+
+  UnaryMethod(CallGate& gate, CallLimits limits, Hooks hooks)
+      : gate_(gate), limits_(limits), hooks_(std::move(hooks)) {}
 
   void start() override { refill(); }
 
@@ -86,7 +127,7 @@ class UnaryMethod final : public Method {
   friend class UnaryCall<Request, Response>;
 
   void refill() {
-    while (!gate_.is_shut() && asked_ < limits_.ahead && asked_ + open_ < limits_.open_max) {
+    while (!gate_.is_shut() && asked_ < limits_.ahead) {
       std::unique_ptr<Call> call;
       if (spare_.empty()) {
         call = std::make_unique<Call>(*this);
@@ -95,25 +136,42 @@ class UnaryMethod final : public Method {
         spare_.pop_back();
       }
       call->exchange_.emplace();
-      call->asked_ = true;
+      call->stage_ = Call::Stage::asked;
+      call->gone_seen_ = false;
       ++asked_;
       gate_.enter();
       Call* raw = call.release();  // gRPC's now
-      ask_(&raw->exchange_->context, &raw->request, &raw->exchange_->writer, raw);
+      raw->exchange_->context.AsyncNotifyWhenDone(&raw->end_);
+      hooks_.ask(&raw->exchange_->context, &raw->request, &raw->exchange_->writer, raw);
     }
   }
 
   void arrived(Call* call, bool ok) {
     --asked_;
     ++open_;
-    if (!ok) return done(call);
+    if (!ok) return done(call);  // never began: gone() will not be called
+    call->stage_ = Call::Stage::open;
+    call->share_ = &gate_.shares().enter(call->exchange_->context.peer());
     refill();
-    handle_(*call);
+    if (open_ > limits_.open_max && call->share_->calls > calls_always_taken) {
+      return hooks_.refuse(*call,
+                           {Errc::limit, "over the limit of " + std::to_string(limits_.open_max) +
+                                             " open calls of this method"});
+    }
+    if (const Status may = gate_.shares().may_call(*call->share_); !may) {
+      return hooks_.refuse(*call, may.error());
+    }
+    hooks_.handle(*call);
+  }
+
+  void abandon(Call& call) {
+    if (hooks_.abandon) hooks_.abandon(call);
   }
 
   void done(Call* raw) {
     std::unique_ptr<Call> call(raw);
     --open_;
+    if (call->share_ != nullptr) gate_.shares().leave(*std::exchange(call->share_, nullptr));
     if (!gate_.is_shut()) {
       call->exchange_.reset();
       reset(call->request);
@@ -137,8 +195,7 @@ class UnaryMethod final : public Method {
 
   CallGate& gate_;
   const CallLimits limits_;
-  const Ask ask_;
-  const Handle handle_;
+  const Hooks hooks_;
   std::size_t asked_ = 0;
   std::size_t open_ = 0;
   std::vector<std::unique_ptr<Call>> spare_;

@@ -15,7 +15,7 @@ using RemoveValueCall = UnaryCall<pb::RemoveValueRequest, pb::RemoveValueRespons
 using RemoveSourceCall = UnaryCall<pb::RemoveSourceRequest, pb::RemoveSourceResponse>;
 
 // Measured: 200 calls asked for ahead carry half as much again as one.
-constexpr CallLimits busy = {.ahead = 200, .open_max = 20'000};
+constexpr CallLimits busy = {.ahead = 200, .open_max = 16'384};
 constexpr CallLimits rare = {.ahead = 32, .open_max = 4'000};
 
 template <class Request>
@@ -61,6 +61,13 @@ void fill(pb::GetValueResponse& response, store::Found found, Value& value) {
   response.set_revision(value.revision);
 }
 
+void finish_get(ApiContext& api, GetValueCall& call) {
+  if (const Status may = call.may_answer(call.response.value().size()); !may) {
+    return refuse(api, call, may.error());
+  }
+  call.finish();
+}
+
 // The state is new enough: from memory if it is there, else on the read lane.
 void answer_get(ApiContext& api, GetValueCall& call) {
   const auto& request = call.request;
@@ -68,7 +75,7 @@ void answer_get(ApiContext& api, GetValueCall& call) {
   const auto found = get_value(api.store.cached(), request.source(), request.key(), value);
   if (found != store::Found::incomplete) {
     fill(call.response, found, value);
-    return call.finish();
+    return finish_get(api, call);
   }
   api.store.read(
       [&call](const store::View& view) {
@@ -76,7 +83,7 @@ void answer_get(ApiContext& api, GetValueCall& call) {
         const auto there = get_value(view, call.request.source(), call.request.key(), read);
         fill(call.response, there, read);
       },
-      [&call] { call.finish(); });
+      [&api, &call] { finish_get(api, call); });
 }
 
 void get_value_call(ApiContext& api, GetValueCall& call) {
@@ -86,11 +93,13 @@ void get_value_call(ApiContext& api, GetValueCall& call) {
   }
   const auto consistency = consistency_of(request);
   if (!consistency) return refuse(api, call, consistency.error());
-  api.node.read(*consistency, request.min_revision(), call.remaining_ms(),
-                [&api, &call](const Status& ready) {
-                  if (!ready) return refuse(api, call, ready.error());
-                  answer_get(api, call);
-                });
+  api.node.read(
+      *consistency, request.min_revision(), call.remaining_ms(),
+      [&api, &call](const Status& ready) {
+        if (!ready) return refuse(api, call, ready.error());
+        answer_get(api, call);
+      },
+      &call.waiting);
 }
 
 void remove_value(ApiContext& api, RemoveValueCall& call) {

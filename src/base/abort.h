@@ -1,5 +1,5 @@
-// Abort: lets one thread end the blocking calls of another, the one under way and all that would
-// follow. Any thread. Borrows the context of the call between begin() and end().
+// Abort: lets one thread end the blocking calls of another: the one under way and all later ones.
+// Any thread. Borrows the context of the call between begin() and end().
 #pragma once
 
 #include <grpcpp/client_context.h>
@@ -21,8 +21,8 @@ class Abort {
   }
   [[nodiscard]] const std::atomic<bool>& flag() const { return set_; }
 
-  // `context` is now the call to end, until end(). False: do not begin it.
-  // REQUIRES: no other call is.
+  // `context` is the call to end, from now until end(). False: aborted already, do not begin the
+  // call. REQUIRES: no other call is under way.
   [[nodiscard]] bool begin(grpc::ClientContext& context) {
     const std::lock_guard lock(mutex_);
     CHECK(context_ == nullptr);

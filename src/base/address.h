@@ -1,6 +1,6 @@
-// Addresses as flags and lists of members write them: "host:port", "192.0.2.1:32001",
+// Address: HOST:PORT as in flags and lists of members: "host:port", "192.0.2.1:32001",
 // "[2001:db8::1]:32001".
-// Any thread; pure. Judges the form only: whether a host exists is the resolver's to say.
+// Any thread; pure. Checks the form only; the resolver knows whether a host exists.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ struct Address {
 
 // HOST:PORT or [IPV6]:PORT; ":PORT" is this host, 127.0.0.1. Errc::invalid_argument.
 [[nodiscard]] Result<Address> parse_address(std::string_view text);
-// Is it one, and one that names its host, as it must where other nodes read it?
+// Is it an address that names its host? An address that other nodes read must.
 [[nodiscard]] bool is_full_address(std::string_view text);
 // The inverse. Takes an IPv6 host with or without brackets.
 [[nodiscard]] std::string address_text(std::string_view host, std::uint32_t port);
@@ -31,13 +31,14 @@ struct Address {
 [[nodiscard]] std::string grpc_address(std::string_view raft_address);
 // A name or an IP address, without port or brackets.
 [[nodiscard]] bool is_host(std::string_view text);
-// The host of a flag: as is_host(), and an IPv6 address may stand in brackets, which are taken off.
-// Errc::invalid_argument: what a host looks like.
+// The host of a flag: as is_host(); brackets around an IPv6 address are taken off.
+// Errc::invalid_argument: the text says what a host looks like.
 [[nodiscard]] Result<std::string> parse_host(std::string_view text);
 // The host of -listen: as parse_host(), and an IPv6 address may name its interface (fe80::1%eth0),
 // which means something on this machine only.
 [[nodiscard]] Result<std::string> parse_listen_host(std::string_view text);
-// All interfaces of this host, however it is written: something to listen on, and nobody's address.
+// Any form of the address that means all interfaces of this host: fit to listen on, not to connect
+// to.
 [[nodiscard]] bool is_wildcard(std::string_view host);
 
 }  // namespace iris

@@ -34,8 +34,9 @@ std::uint64_t load(const char* at) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::string_view bytes) {
-  std::uint64_t crc = 0xffffffff;
+__attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::string_view bytes,
+                                                                      std::uint32_t former) {
+  std::uint64_t crc = ~former;
   const char* at = bytes.data();
   std::size_t left = bytes.size();
   for (; left >= 8; at += 8, left -= 8) crc = __builtin_ia32_crc32di(crc, load(at));
@@ -49,8 +50,8 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_by_instruction(std::strin
 
 }  // namespace
 
-std::uint32_t detail::crc32c_by_table(std::string_view bytes) {
-  std::uint32_t crc = 0xffffffff;
+std::uint32_t detail::crc32c_by_table(std::string_view bytes, std::uint32_t former) {
+  std::uint32_t crc = ~former;
   const char* at = bytes.data();
   std::size_t left = bytes.size();
   if constexpr (std::endian::native == std::endian::little) {
@@ -66,12 +67,12 @@ std::uint32_t detail::crc32c_by_table(std::string_view bytes) {
   return ~crc;
 }
 
-std::uint32_t crc32c(std::string_view bytes) {
+std::uint32_t crc32c(std::string_view bytes, std::uint32_t former) {
 #if defined(__x86_64__)
   static const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
-  if (has_instruction) return crc32c_by_instruction(bytes);
+  if (has_instruction) return crc32c_by_instruction(bytes, former);
 #endif
-  return detail::crc32c_by_table(bytes);
+  return detail::crc32c_by_table(bytes, former);
 }
 
 }  // namespace iris

@@ -16,6 +16,8 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "src/base/hex.h"
+
 namespace iris {
 namespace {
 
@@ -175,12 +177,6 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
 
 void flush_log() { backlog().flush(); }
 
-std::string hex_id(std::uint64_t id) {
-  std::string text(16, '0');
-  for (std::size_t place = text.size(); place-- > 0; id /= 16) {
-    text[place] = "0123456789abcdef"[id % 16];
-  }
-  return text;
-}
+std::string hex_id(std::uint64_t id) { return hex(id, 16); }
 
 }  // namespace iris

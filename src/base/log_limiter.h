@@ -1,7 +1,8 @@
-// LogLimiter: the same complaint at most once in a while, with the count of those left out. For
-// lines that others can cause as often as they like.
-// One thread. Owns a bounded memory of what was said lately; when that is full, nothing new is said
-// until the oldest is old enough, so the number of lines is bounded however their texts vary.
+// LogLimiter: lets the same line into the log at most once in a while, with the count of those left
+// out. For lines that a client or peer can cause as often as it likes.
+// One thread. Owns a bounded memory of the lines let through lately. When that is full, no new line
+// is let through until the oldest is old enough, so the number of lines is bounded however their
+// texts vary.
 #pragma once
 
 #include <chrono>
@@ -20,7 +21,7 @@ class LogLimiter {
   explicit LogLimiter(std::chrono::milliseconds pause, std::size_t remembered_max = 128)
       : pause_(pause), remembered_max_(remembered_max) {}
 
-  // How many were left out since this was said last; nothing: leave this one out too.
+  // How many were left out since this line was let through last. nullopt: leave this one out too.
   [[nodiscard]] std::optional<std::uint64_t> allow(const std::string& what, Clock::time_point now) {
     const auto known = said_.find(what);
     if (known == said_.end()) {

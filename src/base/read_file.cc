@@ -5,24 +5,31 @@
 
 #include <cerrno>
 
-namespace iris::client {
+namespace iris {
 
-std::optional<std::string> read_file(const std::string& path) {
+std::optional<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::nullopt;
   std::string bytes;
   char buffer[4096];
   ssize_t count = 0;
+  int why = 0;
   while ((count = ::read(file, buffer, sizeof buffer)) != 0) {
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) break;
+    if (count < 0) {
+      why = errno;
+      break;
+    }
     bytes.append(buffer, static_cast<std::size_t>(count));
+    if (bytes.size() > bytes_max) {
+      why = EFBIG;
+      break;
+    }
   }
-  const int why = errno;
   ::close(file);
   errno = why;
-  if (count < 0) return std::nullopt;
+  if (why != 0) return std::nullopt;
   return bytes;
 }
 
-}  // namespace iris::client
+}  // namespace iris

@@ -1,5 +1,5 @@
-// Why a node cannot be reached, for people: what gRPC says of a channel that is down, without its
-// wrapping. Any thread; pure. Of no use for decisions, but for hung_up().
+// Reason: why a node cannot be reached, as a text for people: gRPC's reason why a channel is down,
+// without the words around it. Any thread; pure. Only hung_up() is fit for decisions.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace iris::client {
 
-// The other side hung up before it said a word. That is how a node refuses a certificate, and how
-// it refuses a client that speaks plain text to a TLS port; but also what a dying node looks like.
+// The peer closed the connection before it sent anything. A node does so when it refuses a
+// certificate, or a client that speaks plain text to a TLS port; but a dying node does so too.
 [[nodiscard]] inline bool hung_up(std::string_view text) {
   return text.find("Socket closed") != std::string_view::npos ||
          text.find("Connection reset") != std::string_view::npos;

@@ -1,9 +1,9 @@
-// Descriptors 0, 1 and 2 are stdin, stdout and stderr. A shell (>&-) or a supervisor may start a
-// program with one of them closed. Then the next file or socket would get its number, and lines of
-// the log would be written into it. So each closed one is opened here on /dev/null, in the mode
-// that lets its use fail (EBADF) as if it were still closed. Linked into each program. Runs before
-// all else, also before libraries start, as libgrpc opens a descriptor when it is loaded. Nothing
-// is set up then, so there are system calls only.
+// Opens the descriptors 0, 1 and 2 where the parent of the program has closed them (>&-, a
+// supervisor). Otherwise the next file or socket would become stdin, stdout or stderr, and a line
+// of the log be written into it. They are opened on /dev/null, in the mode that makes their use
+// fail (EBADF), as if they were closed. Linked into each program. Runs before the constructors of
+// libraries: libgrpc opens a descriptor when it is loaded. Nothing is initialized then, so this
+// makes system calls only.
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ constexpr int exit_no_dev_null = 71;  // EX_OSERR
   }
 }
 
-// The loader calls the functions of this section.
+// The loader calls the functions of this array first.
 [[gnu::section(".preinit_array"),
   gnu::used]] void (*const before_libraries)(int, char**, char**) = hold_standard_files;
 

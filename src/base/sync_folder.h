@@ -1,4 +1,4 @@
-// Makes a file's name as durable as its bytes. Any thread; blocks until the disk has it.
+// Makes the name of a file durable, as fsync makes its bytes. Any thread; blocks.
 #pragma once
 
 #include <fcntl.h>

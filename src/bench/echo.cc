@@ -5,12 +5,11 @@
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 #include <csignal>
-#include <fstream>
-#include <iterator>
 
 #include "proto/iris.grpc.pb.h"
 #include "src/api/completion.h"
 #include "src/api/unary_call.h"
+#include "src/base/read_file.h"
 #include "src/base/scheduling.h"
 #include "src/bench/report.h"
 #include "src/client/credentials.h"
@@ -21,12 +20,12 @@ namespace {
 using SetMethod = UnaryMethod<pb::SetValueRequest, pb::SetValueResponse>;
 using GetMethod = UnaryMethod<pb::GetValueRequest, pb::GetValueResponse>;
 
-constexpr CallLimits limits = {.ahead = 200, .open_max = 20'000};  // as src/api/values.cc
+constexpr CallLimits limits = {.ahead = 200, .open_max = 16'384};  // as src/api/values.cc
 
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Errc::invalid_argument, "cannot read " + path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
+Result<std::string> read_pem(const std::string& path) {
+  std::optional<std::string> bytes = iris::read_file(path);
+  if (!bytes) return fail(Errc::invalid_argument, "cannot read " + path);
+  return std::move(*bytes);
 }
 
 Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Options& options) {
@@ -35,9 +34,9 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Option
   if (const auto checked = client::credentials(options.tls); !checked) {
     return fail(Errc::invalid_argument, checked.error().text);
   }
-  const auto ca = read_file(options.tls->ca);
-  const auto certificate = read_file(options.tls->certificate);
-  const auto key = read_file(options.tls->key);
+  const auto ca = read_pem(options.tls->ca);
+  const auto certificate = read_pem(options.tls->certificate);
+  const auto key = read_pem(options.tls->key);
   for (const auto* read : {&ca, &certificate, &key}) {
     if (!*read) return unexpected(read->error());
   }
@@ -48,30 +47,41 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Option
   return grpc::SslServerCredentials(settings);
 }
 
+template <class Call>
+void refuse(Call& call, const Error& error) {
+  call.finish({grpc::StatusCode::RESOURCE_EXHAUSTED, error.text});
+}
+
 class Echo {
  public:
   Echo(asio::io_context& loop, std::uint64_t value_bytes)
       : gate_(loop),
         value_(value_bytes, 'x'),
-        set_(
-            gate_, limits,
-            [this](auto* context, auto* request, auto* writer, void* tag) {
-              service_.RequestSetValue(context, request, writer, queue(), queue(), tag);
-            },
-            [](SetMethod::Call& call) {
-              call.response.set_value(std::move(*call.request.mutable_value()));
-              call.finish();
-            }),
-        get_(
-            gate_, limits,
-            [this](auto* context, auto* request, auto* writer, void* tag) {
-              service_.RequestGetValue(context, request, writer, queue(), queue(), tag);
-            },
-            [this](GetMethod::Call& call) {
-              call.response.set_value(value_);
-              call.response.set_found(true);
-              call.finish();
-            }) {}
+        set_(gate_, limits,
+             {.ask =
+                  [this](auto* context, auto* request, auto* writer, void* tag) {
+                    service_.RequestSetValue(context, request, writer, queue(), queue(), tag);
+                  },
+              .handle =
+                  [](SetMethod::Call& call) {
+                    call.response.set_value(std::move(*call.request.mutable_value()));
+                    call.finish();
+                  },
+              .refuse = refuse<SetMethod::Call>,
+              .abandon = {}}),
+        get_(gate_, limits,
+             {.ask =
+                  [this](auto* context, auto* request, auto* writer, void* tag) {
+                    service_.RequestGetValue(context, request, writer, queue(), queue(), tag);
+                  },
+              .handle =
+                  [this](GetMethod::Call& call) {
+                    call.response.set_value(value_);
+                    call.response.set_found(true);
+                    call.finish();
+                  },
+              .refuse = refuse<GetMethod::Call>,
+              .abandon = {}}) {}
 
   [[nodiscard]] Status start(std::uint16_t port,
                              const std::shared_ptr<grpc::ServerCredentials>& credentials) {

@@ -37,7 +37,7 @@ ResumeFile::ResumeFile(std::string path, client::Topic topic)
     : path_(std::move(path)), topic_(std::move(topic)) {}
 
 client::Result<std::optional<client::Position>> ResumeFile::read() const {
-  const auto text = client::read_file(path_);
+  const auto text = iris::read_file(path_);
   if (!text) {
     if (errno == ENOENT) return std::optional<client::Position>();
     return bad("cannot read " + path_ + ": " + std::strerror(errno));

@@ -11,22 +11,13 @@
 #include <cstring>
 #include <utility>
 
+#include "src/base/hex.h"
 #include "src/base/sync_folder.h"
 
 namespace iris::client {
 namespace {
 
 constexpr std::size_t hash_bytes = 32;
-
-std::string hex(std::string_view bytes) {
-  std::string text;
-  for (const char byte : bytes) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
-    text += digits;
-  }
-  return text;
-}
 
 }  // namespace
 

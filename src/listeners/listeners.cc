@@ -80,7 +80,7 @@ void Listeners::Hub::start() {
       std::nullopt, nullptr,
       [learned](const store::View& view) {
         learned->purged = purged(view);
-        list_voids(view, learned->purged, [&](std::uint64_t revision) {
+        list_no_ops(view, learned->purged, [&](std::uint64_t revision) {
           learned->voids.push_back(revision);
           return true;
         });

@@ -91,7 +91,7 @@ GravePage read_grave(const store::View& view, const GraveRequest& request,
                      const PageLimits& limits) {
   GravePage page;
   page.last_key = request.start_after;
-  const auto grave = find_grave(view, request.revision);
+  const auto grave = find_tombstone(view, request.revision);
   if (!grave) {
     page.purged = true;
     return page;

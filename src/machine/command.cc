@@ -1,20 +1,21 @@
-// A command, byte by byte. A number is a varint (seven bits a byte, least first, shortest form
-// only); a text is its length as a number, then its bytes; [x] is there where the flag before it is
-// 1, a flag is 0 or 1. Names are not empty. Nothing may follow the end.
+// A command, byte by byte. A number is a varint (seven bits a byte, the least significant first, in
+// its shortest form only). A name is its length as a number, then its bytes, and is not empty. A
+// flag is 0 or 1, and [x] is present where the flag before it is 1. Nothing may follow the end.
 //
 //   version  one byte, 1
 //   kind     one byte, CommandView::Kind
-//   set_value        flag [if_revision]  source  key  value (all that is left)
+//   set_value        flag [if_revision]  source  key  value (the rest of the bytes)
 //   remove_value     flag [if_revision]  source  key
 //   remove_source    source
 //   subscribe        session  source  flag [key]
 //   unsubscribe      session  source  flag [key]
 //   expire_sessions  up_to  count  session * count
 //
-// One command has one encoding, so that equal commands are equal bytes.
+// A command has exactly one encoding, so that equal commands are equal bytes.
 #include "src/machine/command.h"
 
 #include "raft/check.h"
+#include "src/base/varint.h"
 
 namespace iris {
 namespace {
@@ -23,11 +24,8 @@ constexpr char version = 1;
 using Kind = CommandView::Kind;
 
 void put_number(std::string& out, std::uint64_t number) {
-  while (number >= 0x80) {
-    out.push_back(static_cast<char>(number | 0x80));
-    number >>= 7;
-  }
-  out.push_back(static_cast<char>(number));
+  char bytes[varint_bytes_max];
+  out.append(bytes, static_cast<std::size_t>(put_varint(bytes, number) - bytes));
 }
 
 void put_name(std::string& out, std::string_view name) {
@@ -92,7 +90,7 @@ struct Encoder {
   }
 };
 
-// Reads from the front of `rest`; after the first thing that is not there, ok stays false.
+// Reads from the front of `rest`. After the first malformed or missing part `ok` stays false.
 struct Reader {
   std::string_view rest;
   bool ok = true;
@@ -108,20 +106,12 @@ struct Reader {
   }
 
   std::uint64_t number() {
+    const std::string_view before = rest;
     std::uint64_t result = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const std::uint8_t next = byte();
-      if (!ok) return 0;
-      // The tenth byte holds the one bit that is left of 64.
-      if (shift == 63 && next > 1) break;
-      result |= static_cast<std::uint64_t>(next & 0x7f) << shift;
-      if (next < 0x80) {
-        if (next == 0 && shift > 0) break;  // not the shortest form
-        return result;
-      }
-    }
-    ok = false;
-    return 0;
+    if (ok) ok = take_varint(rest, result);
+    const std::size_t size = before.size() - rest.size();
+    if (size > 1 && before[size - 1] == 0) ok = false;  // not the shortest form
+    return ok ? result : 0;
   }
 
   bool flag() {
@@ -169,7 +159,7 @@ void read_body(Reader& reader, CommandView& command) {
     case Kind::expire_sessions: {
       command.up_to = reader.number();
       const std::uint64_t count = reader.number();
-      // No reserve: `count` is not proved before its names are there.
+      // No reserve: `count` proves nothing before its names are read.
       for (std::uint64_t i = 0; i < count && reader.ok; ++i) {
         command.sessions.push_back(reader.name());
       }
@@ -205,8 +195,8 @@ Result<CommandView> parse(std::string_view bytes) {
 
 Result<Operation> decode(std::string_view bytes) {
   const auto parsed = parse(bytes);
-  if (!parsed) return unexpected<Error>(parsed.error());
-  const CommandView& command = parsed.value();
+  if (!parsed) return unexpected(parsed.error());
+  const CommandView& command = *parsed;
   const auto source = std::string(command.source);
   switch (command.kind) {
     case Kind::set_value:

@@ -1,7 +1,8 @@
-// Commands: what a client's write is in the log, and its bytes (the layout is drawn in command.cc).
+// Commands: a client's write as a value, and as the bytes of a log entry (drawn in command.cc).
 // Any thread; plain values and pure functions. parse() and decode() are total: any bytes give a
 // command or an error, never an abort (hazard 81).
-// Never checks sizes of names and values: that is the door's work (src/api/limits.h).
+// No size of a name or value is checked here: src/api/limits.h does that before a command is
+// proposed.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +18,13 @@ namespace iris {
 
 struct SetValue {
   std::string source, key, value;
-  std::optional<std::uint64_t> if_revision;  // 0: must not exist
+  // Done only while this is the value's revision; 0: only while there is no such key.
+  std::optional<std::uint64_t> if_revision;
   bool operator==(const SetValue&) const = default;
 };
 struct RemoveValue {
   std::string source, key;
-  std::optional<std::uint64_t> if_revision;
+  std::optional<std::uint64_t> if_revision;  // as in SetValue
   bool operator==(const RemoveValue&) const = default;
 };
 struct RemoveSource {
@@ -36,24 +38,27 @@ struct Subscribe {
 };
 struct Unsubscribe {
   std::string session, source;
-  std::optional<std::string> key;
+  std::optional<std::string> key;  // none: the subscription to the whole source
   bool operator==(const Unsubscribe&) const = default;
 };
-// Proposed by the leader only, for sessions no node has served for -session-ttl. A session that
-// subscribed to something after `up_to` (what the leader had applied when it decided) is spared.
+// Proposed by the leader only, for sessions that no node has served for -session-ttl. A session
+// with a Subscribe after `up_to` is spared.
 struct ExpireSessions {
-  std::uint64_t up_to = 0;
+  std::uint64_t up_to = 0;  // index that the leader had applied when it decided
   std::vector<std::string> sessions;
   bool operator==(const ExpireSessions&) const = default;
 };
 using Operation =
     std::variant<SetValue, RemoveValue, RemoveSource, Subscribe, Unsubscribe, ExpireSessions>;
 
-// REQUIRES: no empty source, session or key (limits.h refuses them).
+// REQUIRES: no empty source, session or key (src/api/limits.h refuses them).
 [[nodiscard]] std::string encode(const Operation& operation);
+// Errc::corrupt: not a command of this version, with the reason.
 [[nodiscard]] Result<Operation> decode(std::string_view bytes);
 
-// A command read in place. Its views point into the bytes it was parsed from.
+// A command read in place, so that no value is copied when it is applied on each node and matched
+// for each stream: its views point into the bytes that it was parsed from. Fields that its kind
+// does not have are empty.
 struct CommandView {
   // Numbers are in the log: never reuse one.
   enum class Kind : std::uint8_t {
@@ -71,6 +76,7 @@ struct CommandView {
   std::uint64_t up_to = 0;
   std::vector<std::string_view> sessions;
 };
+// As decode().
 [[nodiscard]] Result<CommandView> parse(std::string_view bytes);
 
 }  // namespace iris

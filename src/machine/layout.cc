@@ -58,11 +58,6 @@ std::string value_key(std::uint64_t generation, std::string_view key) {
   return out;
 }
 
-std::string_view parse_value_key(std::string_view bytes) {
-  CHECK(bytes.size() >= 8);
-  return bytes.substr(8);
-}
-
 std::string value_record(const ValueRecord& record) {
   std::string out;
   out.reserve(8 + record.value.size());
@@ -73,13 +68,13 @@ std::string value_record(const ValueRecord& record) {
 
 ValueRecord parse_value_record(std::string_view bytes) { return {number(bytes), bytes.substr(8)}; }
 
-std::string grave_record(const GraveRecord& record) {
+std::string tombstone_record(const TombstoneRecord& record) {
   std::string out = two_numbers(record.generation, record.keys);
   out.append(record.source);
   return out;
 }
 
-GraveRecord parse_grave_record(std::string_view bytes) {
+TombstoneRecord parse_tombstone_record(std::string_view bytes) {
   CHECK(bytes.size() > 16);
   return {number(bytes), number(bytes.substr(8)), bytes.substr(16)};
 }

@@ -16,7 +16,7 @@ using store::Table;
 using store::View;
 using Code = Outcome::Code;
 
-// For views that may ask the disk.
+// REQUIRES: a view that may ask the disk.
 bool get(const View& view, Table table, std::string_view key, std::string& value) {
   const Found found = view.get(table, key, value);
   CHECK(found != Found::incomplete);
@@ -29,7 +29,7 @@ std::optional<layout::SourceRecord> find_source(const View& view, std::string_vi
   return layout::parse_source_record(record);
 }
 
-// The same on the data lane, which is asked for every command.
+// The same on the data lane, where each command asks it: a record fits into Batch::front().
 static_assert(layout::source_record_bytes <= Batch::front_bytes_max);
 std::optional<layout::SourceRecord> find_source(const Batch& batch, std::string_view source) {
   std::string record;
@@ -71,9 +71,9 @@ class Application {
  private:
   [[nodiscard]] Outcome done(bool changed) const { return {Code::done, changed, revision_}; }
 
-  // A replay of the log must know that this command is to be skipped.
+  // A replay of the log skips the commands that are recorded here.
   Outcome without_effect(Code code) {
-    batch_.put(Table::voids, layout::number_key(revision_), {});
+    batch_.put(Table::no_ops, layout::number_key(revision_), {});
     return {code, false, revision_};
   }
 
@@ -87,7 +87,7 @@ class Application {
   [[nodiscard]] std::uint64_t current_revision(std::string_view value_key) const {
     std::string front;
     if (batch_.front(Table::values, value_key, front) != Found::yes) return 0;
-    return layout::parse_value_record(front).revision;  // it is in front of the value
+    return layout::parse_value_record(front).revision;  // it comes before the value
   }
 
   Outcome set_value(const CommandView& command) {
@@ -124,13 +124,13 @@ class Application {
     const auto source = find_source(batch_, command.source);
     if (!source) return without_effect(Code::done);
     batch_.remove(Table::sources, command.source);
-    batch_.put(Table::graves, layout::number_key(revision_),
-               layout::grave_record({source->generation, source->keys, command.source}));
+    batch_.put(Table::tombstones, layout::number_key(revision_),
+               layout::tombstone_record({source->generation, source->keys, command.source}));
     return done(true);
   }
 
-  // Repeated, it changes nothing, not even `since`: a client that retries loses no update. But it
-  // shows that the session is alive.
+  // A repetition changes no subscription, not even its `since`, so a client that retries loses no
+  // update. It shows that the session is alive.
   Outcome subscribe(const CommandView& command) {
     auto session = find_session(batch_, command.session);
     const std::string key =
@@ -163,7 +163,7 @@ class Application {
     std::string record;
     if (!get(batch_, Table::subscriptions, key, record)) return done(false);
     batch_.remove(Table::subscriptions, key);
-    // The session stays, even empty, until it expires: its client may be about to subscribe again.
+    // The session stays until it expires, even empty: its client may subscribe again.
     --session->subscriptions;
     put_session(command.session, *session);
     return done(true);
@@ -194,7 +194,8 @@ class Application {
     CHECK(count_sessions(-1));
   }
 
-  // The number of sessions is kept under the empty name. False, and nothing done, at the limit.
+  // Changes the number of sessions by 1 or -1; it is kept under the empty name. False, and nothing
+  // is done, at the limit.
   bool count_sessions(int change) {
     std::string record;
     std::uint64_t count = 0;
@@ -210,13 +211,13 @@ class Application {
   Batch& batch_;
 };
 
-// The first key a page may contain. Appending a zero byte gives the next key in byte order.
+// The first key that a page may contain. A zero byte at the end makes the next key in byte order.
 std::string first_key(const Page& page) {
   if (page.start_after.empty()) return page.prefix;
   return std::max(page.prefix, page.start_after + '\0');
 }
 
-// Keys of `table` that begin with `bucket`, as a page; row gets the key without the bucket.
+// A page of the keys of `table` that begin with `bucket`; `row` gets each without the bucket.
 void list(const View& view, Table table, const std::string& bucket, const Page& page,
           const std::function<bool(std::string_view key, std::string_view value)>& row) {
   std::uint64_t rows = 0;
@@ -260,11 +261,11 @@ void list_keys(const View& view, std::string_view source, const Page& page, cons
   if (record) list_generation(view, record->generation, page, row);
 }
 
-std::optional<Grave> find_grave(const View& view, std::uint64_t revision) {
+std::optional<Tombstone> find_tombstone(const View& view, std::uint64_t revision) {
   std::string record;
-  if (!get(view, Table::graves, layout::number_key(revision), record)) return std::nullopt;
-  const auto parsed = layout::parse_grave_record(record);
-  return Grave{parsed.generation, parsed.keys, std::string(parsed.source)};
+  if (!get(view, Table::tombstones, layout::number_key(revision), record)) return std::nullopt;
+  const auto parsed = layout::parse_tombstone_record(record);
+  return Tombstone{parsed.generation, parsed.keys, std::string(parsed.source)};
 }
 
 void list_generation(const View& view, std::uint64_t generation, const Page& page,
@@ -281,10 +282,10 @@ bool generation_has(const View& view, std::uint64_t generation, std::string_view
   return get(view, Table::values, layout::value_key(generation, key), record);
 }
 
-void list_voids(const View& view, std::uint64_t after,
-                const std::function<bool(std::uint64_t revision)>& row) {
-  // after + 1 is at least 1, so the mark of purged() is never taken for a void.
-  for (auto cursor = view.scan(Table::voids, {}, layout::number_key(after + 1)); cursor->valid();
+void list_no_ops(const View& view, std::uint64_t after,
+                 const std::function<bool(std::uint64_t revision)>& row) {
+  // after + 1 is at least 1, so the row of purged() is never taken for a no-op.
+  for (auto cursor = view.scan(Table::no_ops, {}, layout::number_key(after + 1)); cursor->valid();
        cursor->next()) {
     if (!row(layout::number(cursor->key()))) return;
   }
@@ -292,7 +293,7 @@ void list_voids(const View& view, std::uint64_t after,
 
 std::uint64_t purged(const View& view) {
   std::string record;
-  if (!get(view, Table::voids, layout::number_key(0), record)) return 0;
+  if (!get(view, Table::no_ops, layout::number_key(0), record)) return 0;
   return layout::number(record);
 }
 
@@ -301,34 +302,34 @@ bool purge(Batch& batch, std::uint64_t floor, std::size_t records_max) {
   CHECK(records_max > 0);
   const std::uint64_t before = purged(batch);
   if (before >= floor) return false;
-  // What is due, by revision: a grave and its generation, or a void (generation 0). Each scan
-  // begins after the mark, not among what was removed in earlier pieces.
+  // The records to delete, by revision: the generation of a tombstone, or 0 for a no-op. Each scan
+  // begins after `before`, so it passes none of the records that earlier calls deleted.
   std::map<std::uint64_t, std::uint64_t> due;
-  for (const Table table : {Table::voids, Table::graves}) {
+  for (const Table table : {Table::no_ops, Table::tombstones}) {
     auto cursor = batch.scan(table, {}, layout::number_key(before + 1));
     for (std::size_t rows = 0; cursor->valid() && rows < records_max; cursor->next(), ++rows) {
       const std::uint64_t revision = layout::number(cursor->key());
       if (revision > floor) break;
-      due.emplace(revision, table == Table::voids
+      due.emplace(revision, table == Table::no_ops
                                 ? 0
-                                : layout::parse_grave_record(cursor->value()).generation);
+                                : layout::parse_tombstone_record(cursor->value()).generation);
     }
   }
   std::size_t records = 0;
-  std::uint64_t mark = before;
+  std::uint64_t deleted_to = before;
   for (const auto& [revision, generation] : due) {
     if (records == records_max) break;
     if (generation == 0) {
-      batch.remove(Table::voids, layout::number_key(revision));
+      batch.remove(Table::no_ops, layout::number_key(revision));
     } else {
       batch.remove_prefix(Table::values, layout::number_key(generation));
-      batch.remove(Table::graves, layout::number_key(revision));
+      batch.remove(Table::tombstones, layout::number_key(revision));
     }
-    mark = revision;
+    deleted_to = revision;
     ++records;
   }
   const bool more = records == records_max;
-  batch.put(Table::voids, layout::number_key(0), layout::number_key(more ? mark : floor));
+  batch.put(Table::no_ops, layout::number_key(0), layout::number_key(more ? deleted_to : floor));
   return more;
 }
 
@@ -342,7 +343,7 @@ void list_sessions(
     const View& view, const Page& page,
     const std::function<bool(std::string_view session, const SessionInfo& info)>& row) {
   list(view, Table::sessions, {}, page, [&](std::string_view session, std::string_view record) {
-    if (session.empty()) return true;  // the counter
+    if (session.empty()) return true;  // the number of sessions
     return row(session, session_info(record));
   });
 }

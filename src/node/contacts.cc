@@ -9,9 +9,9 @@
 namespace iris {
 namespace {
 
-// Nodes that are no members and are remembered by what they said of themselves.
+// Nodes whose introduction is remembered; a further one displaces the oldest, strangers first.
 constexpr std::size_t greeted_max = 64;
-// A peer that said nothing for so many election timeouts may be somewhere else by now.
+// A peer that was silent for so many election timeouts may be somewhere else by now.
 constexpr std::uint64_t silent_elections = 2;
 
 }  // namespace
@@ -19,8 +19,8 @@ constexpr std::uint64_t silent_elections = 2;
 // --- Belonging.
 
 void Contacts::start() {
-  recall();
-  // A crash between the first entry and the cluster's id: nobody else knows of that cluster yet.
+  find_earlier_membership();
+  // A crash came between the first entry and the cluster's id. No other node knows that cluster.
   if (host_.cluster.value == 0 && !host_.core->members().voters.empty()) {
     bootstrapping_ = true;
     durable();
@@ -28,9 +28,9 @@ void Contacts::start() {
   update();
 }
 
-// Also of a configuration that is not applied here: a leader changes none but a committed one
-// (thesis 4.1), so whichever has a successor in the log is committed.
-void Contacts::recall() {
+// A configuration that is not applied here may prove membership as well: a leader changes none but
+// a committed one (thesis 4.1), so each configuration with a successor in the log is committed.
+void Contacts::find_earlier_membership() {
   const raft::Recovered& recovered = host_.store.recovered().raft;
   has_whole_log_ = recovered.floor.last.index == raft::Index{};
   const raft::Members* before = nullptr;
@@ -45,19 +45,19 @@ void Contacts::recall() {
 bool Contacts::admitted() const {
   if (!host_.core) return false;
   const raft::Members& members = host_.core->members();
-  // A voter founded the cluster, or was a learner that was committed.
+  // A voter has founded the cluster, or was a learner in a committed configuration.
   if (was_member_ || host_.core->was_member() || raft::is_voter(members, host_.self)) return true;
-  // A log that was trimmed and does without it may have forgotten that it was removed.
+  // A trimmed log without this node may have forgotten its removal.
   return !has_whole_log_ && !raft::is_learner(members, host_.self);
 }
 
-// Nothing that is committed knows this node, so there is nothing to be removed from: it stays, and
-// whoever was told whom to join asks again.
-void Contacts::disowned(raft::NodeId by) {
+// No committed configuration contained this node, so it cannot have been removed: it stays, and the
+// part of the server that asked to join asks again.
+void Contacts::not_known_to(raft::NodeId member) {
   const raft::Index index = host_.core->members_index();
-  if (std::exchange(disowned_, index) == index) return;
+  if (std::exchange(not_known_in_, index) == index) return;
   log(LogLevel::warn, "a member does not know this node: the entry that admitted it may be lost",
-      {{"member", hex_id(by.value)}});
+      {{"member", hex_id(member.value)}});
 }
 
 bool Contacts::initialized() const {
@@ -67,8 +67,8 @@ bool Contacts::initialized() const {
 void Contacts::bootstrap() {
   CHECK(!initialized());
   bootstrapping_ = true;
-  // The entry first, the cluster's id when it is on disk: an id without an entry would wait for
-  // ever for a leader to come.
+  // The cluster's id follows once the entry is on disk: a node with an id and no entry would wait
+  // for a leader for ever.
   host_.core->bootstrap({{{host_.self, host_.options.address}}, {}, {}});
   host_.touch();
 }
@@ -88,7 +88,7 @@ void Contacts::adopt(raft::ClusterId cluster) {
     adopting_ = {};
     log(LogLevel::info, "this node belongs to a cluster now",
         {{"cluster", hex_id(host_.cluster.value)}, {"node", hex_id(host_.self.value)}});
-    if (first) host_.core->campaign();  // nobody to wait for
+    if (first) host_.core->campaign();  // no other voter could win
     update();
     host_.touch();
   });
@@ -106,20 +106,23 @@ Status Contacts::greet(const PeerIdentity& peer) {
                                    hex_id(host_.self.value) + " at " + host_.options.address +
                                    " is of cluster " + hex_id(own.value));
   }
-  if (peer.cluster.value == 0) return Unit{};  // it has nothing to say yet
-  if (!greeted_.contains(peer.node) && greeted_.size() >= greeted_max) {
-    const auto oldest =
-        std::min_element(greeted_.begin(), greeted_.end(), [this](const auto& a, const auto& b) {
-          return std::pair{is_member(a.first), a.second.until} <
-                 std::pair{is_member(b.first), b.second.until};
-        });
-    greeted_.erase(oldest);
-  }
+  if (peer.cluster.value == 0) return Unit{};  // it takes no part yet
+  if (!greeted_.contains(peer.node)) make_room_for_greeting();
   forget_others_at(peer.address, peer.node);
-  greeted_[peer.node] = {peer.cluster, peer.address, host_.now + host_.patience_ticks(), host_.now,
+  greeted_[peer.node] = {peer.cluster, peer.address, host_.now + host_.give_up_ticks(), host_.now,
                          host_.now};
   update();
   return Unit{};
+}
+
+void Contacts::make_room_for_greeting() {
+  if (greeted_.size() < greeted_max) return;
+  const auto oldest =
+      std::min_element(greeted_.begin(), greeted_.end(), [this](const auto& a, const auto& b) {
+        return std::pair{is_member(a.first), a.second.until} <
+               std::pair{is_member(b.first), b.second.until};
+      });
+  greeted_.erase(oldest);
 }
 
 void Contacts::invited(raft::NodeId peer) {
@@ -128,11 +131,11 @@ void Contacts::invited(raft::NodeId peer) {
   adopt(found->second.cluster);
 }
 
-// --- Talking.
+// --- The list of peers.
 
 bool Contacts::is_member(raft::NodeId id) const { return raft::contains(members_, id); }
 
-// One place, one node: a member that said earlier that it is there has gone.
+// Only one node can be at an address: a member that introduced itself from there earlier has gone.
 void Contacts::forget_others_at(const std::string& address, raft::NodeId node) {
   std::erase_if(greeted_, [&](const auto& each) {
     return each.first != node && each.second.address == address && is_member(each.first);
@@ -148,29 +151,36 @@ void Contacts::update() {
   }
   for (const raft::Member& member : members) {
     if (is_member(member.id)) continue;
-    former_[member.id] = {host_.cluster, member.address, host_.now + host_.patience_ticks()};
+    former_[member.id] = {host_.cluster, member.address, host_.now + host_.give_up_ticks()};
   }
-  std::vector<raft::Member> wanted;
-  collect(wanted);
-  if (wanted == told_) return;
-  told_ = std::move(wanted);
+  std::vector<raft::Member> peers = reachable_members();
+  add_strangers(peers);
+  std::sort(peers.begin(), peers.end(),
+            [](const raft::Member& a, const raft::Member& b) { return a.id < b.id; });
+  if (peers == told_) return;
+  told_ = std::move(peers);
   host_.transport.set_peers(told_);
 }
 
-const Contacts::Acquaintance* Contacts::said(raft::NodeId id) const {
+// nullptr: it has not introduced itself as a node of this cluster with an address.
+const Contacts::Contact* Contacts::greeting_of(raft::NodeId id) const {
   const auto found = greeted_.find(id);
   const bool serves = found != greeted_.end() && found->second.cluster == host_.cluster &&
                       !found->second.address.empty();
   return serves ? &found->second : nullptr;
 }
 
-// A member that came back under another address says so before the members can agree on it, and to
-// who lags also after they agreed on a former one. Where it is silent either may be old: the one it
-// said last, or the one in the configuration. So each gets its turn.
-bool Contacts::is_believed(const Acquaintance& who) const {
-  const std::uint64_t silence = host_.now - who.heard;
-  return silence < silent_elections * host_.election_ticks() ||
-         host_.now / host_.election_ticks() % 2 == 0;
+bool Contacts::is_silent(const Contact& contact) const {
+  return host_.now - contact.heard >= silent_elections * host_.election_ticks();
+}
+
+// The member is dialled at the address that it gave, not at that of the configuration.
+// A member that came back under another address says so before the members can agree on it; a node
+// that lags hears it even after they agreed on a former address. While the member is silent, either
+// address may be the old one: the one it gave last, or the one in the configuration. So each is
+// dialled for an election timeout in turn.
+bool Contacts::is_trusted(const Contact& contact) const {
+  return !is_silent(contact) || host_.now / host_.election_ticks() % 2 == 0;
 }
 
 void Contacts::heard(raft::NodeId peer) {
@@ -180,49 +190,53 @@ void Contacts::heard(raft::NodeId peer) {
 
 std::optional<raft::Member> Contacts::moved() const {
   for (const raft::Member& member : members_) {
-    const Acquaintance* greeted = said(member.id);
-    if (greeted == nullptr || greeted->address == member.address) continue;
-    const std::uint64_t known_for = host_.now - greeted->since;
-    const std::uint64_t silence = host_.now - greeted->heard;
-    if (known_for >= 2 * silent_elections * host_.election_ticks() &&
-        silence < silent_elections * host_.election_ticks()) {
-      return raft::Member{member.id, greeted->address};
+    const Contact* greeting = greeting_of(member.id);
+    if (greeting == nullptr || greeting->address == member.address) continue;
+    const std::uint64_t known_for = host_.now - greeting->since;
+    if (known_for >= 2 * silent_elections * host_.election_ticks() && !is_silent(*greeting)) {
+      return raft::Member{member.id, greeting->address};
     }
   }
   return std::nullopt;
 }
 
-void Contacts::collect(std::vector<raft::Member>& wanted) {
+// The other members, each at the address where it is most likely to be.
+std::vector<raft::Member> Contacts::reachable_members() const {
+  std::vector<raft::Member> peers;
   const std::vector<raft::Member>& learners = host_.core->members().learners;
   for (const raft::Member& member : members_) {
     if (member.id == host_.self) continue;
     raft::Member peer = member;
-    const Acquaintance* greeted = said(peer.id);
-    if (greeted != nullptr && is_believed(*greeted)) peer.address = greeted->address;
-    // A learner at a voter's address is about to take its place: the leader has seen it there,
-    // unless the voter has said since that it is back.
-    const bool displaced =
-        greeted == nullptr &&
+    const Contact* greeting = greeting_of(peer.id);
+    if (greeting != nullptr && is_trusted(*greeting)) peer.address = greeting->address;
+    // A learner at a voter's address is about to replace that voter: the leader has found it there.
+    // Only a voter that has introduced itself since is back.
+    const bool replaced =
+        greeting == nullptr &&
         std::any_of(learners.begin(), learners.end(), [&](const raft::Member& learner) {
           return learner.id != peer.id && learner.address == peer.address;
         });
-    if (!displaced) wanted.push_back(std::move(peer));
+    if (!replaced) peers.push_back(std::move(peer));
   }
-  // Who said itself that it is there needs an answer, also at an address where a member that is
-  // dead is thought to be (of an emptied folder that was admitted and removed again).
-  for (const auto* list : {&greeted_, &former_}) {
-    for (const auto& [id, who] : *list) {
+  return peers;
+}
+
+// A node that introduced itself needs an answer, even at the address of a member that is dead: the
+// member's folder may have been emptied, and the new identity admitted and removed again. A former
+// member gets one only where no other peer has its address.
+void Contacts::add_strangers(std::vector<raft::Member>& peers) const {
+  for (const auto* contacts : {&greeted_, &former_}) {
+    for (const auto& entry : *contacts) {
+      const raft::NodeId id = entry.first;
+      const Contact& contact = entry.second;
       if (id == host_.self || is_member(id)) continue;
-      if (who.cluster != host_.cluster || who.address.empty()) continue;
-      const bool taken =
-          std::any_of(wanted.begin(), wanted.end(), [&, node = id, &other = who](const auto& each) {
-            return each.id == node || (list == &former_ && each.address == other.address);
-          });
-      if (!taken) wanted.push_back({id, who.address});
+      if (contact.cluster != host_.cluster || contact.address.empty()) continue;
+      const bool taken = std::any_of(peers.begin(), peers.end(), [&](const raft::Member& peer) {
+        return peer.id == id || (contacts == &former_ && peer.address == contact.address);
+      });
+      if (!taken) peers.push_back({id, contact.address});
     }
   }
-  std::sort(wanted.begin(), wanted.end(),
-            [](const raft::Member& a, const raft::Member& b) { return a.id < b.id; });
 }
 
 void Contacts::tick() {
@@ -230,7 +244,7 @@ void Contacts::tick() {
   std::erase_if(former_, [&](const auto& each) {
     return each.second.until <= host_.now || is_member(each.first);
   });
-  // Remembered are members, and who leads: a newcomer that is being sent a snapshot knows of no
+  // Members are remembered, and the leader: a newcomer that is being sent a snapshot knows no
   // members for as long as that takes.
   std::erase_if(greeted_, [&](const auto& each) {
     return each.second.until <= host_.now && !is_member(each.first) &&

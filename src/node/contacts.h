@@ -1,9 +1,11 @@
-// Contacts: whom this node talks to, and how it comes to belong to a cluster. Keeps the transport's
-// list of peers: the members, those who were members a moment ago (they must hear of it), and those
-// who said who they are and need an answer.
-// Loop thread. A node of no cluster joins the one that sends it Raft messages: nobody does that
-// before a leader has admitted it under its id. It takes part once that is on disk, not before. It
-// is admitted only once that entry is committed: till then it may be lost with its leader.
+// Contacts: the nodes that this one talks to, and how it comes to belong to a cluster. Keeps the
+// transport's list of peers: the members, former members (they must hear of their removal), and
+// nodes that introduced themselves and need an answer.
+// Loop thread. Owns what it remembers of other nodes. A node of no cluster is adopted by the
+// cluster of the first node that sends it Raft messages, since no node does that before a leader
+// has put the newcomer's id into the log. It takes part once the cluster's id is on disk. It is
+// admitted only when that entry is committed: until then the entry may be lost along with its
+// leader.
 #pragma once
 
 #include <cstdint>
@@ -20,58 +22,62 @@ class Contacts {
  public:
   explicit Contacts(NodeHost& host) : host_(host) {}
 
-  // The core exists now.
-  void start();
-  // REQUIRES: of no cluster, and not about to be of one.
+  void start();  // the core exists now
+  // Node::bootstrap().
   void bootstrap();
+  // Node::initialized() and admitted().
   [[nodiscard]] bool initialized() const;
   [[nodiscard]] bool admitted() const;
-  // A member says that this node is none, which was never admitted.
-  void disowned(raft::NodeId by);
+  // A member says that this node is not a member. REQUIRES: !admitted().
+  void not_known_to(raft::NodeId member);
 
+  // Node::greet().
   Status greet(const PeerIdentity& peer);
-  // A Raft message from `peer` while this node takes no part.
+  // A Raft message came from `peer` while this node takes no part.
   void invited(raft::NodeId peer);
-
   // Something came from `peer`: it is where it said it is.
   void heard(raft::NodeId peer);
-  // A member that has been at another address than the members agreed on for a while: the leader
-  // may not know, and the member may not know who leads.
+
+  // A member that has spoken for a while from another address than the configuration says.
   [[nodiscard]] std::optional<raft::Member> moved() const;
 
   // --- From the turn.
-  void durable();  // what was written is on disk
+  void durable();  // more of what was written is on disk
   void members_changed() { update(); }
   void tick();
 
  private:
-  struct Acquaintance {
+  // What another node said of itself, and when, in ticks.
+  struct Contact {
     raft::ClusterId cluster;
-    std::string address;      // as it calls itself
-    std::uint64_t until = 0;  // ticks, as all here
-    std::uint64_t since = 0;
-    std::uint64_t heard = 0;
+    std::string address;      // the node's own raft address
+    std::uint64_t until = 0;  // forgotten then, unless it is a member
+    std::uint64_t since = 0;  // it introduced itself
+    std::uint64_t heard = 0;  // the latest message
   };
 
-  void recall();
+  void find_earlier_membership();
   void adopt(raft::ClusterId cluster);
-  void update();
-  [[nodiscard]] const Acquaintance* said(raft::NodeId id) const;
-  [[nodiscard]] bool is_believed(const Acquaintance& who) const;
-  void forget_others_at(const std::string& address, raft::NodeId node);
-  void collect(std::vector<raft::Member>& wanted);
   [[nodiscard]] bool is_member(raft::NodeId id) const;
+  [[nodiscard]] const Contact* greeting_of(raft::NodeId id) const;
+  [[nodiscard]] bool is_silent(const Contact& contact) const;
+  [[nodiscard]] bool is_trusted(const Contact& contact) const;
+  void make_room_for_greeting();
+  void forget_others_at(const std::string& address, raft::NodeId node);
+  void update();
+  [[nodiscard]] std::vector<raft::Member> reachable_members() const;
+  void add_strangers(std::vector<raft::Member>& peers) const;
 
   NodeHost& host_;
-  raft::ClusterId adopting_;             // 0: nothing under way
-  bool bootstrapping_ = false;           // the first entry is being written
-  bool was_member_ = false;              // as the log at the start proves, applied or not
-  bool has_whole_log_ = false;           // it began with the very first entry
-  std::optional<raft::Index> disowned_;  // the configuration it was said of
-  std::map<raft::NodeId, Acquaintance> greeted_;
-  std::map<raft::NodeId, Acquaintance> former_;  // members that are none any more
-  std::vector<raft::Member> members_;            // at the last update
-  std::vector<raft::Member> told_;               // what the transport knows
+  raft::ClusterId adopting_;                 // its id is being written; 0: none
+  bool bootstrapping_ = false;               // the first entry is being written
+  bool was_member_ = false;                  // proved by the log at the start, applied or not
+  bool has_whole_log_ = false;               // the log at the start began with the very first entry
+  std::optional<raft::Index> not_known_in_;  // the configuration that not_known_to() was told of
+  std::map<raft::NodeId, Contact> greeted_;  // nodes that introduced themselves
+  std::map<raft::NodeId, Contact> former_;   // former members
+  std::vector<raft::Member> members_;        // at the last update
+  std::vector<raft::Member> told_;           // the transport's list of peers
 };
 
 }  // namespace iris

@@ -34,20 +34,20 @@ void Node::start() {
   host.applied = recovery.raft.applied;
   host.floor = recovery.raft.floor.last.index;
   host.core.emplace(host.options.raft, recovery.raft);
-  state_->peers.start();
+  state_->contacts.start();
   if (host.takes_part() && raft::is_only_voter(host.core->members(), host.self)) {
-    host.core->campaign();  // nobody to wait for
+    host.core->campaign();  // no other voter could win
   }
   host.touch();
 }
 
 void Node::bootstrap() {
   CHECK(state_->host.core);
-  state_->peers.bootstrap();
+  state_->contacts.bootstrap();
 }
 
-bool Node::initialized() const { return state_->peers.initialized(); }
-bool Node::admitted() const { return state_->peers.admitted(); }
+bool Node::initialized() const { return state_->contacts.initialized(); }
+bool Node::admitted() const { return state_->contacts.admitted(); }
 
 void Node::tick() {
   NodeHost& host = state_->host;
@@ -59,10 +59,11 @@ void Node::tick() {
   state_->admin.tick();
   state_->sender.tick();
   state_->receiver.tick();
+  state_->disk_watch.tick();
   state_->trimmer.tick();
-  state_->peers.tick();
-  state_->hand_over_if_stuck();
-  if (const auto moved = state_->peers.moved()) state_->admin.moved(*moved);
+  state_->contacts.tick();
+  state_->errands.tick();
+  state_->transfer_if_data_lane_hangs();
   host.touch();
 }
 
@@ -72,9 +73,9 @@ void Node::receive(PeerMessage message) {
   NodeHost& host = state_->host;
   if (!host.core || state_->halted) return;
   const raft::NodeId from = message.from;
-  state_->peers.heard(from);
+  state_->contacts.heard(from);
   if (!host.takes_part()) {
-    if (std::holds_alternative<raft::Message>(message.body)) state_->peers.invited(from);
+    if (std::holds_alternative<raft::Message>(message.body)) state_->contacts.invited(from);
     return;
   }
   struct Visitor {
@@ -82,8 +83,8 @@ void Node::receive(PeerMessage message) {
     raft::NodeId from;
     void operator()(raft::Message&& body) const {
       if (body.from != from) return;
-      if (std::holds_alternative<raft::Dismissed>(body.body) && !state.peers.admitted()) {
-        state.peers.disowned(from);
+      if (std::holds_alternative<raft::Dismissed>(body.body) && !state.contacts.admitted()) {
+        state.contacts.not_known_to(from);
       } else {
         state.host.core->step(std::move(body));
       }
@@ -104,15 +105,28 @@ void Node::receive(PeerMessage message) {
   host.touch();
 }
 
-Status Node::greet(const PeerIdentity& peer) { return state_->peers.greet(peer); }
+Status Node::greet(const PeerIdentity& peer) { return state_->contacts.greet(peer); }
 
-void Node::submit(const Operation& operation, std::uint64_t deadline_ms, Done done) {
-  state_->writes.submit(operation, deadline_ms, std::move(done));
+void Node::submit(const Operation& operation, std::uint64_t deadline_ms, Done done,
+                  WaitingCall* waiting) {
+  state_->writes.submit(operation, deadline_ms, std::move(done), waiting);
 }
 
 void Node::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-                std::function<void(Status)> done) {
-  state_->reads.read(consistency, min_revision, deadline_ms, std::move(done));
+                std::function<void(Status)> done, WaitingCall* waiting) {
+  state_->reads.read(consistency, min_revision, deadline_ms, std::move(done), waiting);
+}
+
+void Node::abandon(WaitingCall& waiting) {
+  switch (waiting.kind) {
+    case WaitingCall::Kind::none:
+      return;
+    case WaitingCall::Kind::read:
+      return state_->reads.abandon(waiting);
+    case WaitingCall::Kind::write:
+      return state_->writes.abandon(waiting);
+  }
+  CHECK(false);
 }
 
 void Node::admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done) {
@@ -154,6 +168,9 @@ NodeStatus Node::status() const {
   status.disk_low = host.disk_low;
   return status;
 }
+
+raft::ClusterId Node::cluster() const { return state_->host.cluster; }
+const std::string& Node::address() const { return state_->host.options.address; }
 
 const raft::Core& Node::core() const {
   CHECK(state_->host.core);

@@ -1,6 +1,7 @@
-// Node: the host of one core. Feeds it, flushes its output, keeps those who wait for something.
-// Loop thread only; the simulator runs the very same code. Owns the core and the waiters; borrows
-// store and transport. Knows no Asio, gRPC, RocksDB, OpenSSL; its time is tick().
+// Node: the host of one Raft core. It feeds the core, carries out the core's output in turns, and
+// keeps the calls that wait for something.
+// Loop thread only. Owns the core and the calls; borrows store and transport. Knows no Asio, gRPC,
+// RocksDB or OpenSSL, and no clock but tick(): the simulator runs the very same code.
 #pragma once
 
 #include <cstdint>
@@ -13,115 +14,146 @@
 #include "raft/core.h"
 #include "src/machine/machine.h"
 #include "src/node/transport.h"
+#include "src/node/waiting_call.h"
 #include "store/store.h"
 
 namespace iris {
 
 struct NodeOptions {
   raft::Options raft;
-  std::uint32_t tick_ms = 10;             // what one tick() stands for
-  std::string address;                    // own raft address as others should dial it
-  std::size_t log_bytes_max = 64u << 20;  // in-memory log; above it the log is trimmed
+  std::uint32_t tick_ms = 10;  // what one tick() stands for; REQUIRES: > 0
+  std::string address;         // own raft address, host:port, as others should dial it
+
+  // --- The log in memory; it is trimmed above either limit.
+  std::size_t log_bytes_max = 64u << 20;
   std::uint64_t log_entries_max = 200'000;
-  std::size_t waiters_max = 100'000;  // calls that wait for something; more: Errc::limit
-  std::size_t snapshot_chunk_bytes = 256u << 10;
-  std::size_t snapshot_window_bytes = 2u << 20;
-  // Of all transfers together, so that a leader which sends one still has time for its clients.
-  std::uint64_t snapshot_bytes_per_second = 64u << 20;
-  // Of commands kept for another try: calls that wait for a leader or were forwarded. More:
-  // Errc::limit.
+
+  // --- Limits past which a call is refused with Errc::limit.
+  std::size_t waiters_max = 100'000;  // calls that wait for something
+  // Of commands that are kept for another try: their calls wait for a leader, or were forwarded.
   std::size_t waiting_bytes_max = 64u << 20;
-  // Of committed commands the data lane has not applied yet. Past it a leader proposes no more, and
-  // a follower acknowledges nothing but what it has applied.
+  // Of committed entries that the data lane has not applied yet. Past it a leader proposes no more,
+  // and a follower acknowledges only what it has applied.
   std::size_t unapplied_bytes_max = 128u << 20;
-  // Free bytes of the file system below which growth (SetValue, Subscribe) is refused with
-  // Errc::limit. Removals and reads go on. Taken again once an eighth more is free, for a second.
-  // 0: never.
+  // Free bytes of the file system below which growth (SetValue, Subscribe) is refused, while
+  // removals and reads go on. Growth goes on once an eighth more has been free for a second.
+  // 0: never refused.
   std::uint64_t disk_reserve_bytes = 256u << 20;
-  std::uint64_t cluster_seed = 0;  // where bootstrap() takes a cluster id from
-  // Random, new at every start: ids of requests to peers begin there, so that an answer meant for a
-  // former life of this node is never taken for one of this (hazards 74, 108).
+
+  // --- Snapshots.
+  std::size_t snapshot_chunk_bytes = 256u << 10;  // REQUIRES: > 0
+  std::size_t snapshot_window_bytes = 2u << 20;   // unacknowledged, for each receiver
+  // Of all transfers together, so that a leader which sends one still has time for its clients.
+  std::uint64_t snapshot_bytes_per_second = 64u << 20;  // REQUIRES: > 0
+
+  // --- Random numbers, which are inputs: a Node makes none itself.
+  std::uint64_t cluster_seed = 0;  // bootstrap() derives the id of the cluster from it
+  // New at every start. Ids of requests to peers begin there, so that an answer to a former life of
+  // this node is never taken for one to this (hazards 74, 108).
   std::uint64_t life_seed = 0;
 };
 
-// What the host of a Node gives it besides store and transport.
+// What the owner of a Node gives it besides store and transport. All run on the loop; those that
+// are empty are not called.
 struct NodeHooks {
-  // Called once per turn in which something happened: call flush() soon, once.
+  // Asks for one flush() soon; called once for each turn in which something happened. Not empty.
   std::function<void()> schedule_flush;
-  // Applied in commit order, on the loop; `entry` is a command, `outcome` what it did.
+  // A command was applied; in commit order.
   std::function<void(const raft::EntryPtr& entry, const Outcome& outcome)> on_applied;
-  // The state up to `index` came by snapshot: what was between was never seen by on_applied.
+  // The state up to `index` came by snapshot: on_applied never saw the entries that it skipped.
   std::function<void(raft::Index index)> on_installed;
-  // Entries up to `floor` are no longer in the log: core().entry() does not have them.
+  // Entries up to `floor` have left the log: core().entry() does not have them any more.
   std::function<void(raft::Index floor)> on_trimmed;
-  // After which entry the log is still needed here, if at all; asked before each trim. Kept up to a
-  // multiple of the log's limits.
+  // The entry after which the log is still needed here, if any; asked before each trim. The log is
+  // kept for it up to a multiple of its limits.
   std::function<std::optional<raft::Index>()> log_kept;
-  // A node (maybe this one's peer) told which sessions it serves; expiry is the leader's business.
+  // A node (this one or a peer) told which sessions it serves.
   std::function<void(const SessionsServed& served)> on_sessions_served;
-  // Stop this process: own disk refused or lies (clean = false), or this node was removed (true).
+  // The node does nothing any more, and the process should stop: its disk refused or lost a write
+  // (clean = false), or it was removed from the cluster (true). Called once at most. Not empty.
   std::function<void(bool clean, Error why)> on_halt;
 };
 
+// A copy of everything a person may ask about. One question alone has a function of Node.
 struct NodeStatus {
   raft::CoreStatus core;
   raft::ClusterId cluster;
   std::string address;
-  std::size_t waiters = 0;
-  std::size_t read_rounds = 0;  // asked for, or waiting until what they were granted is applied
+  std::size_t waiters = 0;      // calls that wait for something
+  std::size_t read_rounds = 0;  // under way, or granted and not served yet
   store::DiskUse disk;
   bool disk_low = false;  // growth is refused (NodeOptions::disk_reserve_bytes)
 };
 
-enum class Consistency { linearizable, stale };
+enum class Consistency {
+  linearizable,  // sees every write that was acknowledged, by any node, before the read began
+  stale          // sees a state that was current once
+};
 
 class Node {
  public:
   using Done = std::function<void(Result<Outcome>)>;
   using AdminDone = std::function<void(Result<raft::NodeId>)>;
 
-  // REQUIRES: store not started yet; all references outlive the node.
+  // REQUIRES: the store is not started yet; store and transport outlive the node.
   Node(NodeOptions options, store::Store& store, Transport& transport, NodeHooks hooks);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Takes what the store recovered and begins to take part.
+  // Starts the store, takes what it recovered and begins to take part. Once; bootstrap() and
+  // core() come after it.
   void start();
-  // First node of a new cluster. REQUIRES: !initialized().
+  // Makes this node the first one of a new cluster. REQUIRES: !initialized().
   void bootstrap();
-  // Belongs to a cluster (has a configuration, or was adopted by one).
+  // This node belongs to a cluster, or is about to: it has a configuration, or a cluster's id.
   [[nodiscard]] bool initialized() const;
-  // A committed configuration contains this node, or did. Until then all others may know nothing of
-  // it (the entry that admitted it was lost with its leader): it must go on asking to join, and
-  // does not end if it is told that it is no member.
+  // A committed configuration contains this node, or did. Before that the cluster may have lost the
+  // entry that admitted this node, along with its leader: the node must go on asking to join, and
+  // does not stop when it is told that it is not a member.
   [[nodiscard]] bool admitted() const;
 
-  void tick();
-  void flush();
+  void tick();   // NodeOptions::tick_ms have passed
+  void flush();  // the turn: carries out what the core wants and gives answers
   void receive(PeerMessage message);
-  // A peer's first words; a node that belongs to no cluster is adopted by the one that admits it.
-  // Errc::refused with a text naming both sides where clusters differ.
+  // The identity of a peer whose connection begins. A node of no cluster remembers it, and is
+  // adopted by that peer's cluster once the peer sends Raft messages.
+  // Errc::refused, with a text that names both sides, where the clusters differ or the peer claims
+  // to be this node.
   Status greet(const PeerIdentity& peer);
 
-  // --- Calls of clients. Each `done` is called exactly once, on the loop, never from inside the
-  // call. deadline_ms counts from now. Errors: unavailable (not proposed), unknown_outcome, limit.
-  void submit(const Operation& operation, std::uint64_t deadline_ms, Done done);
-  // When `done` says ok, the store's views contain all that this read must see. For stale:
-  // immediately, once `min_revision` is applied here.
-  void read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-            std::function<void(Status)> done);
-  // A membership change, transfer or join, wherever the leader is. id and from are filled in here.
-  void admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done);
+  // --- Calls. Each `done` is called exactly once, on the loop, never from inside the call that it
+  // answers. deadline_ms counts from now.
 
-  // Hands leadership over if this node leads (at stop); `done` when it does not lead any more or
-  // gave up.
+  // A client's command. Errc::unavailable (not proposed: safe to retry), unknown_outcome, limit.
+  // `waiting` says where the call waits, for abandon(); it outlives the call.
+  void submit(const Operation& operation, std::uint64_t deadline_ms, Done done,
+              WaitingCall* waiting = nullptr);
+  // When `done` says ok, the views of the store contain all that this read must see, and at least
+  // `min_revision`. Errc::unavailable, limit.
+  void read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
+            std::function<void(Status)> done, WaitingCall* waiting = nullptr);
+  // The caller of submit() or read() is gone: `done` is called soon, with an error, and what the
+  // call held is free. A command that was proposed or forwarded may still be done. Does nothing
+  // where the call does not wait in the node.
+  void abandon(WaitingCall& waiting);
+  // A membership change, a join or a transfer, whichever node leads; request.id is filled in here.
+  // Answered with the subject of the change, or with the new leader. Errors of raft::Core::change()
+  // and transfer(); also unavailable (nothing was done), unknown_outcome, limit.
+  void admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done);
+  // Transfers leadership away if this node leads (at stop); `done` once it leads no more, or when
+  // the transfer failed.
   void resign(std::uint64_t deadline_ms, std::function<void()> done);
-  // Fails every waiter before it returns: not proposed -> unavailable, proposed -> unknown_outcome.
-  // Raft goes on until the node is destroyed. REQUIRES: not from inside a `done`.
+
+  // Fails every call before it returns: unavailable where nothing was proposed, else
+  // unknown_outcome. Later calls fail as well. Raft goes on until the node is destroyed.
+  // REQUIRES: not from inside a `done`.
   void stop();
 
-  [[nodiscard]] NodeStatus status() const;
+  // --- Questions.
+  [[nodiscard]] NodeStatus status() const;           // for people and tests: copies all of it
+  [[nodiscard]] raft::ClusterId cluster() const;     // durable; 0: none yet
+  [[nodiscard]] const std::string& address() const;  // NodeOptions::address
   [[nodiscard]] const raft::Core& core() const;
   [[nodiscard]] raft::Index applied() const;  // on_applied was called up to here
   [[nodiscard]] raft::Index floor() const;    // core().entry() has what is after it

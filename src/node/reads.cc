@@ -5,10 +5,10 @@
 namespace iris {
 namespace {
 
-// Rounds under way at once. While they are, further reads gather for the next one: that is what
-// keeps the cost of a round from being the cost of a read.
+// Rounds under way at once. Reads that come meanwhile share the next one, so that the cost of a
+// round is not the cost of each read.
 constexpr std::size_t rounds_max = 2;
-// Read index requests of peers that wait for one round. More are refused, and asked again.
+// Requests of peers that wait for one round. More are refused, and the peers ask again.
 constexpr std::size_t askers_max = 4096;
 
 }  // namespace
@@ -16,15 +16,15 @@ constexpr std::size_t askers_max = 4096;
 Reads::Reads(NodeHost& host)
     : host_(host),
       calls_(host.budget),
-      collecting_(calls_.open_line()),
-      patience_(host.retry_ticks()) {}
+      collecting_(calls_.open_queue()),
+      timeout_(host.retry_ticks()) {}
 
-void Reads::set_patience(std::uint64_t ticks) {
-  patience_ = std::clamp(ticks, host_.retry_ticks(), 4 * host_.election_ticks());
+void Reads::set_timeout(std::uint64_t ticks) {
+  timeout_ = std::clamp(ticks, host_.retry_ticks(), 4 * host_.election_ticks());
 }
 
 void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint64_t deadline_ms,
-                 Done done) {
+                 Done done, WaitingCall* waiting) {
   host_.touch();
   const raft::Index revision{min_revision};
   if (host_.stopped) {
@@ -33,22 +33,28 @@ void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint6
     host_.answers.read(std::move(done), Unit{});
   } else if (host_.budget.full()) {
     host_.answers.read(std::move(done), unexpected(host_.too_many_waiters()));
-  } else if (consistency == Consistency::stale) {
-    wait_for_revision(std::move(done), revision, host_.deadline(deadline_ms));
   } else {
-    Call call;
-    call.done = std::move(done);
-    call.min_revision = revision;
-    calls_.enter(collecting_, calls_.add(std::move(call), host_.deadline(deadline_ms)));
+    const bool by_revision = consistency == Consistency::stale;
+    const WaiterHandle handle =
+        add({std::move(done), revision, by_revision, waiting}, host_.deadline(deadline_ms));
+    if (by_revision) {
+      by_revision_.emplace(revision, handle);
+    } else {
+      calls_.enter(collecting_, handle);
+    }
   }
 }
 
-void Reads::wait_for_revision(Done done, raft::Index revision, std::uint64_t deadline) {
-  Call call;
-  call.done = std::move(done);
-  call.min_revision = revision;
-  call.by_revision = true;
-  by_revision_.emplace(revision, calls_.add(std::move(call), deadline));
+WaiterHandle Reads::add(Call call, std::uint64_t deadline) {
+  WaitingCall* waiting = call.waiting;
+  const WaiterHandle handle = calls_.add(std::move(call), deadline);
+  if (waiting != nullptr) *waiting = {WaitingCall::Kind::read, handle};
+  return handle;
+}
+
+void Reads::abandon(const WaitingCall& waiting) {
+  CHECK(waiting.kind == WaitingCall::Kind::read);
+  finish(waiting.handle, fail(Errc::unavailable, "the caller is gone"));
 }
 
 // --- Rounds.
@@ -82,11 +88,11 @@ void Reads::ask_leader(raft::NodeId leader) {
   begin(std::move(round));
 }
 
-// All that gathered goes with it.
+// The round takes all calls that were collected.
 void Reads::begin(Round round) {
   round.calls = collecting_;
   rounds_.push_back(std::move(round));
-  if (spare_.empty()) spare_.push_back(calls_.open_line());
+  if (spare_.empty()) spare_.push_back(calls_.open_queue());
   collecting_ = spare_.back();
   spare_.pop_back();
 }
@@ -105,7 +111,7 @@ void Reads::answered(raft::NodeId from, ReadIndexReply reply) {
     return each.read.value == 0 && each.id == reply.id && each.leader == from;
   });
   if (round == rounds_.end()) return;
-  set_patience(2 * (host_.now - round->sent + 1));
+  set_timeout(2 * (host_.now - round->sent + 1));
   end_round(static_cast<std::size_t>(round - rounds_.begin()), reply.granted, reply.index);
 }
 
@@ -127,22 +133,23 @@ void Reads::end_round(std::size_t position, bool granted, raft::Index index) {
   for (const Asker& asker : rounds_[position].askers) {
     host_.transport.send(asker.from, ReadIndexReply{asker.id, true, index});
   }
-  const Table::Line line = rounds_[position].calls;
+  const Table::Queue queue = rounds_[position].calls;
   rounds_.erase(rounds_.begin() + static_cast<std::ptrdiff_t>(position));
-  // None are left, or only peers asked: nobody here waits for anything.
-  if (index <= host_.applied || calls_.empty(line)) {
-    serve(line);
+  // An empty queue (its calls expired, or only peers asked) has nothing to wait for.
+  if (index <= host_.applied || calls_.empty(queue)) {
+    serve(queue);
   } else {
-    wait_until_applied(index, line);
+    wait_until_applied(index, queue);
   }
 }
 
-// One line an index: there are no more lines than calls in them, however far applying lags.
-void Reads::wait_until_applied(raft::Index index, Table::Line line) {
-  const auto [waiting, is_new] = granted_.emplace(index, line);
+// Rounds that were granted the same index share a queue, so there are never more queues than calls,
+// however far applying lags.
+void Reads::wait_until_applied(raft::Index index, Table::Queue queue) {
+  const auto [waiting, is_new] = granted_.emplace(index, queue);
   if (is_new) return;
-  calls_.splice(waiting->second, line);
-  spare_.push_back(line);
+  calls_.splice(waiting->second, queue);
+  spare_.push_back(queue);
 }
 
 void Reads::forget_expired() {
@@ -153,7 +160,7 @@ void Reads::forget_expired() {
   });
 }
 
-// Its calls wait for another round, its askers are told to ask again.
+// Ends a round without a grant: its calls wait for the next one, its askers ask again.
 void Reads::collect_again(std::size_t position) {
   Round& round = rounds_[position];
   refuse(round.askers);
@@ -172,9 +179,9 @@ void Reads::refuse(std::vector<Asker>& askers) {
 
 // --- Ends.
 
-// All of the line were granted and what they were granted is applied.
-void Reads::serve(Table::Line line) {
-  while (const WaiterHandle handle = calls_.front(line)) {
+// Serves the calls of a queue: the index that they were granted is applied.
+void Reads::serve(Table::Queue queue) {
+  while (const WaiterHandle handle = calls_.front(queue)) {
     Call* call = calls_.find(handle);
     if (call->min_revision <= host_.applied) {
       finish(handle, Unit{});
@@ -184,14 +191,14 @@ void Reads::serve(Table::Line line) {
     call->by_revision = true;
     by_revision_.emplace(call->min_revision, handle);
   }
-  spare_.push_back(line);
+  spare_.push_back(queue);
 }
 
 void Reads::applied() {
   while (!granted_.empty() && granted_.begin()->first <= host_.applied) {
-    const Table::Line line = granted_.begin()->second;
+    const Table::Queue queue = granted_.begin()->second;
     granted_.erase(granted_.begin());
-    serve(line);
+    serve(queue);
   }
   while (!by_revision_.empty() && by_revision_.begin()->first <= host_.applied) {
     finish(by_revision_.begin()->second, Unit{});
@@ -201,6 +208,7 @@ void Reads::applied() {
 void Reads::finish(WaiterHandle handle, Status status) {
   Call call = calls_.take(handle);
   if (call.by_revision) by_revision_.erase({call.min_revision, handle});
+  if (call.waiting != nullptr) *call.waiting = {};
   host_.answers.read(std::move(call.done), std::move(status));
   host_.touch();
 }
@@ -208,7 +216,7 @@ void Reads::finish(WaiterHandle handle, Status status) {
 void Reads::role_changed() {
   not_before_ = 0;
   for (std::size_t i = rounds_.size(); i-- > 0;) {
-    // The core itself answers what it was asked; whoever leads no more may not.
+    // The own core answers each round; a node that leads no more may not.
     if (rounds_[i].read.value == 0 && rounds_[i].leader != host_.core->leader()) collect_again(i);
   }
 }
@@ -224,11 +232,11 @@ void Reads::tick() {
   bool late = false;
   for (std::size_t i = rounds_.size(); i-- > 0;) {
     const Round& round = rounds_[i];
-    if (round.read.value != 0 || host_.now - round.sent < patience_) continue;
+    if (round.read.value != 0 || host_.now - round.sent < timeout_) continue;
     late = true;
     collect_again(i);
   }
-  if (late) set_patience(2 * patience_);
+  if (late) set_timeout(2 * timeout_);
 }
 
 void Reads::stop() {

@@ -1,6 +1,7 @@
-// Node::State: the turn. Takes the core's output in a written order and carries it out: log lane,
-// messages, data lane, reads; holds back what must wait for a disk. Loop thread. Owns the host and
-// its parts; only node.cc and turn.cc include it.
+// Node::State: the parts of a node, and the turn that drives them. The turn carries out the core's
+// output in a written order: log lane, messages, data lane, reads; and holds back what must wait
+// for a disk.
+// Loop thread. Owns the host and its parts. Only node.cc and turn.cc include it.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,13 @@
 
 #include "src/node/admin.h"
 #include "src/node/contacts.h"
+#include "src/node/disk_watch.h"
+#include "src/node/errands.h"
 #include "src/node/host.h"
 #include "src/node/reads.h"
-#include "src/node/snapshot_receive.h"
-#include "src/node/snapshot_send.h"
-#include "src/node/trim.h"
+#include "src/node/snapshot_receiver.h"
+#include "src/node/snapshot_sender.h"
+#include "src/node/trimmer.h"
 #include "src/node/writes.h"
 
 namespace iris {
@@ -29,17 +32,19 @@ struct Node::State {
   Writes writes{host};
   Reads reads{host};
   Admin admin{host, writes};
-  Contacts peers{host};
+  Contacts contacts{host};
+  Errands errands{host, admin, contacts};
   SnapshotSender sender{host};
   SnapshotReceiver receiver{host};
-  Trimmer trimmer{host, sender};
+  Trimmer trimmer{host, sender, receiver};
+  DiskWatch disk_watch{host};
 
   // --- The turn (turn.cc).
   void flush();
   void durable(raft::Ticket ticket);
   void failed(Error error);
 
-  // Messages that prove something durable, and the ticket that everything they prove is covered by.
+  // Messages that prove something durable. `ticket` covers everything that they prove.
   struct Held {
     raft::Ticket ticket;
     std::vector<raft::Message> messages;
@@ -56,20 +61,20 @@ struct Node::State {
   void apply(std::vector<raft::EntryPtr> entries);
   void apply_piece(std::vector<raft::EntryPtr> entries);
   void applied(const ApplyJob& job);
-  void tell_whether_it_lags();
-  void hand_over_if_stuck();
+  void update_lagging();
+  void transfer_if_data_lane_hangs();
   void install_if_ready();
   void installed();
   void halt_if_over();
 
-  raft::Ticket issued;
-  raft::Ticket durable_ticket;
+  raft::Ticket issued;          // the last one given to the log lane
+  raft::Ticket durable_ticket;  // all up to it are on disk
   std::deque<Held> held;
   std::size_t applies_under_way = 0;
-  std::uint64_t got_on_at = 0;  // tick: the data lane finished something, or had nothing to do
-  std::optional<raft::Ticket> install_ticket;
+  std::uint64_t data_progress_at = 0;          // tick: the data lane finished a job, or had none
+  std::optional<raft::Ticket> install_ticket;  // of the install under way
   raft::Index install_index;
-  std::optional<Error> leaving;  // dismissed: this is told once all that was committed is applied
+  std::optional<Error> leaving;  // this node was removed; on_halt is due once all is applied
   bool halted = false;           // on_halt was called: nothing is done any more
 };
 

@@ -1,3 +1,5 @@
+// Node::State::flush() and all that happens in a turn; the order of its steps is part of what makes
+// the node safe.
 #include <utility>
 
 #include "raft/members.h"
@@ -7,12 +9,12 @@
 namespace iris {
 namespace {
 
-// A long stretch of committed entries (after a restart, say) goes to the data lane in pieces, so
-// that neither the lane nor the loop is held up by one job.
+// A long run of committed entries (after a restart, for example) goes to the data lane in pieces,
+// so that no single job holds up the lane or the loop.
 constexpr std::size_t piece_entries_max = 4096;
 constexpr std::size_t piece_bytes_max = 4u << 20;
 
-// Who leads is what people look for first in a log. Campaigns are for who asks.
+// The leader is what people look for first in a log. Campaigns are for the debug level.
 void log_role(const raft::Core& core) {
   const std::uint64_t term = core.term().value;
   if (core.role() == raft::Role::leader) {
@@ -43,7 +45,7 @@ void Node::State::flush() {
 }
 
 // The order matters: a ticket is issued before anything of this or a later output can wait for it,
-// and what is told to others leaves before time is spent on this node's own data.
+// and messages leave before time is spent on this node's own data.
 void Node::State::carry_out(raft::Output output) {
   if (output.write) write(std::move(*output.write));
   send(std::move(output.send));
@@ -57,12 +59,13 @@ void Node::State::carry_out(raft::Output output) {
   if (!output.commit.empty()) apply(std::move(output.commit));
   for (const raft::ReadGrant& grant : output.reads) reads.granted(grant);
   for (const raft::NodeId to : output.snapshots_wanted) sender.wanted(to);
-  if (output.members_changed) peers.members_changed();
+  if (output.members_changed) contacts.members_changed();
   if (output.role_changed) {
     log_role(*host.core);
     writes.role_changed();
     reads.role_changed();
     admin.role_changed();
+    errands.role_changed();
     sender.role_changed();
   }
   if (!output.halt) return;
@@ -100,7 +103,7 @@ void Node::State::durable(raft::Ticket ticket) {
     held.pop_front();
   }
   host.core->persisted(ticket);
-  peers.durable();
+  contacts.durable();
   if (install_ticket && *install_ticket <= ticket) installed();
   host.touch();
 }
@@ -131,7 +134,7 @@ void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
       last.members_index = entry->id.index;
     }
   }
-  tell_whether_it_lags();
+  update_lagging();
   auto job = std::make_shared<ApplyJob>();
   job->outcomes.reserve(entries.size());
   job->entries = std::move(entries);
@@ -150,7 +153,7 @@ void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
 
 void Node::State::applied(const ApplyJob& job) {
   --applies_under_way;
-  got_on_at = host.now;
+  data_progress_at = host.now;
   if (halted) return;
   for (std::size_t i = 0; i < job.entries.size(); ++i) {
     const raft::EntryPtr& entry = job.entries[i];
@@ -163,43 +166,41 @@ void Node::State::applied(const ApplyJob& job) {
     }
   }
   host.core->applied(host.applied);
-  tell_whether_it_lags();
+  update_lagging();
   reads.applied();
   trimmer.applied();
   host.touch();
 }
 
-void Node::State::tell_whether_it_lags() {
+void Node::State::update_lagging() {
   host.core->set_lagging(host.unapplied_bytes > host.options.unapplied_bytes_max);
 }
 
-// A leader whose data lane hangs answers nobody, and those who hear it elect no other. The core
-// sees to the same of the log lane (hazard 104).
-void Node::State::hand_over_if_stuck() {
-  if (applies_under_way == 0 || !host.leads()) got_on_at = host.now;
+// A leader whose data lane hangs answers no client, and the voters that hear it elect no other
+// leader: so it transfers leadership. The core does the same where the log lane hangs (hazard 104).
+void Node::State::transfer_if_data_lane_hangs() {
+  if (applies_under_way == 0 || !host.leads()) data_progress_at = host.now;
   const std::uint32_t stall_ticks = host.options.raft.disk_stall_ticks;
-  if (stall_ticks == 0 || host.now - got_on_at < stall_ticks) return;
-  got_on_at = host.now;  // one attempt in that time
+  if (stall_ticks == 0 || host.now - data_progress_at < stall_ticks) return;
+  data_progress_at = host.now;  // one attempt in each such time
   const Result<raft::NodeId> successor = host.core->transfer({});
   if (!successor) return;
-  host.transferring = true;
   log(LogLevel::warn, "the disk takes no more data: leadership is handed over",
       {{"to", hex_id(successor->value)}});
 }
 
-// --- Installing. The data is replaced as a whole, so nothing may be on its way into it: the core
-// hears of a snapshot only once the data lane has no work of ours, and hands out nothing to apply
-// until the install is durable.
+// --- Installing a snapshot. It replaces the data as a whole, so nothing may be on its way into the
+// data: the core hears of the snapshot only once the data lane has no work of this node, and hands
+// out nothing to apply until the install is durable.
 
 void Node::State::install_if_ready() {
-  // What came by the log meanwhile replaces nothing: it must not wait for a data lane that is never
-  // without work, and keep the log from being trimmed for as long.
+  // A snapshot that the log has overtaken replaces nothing, and need not wait for the data lane,
+  // which may never be without work. Waiting, it would keep the log from being trimmed.
   if (!halted && receiver.ready() && receiver.index() <= host.core->commit_index()) {
     receiver.offer();
   }
-  trimmer.hold(receiver.ready() || receiver.installing());
-  if (halted || !receiver.ready() || applies_under_way > 0 || trimmer.busy()) return;
-  if (host.core->has_output()) return;  // maybe more to apply; the caller comes again
+  if (halted || !receiver.ready() || applies_under_way > 0 || trimmer.trimming()) return;
+  if (host.core->has_output()) return;  // perhaps entries to apply; flush() comes again
   receiver.offer();
 }
 
@@ -207,7 +208,6 @@ void Node::State::installed() {
   install_ticket.reset();
   host.applied = install_index;
   host.floor = install_index;
-  trimmer.hold(false);
   receiver.installed();
   writes.installed(install_index);
   reads.applied();
@@ -223,11 +223,11 @@ void Node::State::failed(Error error) {
   host.hooks.on_halt(false, std::move(error));
 }
 
-// A node that was removed leaves once what it had heard to be committed is applied: the call that
-// asked for the removal may be one of its own.
+// A removed node halts once it has applied all that it knows to be committed: the call that asked
+// for the removal may be one of its own, and is answered first.
 void Node::State::halt_if_over() {
   if (!leaving || halted || applies_under_way > 0 || !held.empty()) return;
-  admin.dismissed();
+  admin.removed();
   host.answers.give();
   halted = true;
   host.stopped = true;

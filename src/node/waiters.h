@@ -1,7 +1,15 @@
-// Waiters: calls that wait for something, each with a deadline in ticks, each in one line at most.
-// Loop thread. Owns the calls. Adding, taking, changing line and expiring cost O(1) and, once warm,
-// no heap; nothing of a call stays behind when it is taken. Knows no clock and never calls back
-// outside expire(). Order is the order of the calls, everywhere: nothing here depends on addresses.
+// Waiters: calls that wait, each with a deadline in ticks, each in at most one queue.
+// Loop thread. Owns the calls. Each operation costs O(1), but all(), and expire(), which visits the
+// calls of one bucket of its wheel: each call once in 1024 ticks. Once the table has grown to its
+// working size, none uses the heap. Knows no clock, and calls back from expire() only. The order is
+// that of the calls, never one of addresses, so that the simulator can repeat a run.
+//
+// Why not standard containers, which do the same in fewer lines: every read and write of a client
+// passes through this table, up to NodeOptions::waiters_max at a time, and most are over long
+// before their deadline. With a map by handle, a list for each queue and a map by deadline, each
+// call would cost three heap nodes and two searches. Here a call is a slot of a vector, and its
+// places in a queue and in the hashed timing wheel (Varghese and Lauck 1987, scheme 6) are links
+// between slots.
 #pragma once
 
 #include <cstddef>
@@ -13,14 +21,14 @@
 
 namespace iris {
 
-// What several tables may hold together.
+// How many calls several tables may hold together. Tables count; their owners ask full() first.
 struct WaiterBudget {
   std::size_t used = 0;
   std::size_t max = 0;
   [[nodiscard]] bool full() const { return used >= max; }
 };
 
-// Names one call of one table; never names another one later. value 0: none.
+// Names one call of one table, and never a later one. value 0: none.
 //   value = generation of the slot (40 bits), slot (24 bits)
 struct WaiterHandle {
   std::uint64_t value = 0;
@@ -33,8 +41,8 @@ template <class Call>
 class Waiters {
  public:
   using Handle = WaiterHandle;
-  // A queue of calls. A slot of the table serves as its head, so it costs one slot.
-  struct Line {
+  // A queue of calls. Its head is a slot of the table, for as long as the table lives.
+  struct Queue {
     std::uint32_t head = 0;
   };
 
@@ -45,18 +53,16 @@ class Waiters {
   Waiters(const Waiters&) = delete;
   Waiters& operator=(const Waiters&) = delete;
 
-  [[nodiscard]] std::size_t size() const { return size_; }
-
-  // REQUIRES: deadline > the last tick given to expire().
+  // REQUIRES: deadline > the last tick given to expire(); fewer than 2^24 calls and queues.
   Handle add(Call call, std::uint64_t deadline) {
     CHECK(deadline > now_);
     const std::uint32_t slot = allocate();
     slots_[slot].call = std::move(call);
     slots_[slot].deadline = deadline;
+    slots_[slot].used = true;
     insert(timers_, bucket_of(deadline), timer_of(slot));
-    ++size_;
     ++budget_.used;
-    return {slots_[slot].generation << slot_bits | slot};
+    return handle_of(slot);
   }
 
   // nullptr: taken already, or never a handle of this table. Good until the next add().
@@ -73,9 +79,10 @@ class Waiters {
     const std::uint32_t slot = slot_of(handle);
     Call call = std::move(slots_[slot].call);
     slots_[slot].call = Call();
+    slots_[slot].used = false;
     remove(timers_, timer_of(slot));
-    release(slot);
-    --size_;
+    remove(links_, slot);
+    free_.push_back(slot);
     --budget_.used;
     return call;
   }
@@ -93,33 +100,28 @@ class Waiters {
     return slots_[slot_of(handle)].deadline;
   }
 
-  // --- Lines.
-  [[nodiscard]] Line open_line() { return {allocate()}; }
-  // REQUIRES: empty.
-  void close_line(Line line) {
-    CHECK(empty(line));
-    release(line.head);
-  }
-  [[nodiscard]] bool empty(Line line) const { return links_[line.head].next == line.head; }
-  // Leaves its line, if any, and enters this one at the end. REQUIRES: find(handle)
-  void enter(Line line, Handle handle) {
+  // --- Queues.
+  [[nodiscard]] Queue open_queue() { return {allocate()}; }
+  [[nodiscard]] bool empty(Queue queue) const { return links_[queue.head].next == queue.head; }
+  // Moves the call from its queue, if it is in one, to the end of this one. REQUIRES: find(handle)
+  void enter(Queue queue, Handle handle) {
     CHECK(find(handle) != nullptr);
     remove(links_, slot_of(handle));
-    insert(links_, line.head, slot_of(handle));
+    insert(links_, queue.head, slot_of(handle));
   }
-  // Leaves its line, if it is in one. REQUIRES: find(handle)
+  // Removes the call from its queue, if it is in one. REQUIRES: find(handle)
   void leave(Handle handle) {
     CHECK(find(handle) != nullptr);
     remove(links_, slot_of(handle));
   }
-  // The first call of the line; none if it is empty.
-  [[nodiscard]] Handle front(Line line) const { return handle_of(line, links_[line.head].next); }
-  // The one behind `handle`, which is in `line`.
-  [[nodiscard]] Handle next(Line line, Handle handle) const {
-    return handle_of(line, links_[slot_of(handle)].next);
+  // The first call of the queue; none if it is empty.
+  [[nodiscard]] Handle front(Queue queue) const { return after(queue, queue.head); }
+  // The call behind `handle`, which is in `queue`; none behind the last.
+  [[nodiscard]] Handle next(Queue queue, Handle handle) const {
+    return after(queue, slot_of(handle));
   }
-  // All of `from` enters `to` at the end, in order.
-  void splice(Line to, Line from) {
+  // Moves all calls of `from` to the end of `to`, in order.
+  void splice(Queue to, Queue from) {
     if (empty(from)) return;
     Link& source = links_[from.head];
     Link& target = links_[to.head];
@@ -131,7 +133,7 @@ class Waiters {
   }
 
   // Calls due(handle) for each call whose deadline is `now`; due must take() it and touch no other.
-  // REQUIRES: `now` grows by one from call to call.
+  // REQUIRES: `now` is 1 at the first call, and grows by one from call to call.
   template <class Due>
   void expire(std::uint64_t now, Due due) {
     CHECK(now == now_ + 1);
@@ -141,40 +143,38 @@ class Waiters {
     while (timer != head) {
       const std::uint32_t slot = timer - bucket_count;
       timer = timers_[timer].next;
-      if (slots_[slot].deadline > now) continue;  // in a later round of the wheel
-      const Handle handle{slots_[slot].generation << slot_bits | slot};
+      if (slots_[slot].deadline > now) continue;  // due in a later turn of the wheel
+      const Handle handle = handle_of(slot);
       due(handle);
       CHECK(find(handle) == nullptr);
     }
   }
 
-  // Every call, to be taken (at stop).
+  // Every call, to take them all at stop. O(slots).
   [[nodiscard]] std::vector<Handle> all() const {
     std::vector<Handle> handles;
-    handles.reserve(size_);
     for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
-      if (timers_[timer_of(slot)].next != timer_of(slot)) {
-        handles.push_back({slots_[slot].generation << slot_bits | slot});
-      }
+      if (slots_[slot].used) handles.push_back(handle_of(slot));
     }
     return handles;
   }
 
  private:
+  // Circular lists by index. A head, and an item that is in no list, link to themselves.
   struct Link {
     std::uint32_t previous = 0;
     std::uint32_t next = 0;
   };
-  using Links = std::vector<Link>;  // circular; a link to itself is in no list
+  using Links = std::vector<Link>;
   struct Slot {
     Call call{};
-    std::uint64_t generation = 0;
+    std::uint64_t generation = 0;  // how often the slot was allocated
     std::uint64_t deadline = 0;
-    bool used = false;
+    bool used = false;  // holds a call: neither free nor the head of a queue
   };
   static constexpr unsigned slot_bits = 24;
   static constexpr std::uint64_t slot_mask = (1u << slot_bits) - 1;
-  static constexpr std::uint32_t bucket_count = 1024;  // ticks a turn of the wheel
+  static constexpr std::uint32_t bucket_count = 1024;  // ticks in a turn of the wheel
 
   static std::uint32_t slot_of(Handle handle) {
     return static_cast<std::uint32_t>(handle.value & slot_mask);
@@ -184,9 +184,12 @@ class Waiters {
   }
   static std::uint32_t timer_of(std::uint32_t slot) { return bucket_count + slot; }
 
-  [[nodiscard]] Handle handle_of(Line line, std::uint32_t slot) const {
-    if (slot == line.head) return {};
+  [[nodiscard]] Handle handle_of(std::uint32_t slot) const {
     return {slots_[slot].generation << slot_bits | slot};
+  }
+  [[nodiscard]] Handle after(Queue queue, std::uint32_t slot) const {
+    const std::uint32_t next = links_[slot].next;
+    return next == queue.head ? Handle{} : handle_of(next);
   }
 
   static void insert(Links& links, std::uint32_t head, std::uint32_t item) {
@@ -213,23 +216,16 @@ class Waiters {
       slot = free_.back();
       free_.pop_back();
     }
-    slots_[slot].used = true;
     ++slots_[slot].generation;
     return slot;
   }
-  void release(std::uint32_t slot) {
-    remove(links_, slot);
-    slots_[slot].used = false;
-    free_.push_back(slot);
-  }
 
   WaiterBudget& budget_;
-  std::size_t size_ = 0;
-  std::uint64_t now_ = 0;
+  std::uint64_t now_ = 0;  // the last tick given to expire()
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
-  Links links_;   // by slot: lines
-  Links timers_;  // first the buckets, then by slot
+  Links links_;   // by slot: queues
+  Links timers_;  // the buckets of the wheel first, then by slot
 };
 
 }  // namespace iris

@@ -3,8 +3,8 @@
 namespace iris {
 namespace {
 
-// How long a leader keeps what a peer forwarded and nobody could decide. The peer's own call has
-// ended long before.
+// How long a leader keeps a forwarded command that is not decided. The peer's own call has ended
+// long before.
 constexpr std::uint64_t asked_ms_max = 60'000;
 
 Error disk_low_error(const NodeOptions& options) {
@@ -13,24 +13,27 @@ Error disk_low_error(const NodeOptions& options) {
                            " bytes are free (-disk-reserve-bytes); removals and reads go on"};
 }
 
-}  // namespace
-
+// Commands that a node whose disk is nearly full refuses.
 bool grows(const Operation& operation) {
   return std::holds_alternative<SetValue>(operation) ||
          std::holds_alternative<Subscribe>(operation);
 }
 
+}  // namespace
+
 Writes::Writes(NodeHost& host)
     : host_(host),
       calls_(host.budget),
-      parked_(calls_.open_line()),
-      forwarded_(calls_.open_line()),
-      proposed_(calls_.open_line()) {}
+      parked_(calls_.open_queue()),
+      forwarded_(calls_.open_queue()),
+      proposed_(calls_.open_queue()) {}
 
-void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node::Done done) {
+void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node::Done done,
+                    WaitingCall* waiting) {
   host_.touch();
   Call call;
   call.done = std::move(done);
+  call.waiting = waiting;
   if (host_.stopped) {
     finish(std::move(call), fail(Errc::unavailable, "this node is stopping"));
   } else if (host_.budget.full()) {
@@ -47,7 +50,7 @@ void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node:
                                    std::to_string(bytes_max) + " (entry_bytes_max)"));
       return;
     }
-    place(std::move(call), host_.deadline(deadline_ms));
+    route(std::move(call), host_.deadline(deadline_ms));
   }
 }
 
@@ -58,10 +61,24 @@ void Writes::follow(raft::EntryId entry, std::uint64_t deadline, Node::Done done
   call.entry = entry;
   if (entry.term != proposed_term_) orphan_proposed();
   proposed_term_ = entry.term;
-  calls_.enter(proposed_, calls_.add(std::move(call), deadline));
+  calls_.enter(proposed_, add(std::move(call), deadline));
 }
 
-void Writes::place(Call call, std::uint64_t deadline) {
+WaiterHandle Writes::add(Call call, std::uint64_t deadline) {
+  WaitingCall* waiting = call.waiting;
+  const WaiterHandle handle = calls_.add(std::move(call), deadline);
+  if (waiting != nullptr) *waiting = {WaitingCall::Kind::write, handle};
+  return handle;
+}
+
+void Writes::abandon(const WaitingCall& waiting) {
+  CHECK(waiting.kind == WaitingCall::Kind::write);
+  Call call = take(waiting.handle);
+  Error error = given_up(call, "the caller is gone; the command was not proposed");
+  finish(std::move(call), unexpected(std::move(error)));
+}
+
+void Writes::route(Call call, std::uint64_t deadline) {
   if (host_.may_propose()) {
     propose(std::move(call), deadline);
   } else {
@@ -88,10 +105,10 @@ void Writes::propose(Call call, std::uint64_t deadline) {
   call.stage = Stage::proposed;
   call.entry = *entry;
   call.command = {};
-  calls_.enter(proposed_, calls_.add(std::move(call), deadline));
+  calls_.enter(proposed_, add(std::move(call), deadline));
 }
 
-// Forwards the call to `leader`, or parks it where that is 0. Each time under a new id.
+// Forwards the call to `leader` under a new id, or parks it where that is 0.
 void Writes::keep(Call call, std::uint64_t deadline, raft::NodeId leader) {
   if (waiting_bytes_ + call.command.size() > host_.options.waiting_bytes_max) {
     finish(std::move(call), fail(Errc::limit, "commands that wait for a leader exceed " +
@@ -104,7 +121,7 @@ void Writes::keep(Call call, std::uint64_t deadline, raft::NodeId leader) {
   call.peer = leader;
   ForwardRequest request;
   if (leader.value != 0) request.command = call.command;
-  const WaiterHandle handle = calls_.add(std::move(call), deadline);
+  const WaiterHandle handle = add(std::move(call), deadline);
   if (leader.value == 0) {
     calls_.enter(parked_, handle);
     return;
@@ -119,7 +136,7 @@ void Writes::retry_parked() {
     const WaiterHandle handle = calls_.front(parked_);
     if (!handle) return;
     const std::uint64_t deadline = calls_.deadline(handle);
-    place(take(handle), deadline);
+    route(take(handle), deadline);
   }
 }
 
@@ -159,7 +176,8 @@ void Writes::answered(raft::NodeId from, ForwardReply reply) {
       finish(std::move(call), reply.outcome);
       return;
     case ForwardReply::Code::not_proposed:
-      // Safe to send again; at the next tick, since whoever said so may not know better yet.
+      // Safe to send again, but not before the next tick: the leader may not be known yet, here or
+      // there.
       keep(std::move(call), deadline, {});
       return;
     case ForwardReply::Code::unknown:
@@ -207,7 +225,7 @@ void Writes::role_changed() {
   const raft::NodeId leader = host_.core->leader();
   const raft::Term term = host_.core->term();
   if (leader.value != 0 && (leader != known_leader_ || term != known_term_)) {
-    // What was forwarded went to a leader that is none now. It may know more, but not for long.
+    // Forwarded calls went to a node that leads no more. It may still answer them, but soon.
     const std::uint64_t soon = host_.now + host_.election_ticks();
     for (WaiterHandle handle = calls_.front(forwarded_); handle;
          handle = calls_.next(forwarded_, handle)) {
@@ -259,6 +277,7 @@ Writes::Call Writes::take(WaiterHandle handle) {
   if (call.stage == Stage::parked || call.stage == Stage::forwarded) {
     waiting_bytes_ -= call.command.size();
   }
+  if (call.waiting != nullptr) *call.waiting = {};
   return call;
 }
 

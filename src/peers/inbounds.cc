@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/base/log.h"
+#include "src/net/acceptor.h"
 
 namespace iris {
 

@@ -9,9 +9,10 @@
 
 #include "raft/check.h"
 #include "src/base/address.h"
+#include "src/base/log.h"
 #include "src/base/log_limiter.h"
+#include "src/net/acceptor.h"
 #include "src/net/tls.h"
-#include "src/peers/acceptor.h"
 #include "src/peers/complaints.h"
 #include "src/peers/dial.h"
 #include "src/peers/inbounds.h"
@@ -41,8 +42,14 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
              }},
             stats, of_members, of_strangers, chance),
         acceptor(std::make_shared<Acceptor>(
-            io, options, stats, of_acceptor,
-            [this](asio::ip::tcp::socket socket) { on_socket(std::move(socket)); })) {}
+            io,
+            AcceptorOptions{.name = "the raft port",
+                            .flag = "-port + 1",
+                            .host = options.listen,
+                            .port = options.port,
+                            .retry_ms = options.accept_retry_ms},
+            AcceptorHooks{[this](asio::ip::tcp::socket socket) { on_accepted(std::move(socket)); },
+                          [this](const std::error_code& error) { on_accept_failed(error); }})) {}
 
   [[nodiscard]] PeerIdentity identity() const {
     PeerIdentity self = hooks.identity();
@@ -50,7 +57,8 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
     return self;
   }
 
-  void on_socket(asio::ip::tcp::socket socket);
+  void on_accepted(asio::ip::tcp::socket socket);
+  void on_accept_failed(const std::error_code& error);
   void send(raft::NodeId to, const PeerBody& body);
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done);
   void close();
@@ -77,10 +85,20 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
   std::uint64_t probes_begun = 0;
 };
 
-void Peers::State::on_socket(asio::ip::tcp::socket socket) {
+void Peers::State::on_accepted(asio::ip::tcp::socket socket) {
+  ++stats.accepted;
   ssl_st* session = tls != nullptr ? tls->new_acceptor() : nullptr;
   if (tls != nullptr && session == nullptr) return;  // out of memory: the socket closes
   inbounds.take(std::move(socket), session);
+}
+
+void Peers::State::on_accept_failed(const std::error_code& error) {
+  ++stats.accept_errors;
+  if (const auto left_out =
+          of_acceptor.allow("accept" + error.message(), LogLimiter::Clock::now())) {
+    log(LogLevel::error, "cannot accept connections on the raft port",
+        {{"why", error.message()}, {"left_out", *left_out}});
+  }
 }
 
 void Peers::State::send(raft::NodeId to, const PeerBody& body) {

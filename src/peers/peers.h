@@ -10,7 +10,7 @@
 //
 // A main wires it so:
 //   Peers peers(loop, {.self = id, .listen = ..., .port = 32001}, tls.get(),
-//               {.identity = [&] { return PeerIdentity{id, node.status().cluster, address}; },
+//               {.identity = [&] { return PeerIdentity{id, node.cluster(), address}; },
 //                .greet = [&](const PeerIdentity& peer) { return node.greet(peer); },
 //                .receive = [&](PeerMessage message) { node.receive(std::move(message)); }});
 //   Node node(options, store, peers, hooks);

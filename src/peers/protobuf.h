@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "raft/check.h"
+#include "src/base/varint.h"
 
 namespace iris {
 
@@ -30,15 +31,15 @@ class ProtoWriter {
   void number(std::uint32_t field, std::uint64_t value) {
     if (value == 0) return;
     char scratch[15];
-    char* end = varint(scratch, field << 3);
-    end = varint(end, value);
+    char* end = put_varint(scratch, field << 3);
+    end = put_varint(end, value);
     out_.append(scratch, static_cast<std::size_t>(end - scratch));
   }
   void flag(std::uint32_t field, bool value) { number(field, value ? 1 : 0); }
   void fixed(std::uint32_t field, std::uint64_t value) {
     if (value == 0) return;
     char scratch[13];
-    char* end = varint(scratch, field << 3 | 1);
+    char* end = put_varint(scratch, field << 3 | 1);
     for (int shift = 0; shift < 64; shift += 8) *end++ = static_cast<char>(value >> shift & 0xff);
     out_.append(scratch, static_cast<std::size_t>(end - scratch));
   }
@@ -48,8 +49,8 @@ class ProtoWriter {
   // Written even where empty: for a oneof or a repeated field.
   void present(std::uint32_t field, std::string_view value) {
     char scratch[15];
-    char* end = varint(scratch, field << 3 | 2);
-    end = varint(end, value.size());
+    char* end = put_varint(scratch, field << 3 | 2);
+    end = put_varint(end, value.size());
     out_.append(scratch, static_cast<std::size_t>(end - scratch)).append(value);
   }
 
@@ -57,7 +58,7 @@ class ProtoWriter {
   // padded with zero bits (readers must take that), so that nothing is moved or measured twice.
   [[nodiscard]] std::size_t open(std::uint32_t field) {
     char scratch[9] = {};
-    char* end = varint(scratch, field << 3 | 2) + length_bytes;
+    char* end = put_varint(scratch, field << 3 | 2) + length_bytes;
     out_.append(scratch, static_cast<std::size_t>(end - scratch));
     return out_.size();
   }
@@ -73,12 +74,6 @@ class ProtoWriter {
 
  private:
   static constexpr std::size_t length_bytes = 4;
-
-  static char* varint(char* at, std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
-    *at++ = static_cast<char>(value);
-    return at;
-  }
 
   std::string& out_;
 };
@@ -133,17 +128,8 @@ class ProtoReader {
   }
   std::uint64_t varint() {
     std::uint64_t value = 0;
-    for (unsigned i = 0; i < 10 && i < rest_.size(); ++i) {
-      const auto byte = static_cast<unsigned char>(rest_[i]);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * i);
-      if (byte < 0x80) {
-        if (i == 9 && byte > 1) break;  // more than 64 bits
-        rest_.remove_prefix(i + 1);
-        return value;
-      }
-    }
-    ok_ = false;
-    return 0;
+    if (!take_varint(rest_, value)) ok_ = false;
+    return value;
   }
   std::string_view take(std::uint64_t count) {
     if (!ok_ || count > rest_.size()) {

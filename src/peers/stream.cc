@@ -12,6 +12,7 @@
 
 #include "raft/check.h"
 #include "src/base/address.h"
+#include "src/net/acceptor.h"
 #include "src/net/tls.h"
 
 namespace iris {
@@ -38,17 +39,6 @@ void set_options(Stream::Socket& socket) {
 }
 
 }  // namespace
-
-asio::ip::address unmapped(const asio::ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-  }
-  return address;
-}
-
-std::string endpoint_text(const asio::ip::tcp::endpoint& endpoint) {
-  return address_text(unmapped(endpoint.address()).to_string(), endpoint.port());
-}
 
 struct Stream::Secure {
   Secure(Socket& socket, SSL* session) : stream(socket, session) {}

@@ -14,7 +14,7 @@
 #include "raft/result.h"
 #include "raft/types.h"
 #include "src/base/address.h"
-#include "src/node/transport.h"
+#include "src/node/peer_messages.h"
 
 namespace iris::wire {
 

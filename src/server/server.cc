@@ -195,6 +195,7 @@ int Server::run() {
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) server.signals.add(signal);
   server.await_signals();
+  server.heap_trimmer.start();
   server.choose_address();
   if (!server.make_discovery()) {
     server.close_all();

@@ -25,6 +25,7 @@
 #include "src/node/node.h"
 #include "src/peers/peers.h"
 #include "src/server/certificates.h"
+#include "src/server/heap_trimmer.h"
 #include "src/server/majority_watch.h"
 #include "src/server/node_history.h"
 #include "src/server/server.h"
@@ -71,6 +72,7 @@ struct Server::State {
   const Options options;
   DescriptorBudget descriptors;
   Scheduling scheduling;
+  HeapTrimmer heap_trimmer;
   int exit_code = exit_ok;
   asio::io_context loop{1};
   asio::steady_timer ticker{loop};

@@ -137,7 +137,7 @@ void Server::State::make_node() {
       certificates ? &certificates->tls() : nullptr,
       PeersHooks{.identity =
                      [this, self] {
-                       return PeerIdentity{self, node->status().cluster, address};
+                       return PeerIdentity{self, node->cluster(), address};
                      },
                  .greet = [this](const PeerIdentity& peer) { return node->greet(peer); },
                  .receive = [this](PeerMessage message) { node->receive(std::move(message)); }});
@@ -231,6 +231,9 @@ bool Server::State::listen() {
   settings.port = static_cast<std::uint16_t>(options.port);
   settings.limits = options.limits;
   settings.disk_reserve_bytes = options.disk_reserve_bytes;
+  settings.connections_max = std::min(settings.connections_max, std::size_t{descriptors.clients()});
+  settings.connections_per_address_max =
+      std::min(settings.connections_per_address_max, settings.connections_max);
   if (certificates) {
     settings.credentials = certificates->grpc().server_credentials();
     settings.certificate_expires_s = [this] { return certificates->tls().material().expires_s; };

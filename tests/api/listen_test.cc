@@ -316,7 +316,7 @@ TEST_CASE("a stream that nobody reads is broken off by a stop") {
 
 TEST_CASE("a stream that was taken over and that nobody reads is broken off in time") {
   TestServerOptions options;
-  options.api.list_stall_ms = 1'000;
+  options.api.answer_stall_ms = 1'000;
   TestServer server(options);
   subscribe(server, "S", "s");
   Listening first(server, "S");

@@ -280,7 +280,7 @@ TEST_CASE("a client that leaves in the middle ends its list") {
 
 TEST_CASE("a client that does not read is cut off, so that it pins no state (hazard 92)") {
   TestServerOptions options;
-  options.api.list_stall_ms = 200;
+  options.api.answer_stall_ms = 200;
   TestServer server(options);
   set_many(server, "s", 1'500, std::string(10'000, 'x'));
   auto request = of_source("s");

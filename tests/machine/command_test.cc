@@ -1,4 +1,4 @@
-// The bytes of commands: round trips, and what happens with bytes that are none.
+// The bytes of commands: round trips, and bytes that are not a command.
 #include "src/machine/command.h"
 
 #include <random>
@@ -39,7 +39,7 @@ TEST_CASE("every command comes back from its bytes") {
   }
 }
 
-TEST_CASE("the bytes of a command are what the picture says") {
+TEST_CASE("the bytes of a command are as command.cc draws them") {
   using namespace std::string_literals;
   CHECK(encode(SetValue{"s", "key", "v", 300}) == "\x01\x01\x01\xac\x02\x01s\x03keyv"s);
   CHECK(encode(RemoveValue{"s", "k", {}}) == "\x01\x02\x00\x01s\x01k"s);
@@ -54,7 +54,7 @@ TEST_CASE("a cut, longer or bent command is refused, never misread (hazard 81)")
   for (const auto& operation : samples()) {
     const std::string bytes = encode(operation);
     const bool open_ended = std::holds_alternative<SetValue>(operation);
-    // Of the long sample the ends are enough.
+    // The ends are enough of the long sample.
     for (std::size_t size = 0; size < bytes.size(); size += size < 400 ? 1 : 997) {
       const auto decoded = decode(std::string_view(bytes).substr(0, size));
       if (decoded) CHECK(open_ended);
@@ -118,13 +118,13 @@ TEST_CASE("any bytes decode or are refused, and apply without harm (hazards 40 a
     }
     const Outcome outcome = machine.apply_bytes(bytes);
     REQUIRE((outcome.code == Outcome::Code::malformed) == !decoded);
-    if (!decoded) REQUIRE(machine.voids(machine.last - 1).size() == 1);
+    if (!decoded) REQUIRE(machine.no_ops(machine.last - 1).size() == 1);
   }
   CHECK(decoded_count > 10'000);
   CHECK(refused_count > 10'000);
 }
 
-TEST_CASE("names over the limit are applied all the same: the door is elsewhere") {
+TEST_CASE("names over the limit are applied all the same: they are checked before") {
   MachineFixture machine;
   const std::string name(Limits{}.name_bytes_max + 1, 'n');
   CHECK(machine.set(name, name, "v").changed);

@@ -1,4 +1,5 @@
-// A machine over tables in memory, with a log of its own: each command gets the next index.
+// MachineFixture: a state machine over tables in memory. Each command gets the next index of a log.
+// One thread.
 #pragma once
 
 #include <map>
@@ -45,7 +46,7 @@ struct MachineFixture {
 
   [[nodiscard]] store::MemoryView view() const { return store::MemoryView(tables); }
 
-  // "" where absent; tests that tell it from an empty value use get_value.
+  // "" where absent. A test that must tell that from an empty value uses get_value().
   [[nodiscard]] std::string get(const std::string& source, const std::string& key) const {
     Value value;
     return get_value(view(), source, key, value) == store::Found::yes ? value.bytes : "";
@@ -67,9 +68,9 @@ struct MachineFixture {
     });
     return rows;
   }
-  [[nodiscard]] std::vector<std::uint64_t> voids(std::uint64_t after = 0) const {
+  [[nodiscard]] std::vector<std::uint64_t> no_ops(std::uint64_t after = 0) const {
     std::vector<std::uint64_t> rows;
-    list_voids(view(), after, [&](std::uint64_t revision) {
+    list_no_ops(view(), after, [&](std::uint64_t revision) {
       rows.push_back(revision);
       return true;
     });

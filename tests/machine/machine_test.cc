@@ -1,4 +1,4 @@
-// What each command does to the tables, and what reads make of them.
+// The effect of each command on the tables, and reads of them.
 #include "src/machine/machine.h"
 
 #include <string>
@@ -39,7 +39,7 @@ TEST_CASE("setting the same value again is a change with a revision of its own")
   Value value;
   REQUIRE(get_value(machine.view(), "colors", "sky", value) == Found::yes);
   CHECK(value.revision == 2);
-  CHECK(machine.voids().empty());
+  CHECK(machine.no_ops().empty());
 }
 
 TEST_CASE("a source exists while it has a key") {
@@ -53,17 +53,17 @@ TEST_CASE("a source exists while it has a key") {
   CHECK(machine.sources().empty());
   CHECK(machine.keys("colors").empty());
   CHECK(machine.tables.size(Table::values) == 0);
-  CHECK(machine.tables.size(Table::graves) == 0);
+  CHECK(machine.tables.size(Table::tombstones) == 0);
 }
 
-TEST_CASE("a removal of what is absent is done, changes nothing and leaves a void") {
+TEST_CASE("a removal of what is absent is done, changes nothing and leaves a no-op") {
   MachineFixture machine;
   CHECK(machine.remove("colors", "sky") == Outcome{Code::done, false, 1});
   CHECK(machine.remove_source("colors") == Outcome{Code::done, false, 2});
   machine.set("colors", "sky", "blue");
   CHECK(machine.remove("colors", "sea") == Outcome{Code::done, false, 4});
-  CHECK(machine.voids() == std::vector<std::uint64_t>{1, 2, 4});
-  CHECK(machine.voids(1) == std::vector<std::uint64_t>{2, 4});
+  CHECK(machine.no_ops() == std::vector<std::uint64_t>{1, 2, 4});
+  CHECK(machine.no_ops(1) == std::vector<std::uint64_t>{2, 4});
   CHECK(machine.get("colors", "sky") == "blue");
 }
 
@@ -72,7 +72,7 @@ TEST_CASE("if_revision holds or changes nothing and tells the revision (hazard 7
   CHECK(machine.set("s", "k", "a", 7) == Outcome{Code::condition_failed, false, 0});
   CHECK(machine.sources().empty());
   CHECK(machine.set("s", "k", "a", 0) == Outcome{Code::done, true, 2});
-  // The retry of a write that happened cannot happen again.
+  // A retry of a write that was done is not done again.
   CHECK(machine.set("s", "k", "a", 0) == Outcome{Code::condition_failed, false, 2});
   CHECK(machine.set("s", "k", "b", 2) == Outcome{Code::done, true, 4});
   CHECK(machine.set("s", "k", "late", 2) == Outcome{Code::condition_failed, false, 4});
@@ -83,10 +83,10 @@ TEST_CASE("if_revision holds or changes nothing and tells the revision (hazard 7
   CHECK(machine.remove("s", "k", 4) == Outcome{Code::done, true, 9});
   CHECK(machine.remove("s", "k", 4) == Outcome{Code::condition_failed, false, 0});
   CHECK(machine.remove("s", "k", 0) == Outcome{Code::done, false, 11});
-  CHECK(machine.voids() == std::vector<std::uint64_t>{1, 3, 5, 6, 7, 8, 10, 11});
+  CHECK(machine.no_ops() == std::vector<std::uint64_t>{1, 3, 5, 6, 7, 8, 10, 11});
 }
 
-TEST_CASE("RemoveSource costs one record whatever it holds; its keys are found in the grave") {
+TEST_CASE("RemoveSource costs one record whatever it holds; its keys are found in the tombstone") {
   MachineFixture machine;
   for (int i = 0; i < 100; ++i) machine.set("s", std::string("k").append(std::to_string(i)), "v");
   const std::uint64_t writes = machine.tables.writes;
@@ -96,20 +96,20 @@ TEST_CASE("RemoveSource costs one record whatever it holds; its keys are found i
   CHECK(machine.keys("s").empty());
   CHECK(machine.get("s", "k1").empty());
 
-  const auto grave = find_grave(machine.view(), 101);
-  REQUIRE(grave);
-  CHECK(grave->source == "s");
-  CHECK(grave->keys == 100);
-  CHECK(generation_has(machine.view(), grave->generation, "k7"));
-  CHECK_FALSE(generation_has(machine.view(), grave->generation, "k100"));
+  const auto tombstone = find_tombstone(machine.view(), 101);
+  REQUIRE(tombstone);
+  CHECK(tombstone->source == "s");
+  CHECK(tombstone->keys == 100);
+  CHECK(generation_has(machine.view(), tombstone->generation, "k7"));
+  CHECK_FALSE(generation_has(machine.view(), tombstone->generation, "k100"));
   Names keys;
-  list_generation(machine.view(), grave->generation, {"", "k97", 0},
+  list_generation(machine.view(), tombstone->generation, {"", "k97", 0},
                   [&](std::string_view key, const ValueView&) {
                     keys.emplace_back(key);
                     return true;
                   });
   CHECK(keys == Names{"k98", "k99"});
-  CHECK_FALSE(find_grave(machine.view(), 100));
+  CHECK_FALSE(find_tombstone(machine.view(), 100));
 }
 
 TEST_CASE("a source made again after its removal has none of the former keys (hazard 82)") {
@@ -125,8 +125,8 @@ TEST_CASE("a source made again after its removal has none of the former keys (ha
   CHECK(machine.set("s", "old", "3", 0).changed);
   machine.remove_source("s");
   CHECK(machine.sources().empty());
-  CHECK(find_grave(machine.view(), 3)->keys == 2);
-  CHECK(find_grave(machine.view(), 8)->keys == 2);
+  CHECK(find_tombstone(machine.view(), 3)->keys == 2);
+  CHECK(find_tombstone(machine.view(), 8)->keys == 2);
 }
 
 TEST_CASE("names may hold any bytes, and none is taken for another") {
@@ -185,33 +185,33 @@ TEST_CASE("entries that are no commands change nothing") {
   CHECK(machine.tables.rows.empty());
 }
 
-TEST_CASE("purge removes graves with their keys and voids up to the floor, in pieces") {
+TEST_CASE("purge removes tombstones with their keys and no-ops up to the floor, in pieces") {
   MachineFixture machine;
   for (int i = 0; i < 10; ++i) machine.set("a", std::to_string(i), "v");  // 1..10
-  machine.remove("a", "none");                                            // 11: void
-  machine.remove_source("a");                                             // 12: grave
+  machine.remove("a", "none");                                            // 11: no-op
+  machine.remove_source("a");                                             // 12: tombstone
   machine.set("a", "new", "v");                                           // 13
-  machine.remove_source("none");                                          // 14: void
-  machine.remove_source("a");                                             // 15: grave
+  machine.remove_source("none");                                          // 14: no-op
+  machine.remove_source("a");                                             // 15: tombstone
   machine.set("b", "k", "v");                                             // 16
   store::MemoryBatch batch(machine.tables);
   CHECK(purged(machine.view()) == 0);
-  // What is not purged yet is whole; what is, is gone: a replay may begin after the mark.
+  // Each record is there as a whole or gone: a replay may begin after purged().
   CHECK(purge(batch, 15, 1));
   CHECK(purged(machine.view()) == 11);
-  CHECK(machine.voids() == std::vector<std::uint64_t>{14});
-  REQUIRE(find_grave(machine.view(), 12));
+  CHECK(machine.no_ops() == std::vector<std::uint64_t>{14});
+  REQUIRE(find_tombstone(machine.view(), 12));
   CHECK(machine.tables.size(Table::values) == 12);
   CHECK(purge(batch, 15, 1));
   CHECK(purged(machine.view()) == 12);
-  CHECK_FALSE(find_grave(machine.view(), 12));
+  CHECK_FALSE(find_tombstone(machine.view(), 12));
   CHECK(machine.tables.size(Table::values) == 2);
   CHECK(purge(batch, 14, 1));
   CHECK_FALSE(purge(batch, 14, 1));
   CHECK(purged(machine.view()) == 14);
-  CHECK(machine.voids().empty());
-  REQUIRE(find_grave(machine.view(), 15));
-  CHECK(generation_has(machine.view(), find_grave(machine.view(), 15)->generation, "new"));
+  CHECK(machine.no_ops().empty());
+  REQUIRE(find_tombstone(machine.view(), 15));
+  CHECK(generation_has(machine.view(), find_tombstone(machine.view(), 15)->generation, "new"));
   CHECK(machine.get("b", "k") == "v");
 
   CHECK_FALSE(purge(batch, 3, 100));  // a floor that went back does nothing
@@ -219,8 +219,8 @@ TEST_CASE("purge removes graves with their keys and voids up to the floor, in pi
   CHECK_FALSE(purge(batch, 16, 100));
   CHECK(purged(machine.view()) == 16);
   CHECK(machine.tables.size(Table::values) == 1);
-  CHECK(machine.tables.size(Table::graves) == 0);
-  CHECK(machine.tables.size(Table::voids) == 1);  // the mark
+  CHECK(machine.tables.size(Table::tombstones) == 0);
+  CHECK(machine.tables.size(Table::no_ops) == 1);  // the row of purged()
 }
 
 TEST_CASE("replaying a log gives equal tables, byte for byte (hazards 70 and 71)") {

@@ -1,6 +1,7 @@
-// The tables of a store in memory, a View and a Batch over them, for tests and the simulator's
-// model store. One thread. Stricter than the real store where its contract is: a cursor of a batch
-// that was written to since, and a put under a prefix removed in the same batch, are CHECKs.
+// MemoryBatch: the tables of a store in memory, with a View and a Batch over them, for tests of the
+// state machine.
+// One thread. CHECKs what the contract of the store forbids: the use of a cursor after a write to
+// its batch, and a put under a prefix that was removed in the same batch.
 #pragma once
 
 #include <cstdint>
@@ -64,7 +65,7 @@ class MemoryCursor : public Cursor {
   std::map<MemoryTables::Key, std::string>::const_iterator row_;
 };
 
-// Reads `tables` as they are now; borrows them.
+// A view of the present state of `tables`, which it borrows.
 class MemoryView : public View {
  public:
   explicit MemoryView(const MemoryTables& tables) : tables_(tables) {}
@@ -84,7 +85,8 @@ class MemoryView : public View {
   const MemoryTables& tables_;
 };
 
-// Writes go to `tables` at once; borrows them. Counts its work, for tests of what a command costs.
+// Writes to `tables`, which it borrows, at once. Counts its work, for tests of the cost of a
+// command.
 class MemoryBatch : public Batch {
  public:
   explicit MemoryBatch(MemoryTables& tables) : tables_(tables), view_(tables) {}

@@ -140,7 +140,7 @@ void Cluster::settle() {
       wire.pop_front();
       const auto to = processes_.find(packet.to);
       if (to != processes_.end() && to->second->paused) {
-        wire.push_back(std::move(packet));  // in the socket's buffer
+        wire.push_back(std::move(packet));  // stays in the socket's buffer
         continue;
       }
       moved = true;
@@ -186,10 +186,7 @@ std::uint64_t Cluster::leader() const {
 }
 
 std::uint64_t Cluster::wait_for_leader() {
-  REQUIRE(until([&] {
-    const std::uint64_t id = leader();
-    return id != 0;
-  }));
+  REQUIRE(until([&] { return leader() != 0; }));
   return leader();
 }
 
@@ -201,12 +198,12 @@ bool Cluster::reachable(raft::NodeId from, raft::NodeId to) const {
 }
 
 PeerIdentity Cluster::identity(raft::NodeId id) {
-  return {id, processes_.at(id)->node->status().cluster, addresses_.at(id)};
+  return {id, processes_.at(id)->node->cluster(), addresses_.at(id)};
 }
 
 void Cluster::deliver(Packet packet) {
   if (!processes_.contains(packet.from) || !reachable(packet.from, packet.to)) return;
-  // Whoever dials an address may find somebody else there.
+  // The node that is dialled may not be at that address any more.
   for (const raft::Member& peer : at(packet.from.value).transport->peers()) {
     if (peer.id == packet.to && peer.address != addresses_.at(packet.to)) return;
   }
@@ -250,6 +247,13 @@ WriteAnswer Cluster::set(std::uint64_t id, const std::string& key, const std::st
   return submit(id, SetValue{"source", key, value, std::nullopt}, ms);
 }
 
+void Cluster::write(int count, std::size_t bytes) {
+  for (; count > 0; --count) {
+    const WriteAnswer wrote = set(wait_for_leader(), "k", std::string(bytes, 'x'));
+    REQUIRE(until([&] { return wrote->ok(); }));
+  }
+}
+
 ReadAnswer Cluster::read(std::uint64_t id, Consistency consistency, std::uint64_t min_revision,
                          std::uint64_t ms) {
   auto answer = std::make_shared<Answer<Unit>>();
@@ -265,24 +269,37 @@ AdminAnswer Cluster::admin(std::uint64_t id, AdminRequest request, std::uint64_t
   return answer;
 }
 
-AdminAnswer Cluster::join(std::uint64_t id, const std::string& address) {
+AdminAnswer Cluster::admin(std::uint64_t id, AdminRequest::Kind kind, std::uint64_t node,
+                           std::uint64_t ms) {
+  AdminRequest request;
+  request.kind = kind;
+  request.node = {node};
+  return admin(id, std::move(request), ms);
+}
+
+AdminAnswer Cluster::join(std::uint64_t id, const std::string& address, std::uint64_t ms) {
   AdminRequest request;
   request.kind = AdminRequest::Kind::join;
   request.address = address;
-  return admin(id, std::move(request));
+  return admin(id, std::move(request), ms);
 }
 
-AdminAnswer Cluster::remove(std::uint64_t id, std::uint64_t whom) {
-  AdminRequest request;
-  request.kind = AdminRequest::Kind::remove;
-  request.node = {whom};
-  return admin(id, std::move(request));
+AdminAnswer Cluster::remove(std::uint64_t id, std::uint64_t node) {
+  return admin(id, AdminRequest::Kind::remove, node);
+}
+
+AdminAnswer Cluster::transfer(std::uint64_t id, std::uint64_t to, std::uint64_t ms) {
+  return admin(id, AdminRequest::Kind::transfer, to, ms);
 }
 
 std::string Cluster::value(std::uint64_t id, const std::string& key) {
   Value value;
   const store::Found found = get_value(at(id).store->cached(), "source", key, value);
   return found == store::Found::yes ? value.bytes : "";
+}
+
+std::size_t Cluster::voters(std::uint64_t seen_by) {
+  return node(seen_by).core().members().voters.size();
 }
 
 bool Cluster::is_voter(std::uint64_t seen_by, std::uint64_t id) {

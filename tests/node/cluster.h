@@ -1,5 +1,6 @@
-// Cluster: real nodes (core, host, machine) over model stores and a network in memory. Everything
-// happens when a test says so: tick() moves time, settle() lets all that was caused happen.
+// Cluster: production nodes (core, host, machine) over model stores and a network in memory.
+// Nothing happens by itself: tick() moves time, settle() lets everything happen that was caused so
+// far.
 // One thread. Owns disks, stores, nodes and the messages on their way. Tests may cut links, hold a
 // lane of a store, take messages out or put them back, crash and restart nodes.
 #pragma once
@@ -12,6 +13,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "src/node/node.h"
@@ -26,6 +28,19 @@ struct Packet {
   PeerBody body;
 };
 
+// The Raft message in a packet; nullptr: the packet holds something else.
+template <class Body>
+const Body* raft_body(const Packet& packet) {
+  const auto* message = std::get_if<raft::Message>(&packet.body);
+  return message != nullptr ? std::get_if<Body>(&message->body) : nullptr;
+}
+
+// For Cluster::keep: all packets of one kind.
+template <class Body>
+auto keep_all() {
+  return [](const Packet& packet) { return std::holds_alternative<Body>(packet.body); };
+}
+
 class FakeTransport : public Transport {
  public:
   FakeTransport(Cluster& cluster, raft::NodeId self) : cluster_(cluster), self_(self) {}
@@ -38,7 +53,7 @@ class FakeTransport : public Transport {
   [[nodiscard]] const std::vector<raft::Member>& peers() const { return peers_; }
   [[nodiscard]] bool knows(raft::NodeId id) const;
   std::size_t queued = 0;
-  std::set<raft::NodeId> broken;  // connections known to be down
+  std::set<raft::NodeId> broken;  // peers whose connection is known to be down
 
  private:
   Cluster& cluster_;
@@ -46,7 +61,7 @@ class FakeTransport : public Transport {
   std::vector<raft::Member> peers_;
 };
 
-// One process: gone at crash(), while its disk stays.
+// One process. crash() ends it; its disk stays.
 struct Process {
   std::unique_ptr<FakeTransport> transport;
   std::unique_ptr<sim::ModelStore> store;
@@ -55,7 +70,8 @@ struct Process {
   bool paused = false;  // like SIGSTOP: neither ticks nor flushes, messages wait
   bool hold_log = false;
   bool hold_data = false;
-  std::vector<std::pair<raft::EntryPtr, Outcome>> applied;  // what on_applied told
+  // --- The calls of the hooks.
+  std::vector<std::pair<raft::EntryPtr, Outcome>> applied;
   std::vector<raft::Index> installed;
   std::vector<raft::Index> trimmed;
   struct Halt {
@@ -65,7 +81,7 @@ struct Process {
   std::optional<Halt> halted;
 };
 
-// Of a call: what it was answered, and how often.
+// The answers that a call got: one, in the end.
 template <class T>
 struct Answer {
   std::vector<Result<T>> got;
@@ -91,12 +107,12 @@ class Cluster {
   // --- Processes. Node n (1, 2, ...) has id n and address "host-n:1" unless told otherwise.
   Process& add(std::uint64_t id, const std::string& address = "");
   void crash(std::uint64_t id);
-  // Its folder was emptied and its place given away. REQUIRES: crashed.
+  // Its address is free for another node, as when its folder was emptied. REQUIRES: crashed.
   void forget(std::uint64_t id) { addresses_.erase({id}); }
-  // `other` leads to the same place as `address`.
+  // `other` is dialled as if it were `address`.
   void alias(const std::string& other, const std::string& address) { aliases_[other] = address; }
   Process& restart(std::uint64_t id, const std::string& address = "");
-  // Bootstraps node 1, joins 2..count, waits until all vote.
+  // Bootstraps node 1, joins nodes 2 to `count`, and waits until all are voters.
   void form(std::uint64_t count);
   [[nodiscard]] Process& at(std::uint64_t id) { return *processes_.at({id}); }
   [[nodiscard]] Node& node(std::uint64_t id) { return *at(id).node; }
@@ -106,24 +122,24 @@ class Cluster {
   // --- Time.
   void settle();
   void tick(std::uint64_t ticks = 1);
-  // Ticks until it holds, `ticks_max` times at most. False: it never did.
+  // Ticks until `condition` holds, at most `ticks_max` times. False: it never did.
   bool until(const std::function<bool()>& condition, std::uint64_t ticks_max = 2000);
   // The node that leads in the latest term; 0: none.
   [[nodiscard]] std::uint64_t leader() const;
   std::uint64_t wait_for_leader();
 
-  std::optional<raft::Index> log_kept;  // what streams of each node need of the log
+  std::optional<raft::Index> log_kept;  // NodeHooks::log_kept of every node
 
   // --- Network.
   void cut(std::uint64_t from, std::uint64_t to) { cuts_.insert({{from}, {to}}); }
   void heal() { cuts_.clear(); }
   void isolate(std::uint64_t id);
-  // True: the packet is kept aside, in `kept`, instead of being delivered.
+  // Sees each packet before its delivery. True: the packet goes to `kept` instead.
   std::function<bool(const Packet&)> keep;
   std::vector<Packet> kept;
   void deliver_kept();
   std::deque<Packet> wire;
-  bool greet_probes = true;  // false: whoever is probed only says who it is
+  bool greet_probes = true;  // false: a node that is probed tells its identity and greets nobody
 
   // --- Calls. The answers fill in while the cluster settles and ticks.
   WriteAnswer submit(std::uint64_t id, const Operation& operation, std::uint64_t ms = 5000);
@@ -131,12 +147,19 @@ class Cluster {
                   std::uint64_t ms = 5000);
   ReadAnswer read(std::uint64_t id, Consistency consistency = Consistency::linearizable,
                   std::uint64_t min_revision = 0, std::uint64_t ms = 5000);
+  // `count` writes at the leader, one after another.
+  void write(int count, std::size_t bytes = 10);
   AdminAnswer admin(std::uint64_t id, AdminRequest request, std::uint64_t ms = 30000);
-  AdminAnswer join(std::uint64_t id, const std::string& address);
-  AdminAnswer remove(std::uint64_t id, std::uint64_t whom);
-  // What the node's own state says; empty: absent.
-  std::string value(std::uint64_t id, const std::string& key);
+  AdminAnswer admin(std::uint64_t id, AdminRequest::Kind kind, std::uint64_t node,
+                    std::uint64_t ms = 30000);
+  AdminAnswer join(std::uint64_t id, const std::string& address, std::uint64_t ms = 30000);
+  AdminAnswer remove(std::uint64_t id, std::uint64_t node);
+  AdminAnswer transfer(std::uint64_t id, std::uint64_t to, std::uint64_t ms = 30000);
+
+  // --- The state of a node.
+  std::string value(std::uint64_t id, const std::string& key);  // empty: absent
   [[nodiscard]] bool is_voter(std::uint64_t seen_by, std::uint64_t id);
+  [[nodiscard]] std::size_t voters(std::uint64_t seen_by);
 
  private:
   friend class FakeTransport;
@@ -152,7 +175,7 @@ class Cluster {
   std::map<raft::NodeId, std::string> addresses_;
   std::map<std::string, std::string> aliases_;
   std::set<std::pair<raft::NodeId, raft::NodeId>> cuts_;
-  std::set<std::pair<raft::NodeId, raft::NodeId>> links_;  // hands were shaken
+  std::set<std::pair<raft::NodeId, raft::NodeId>> links_;  // the second has greeted the first
   std::deque<std::function<void()>> probes_;
 };
 

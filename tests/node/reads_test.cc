@@ -7,18 +7,13 @@ namespace iris::test {
 namespace {
 
 template <class Body>
-auto keep_all() {
-  return [](const Packet& packet) { return std::holds_alternative<Body>(packet.body); };
-}
-
-template <class Body>
 std::size_t count(const std::vector<Packet>& packets) {
   std::size_t count = 0;
   for (const Packet& packet : packets) count += std::holds_alternative<Body>(packet.body);
   return count;
 }
 
-TEST_CASE("any node serves a linearizable read of what was acknowledged anywhere (72, 75, 77)") {
+TEST_CASE("any node serves a linearizable read of writes acknowledged anywhere (72, 75, 77)") {
   Cluster cluster;
   cluster.form(3);
   for (std::uint64_t writer : {1, 2, 3}) {
@@ -49,7 +44,7 @@ TEST_CASE("a read on a follower waits until it has applied what it must show (75
   CHECK(cluster.value(2, "k") == "v");
 }
 
-// Found by iris-sim --seed 1040: each answer came a little after the next question.
+// A fault that was (iris-sim --seed 1040): each answer came a little after the next request.
 TEST_CASE("a read over a link slower than the retry time is answered (74)") {
   Cluster cluster;
   cluster.form(3);
@@ -106,7 +101,7 @@ TEST_CASE("a leader that slept through an election does not answer from before i
   const WriteAnswer wrote = cluster.set(next, "k", "new");
   REQUIRE(cluster.until([&] { return wrote->ok(); }));
   cluster.at(1).paused = false;
-  CHECK(cluster.node(1).core().role() == raft::Role::leader);  // as far as it knows
+  CHECK(cluster.node(1).core().role() == raft::Role::leader);  // node 1 has not heard of the next
   const ReadAnswer read = cluster.read(1);
   REQUIRE(cluster.until([&] { return !read->pending(); }));
   REQUIRE(read->ok());
@@ -128,7 +123,7 @@ TEST_CASE("a follower that slept does not use an old grant for a new read (74, 7
   const ReadAnswer after = cluster.read(2);
   cluster.settle();
   CHECK(after->pending());
-  // The old grant is delivered now: it serves the read it was for, and no other.
+  // The old grant comes now: it serves the read that it was for, and no other.
   cluster.at(2).node->receive({old.from, old.body});
   cluster.settle();
   CHECK(before->ok());
@@ -137,7 +132,7 @@ TEST_CASE("a follower that slept does not use an old grant for a new read (74, 7
   CHECK(after->ok());
 }
 
-TEST_CASE("an answer that came twice, late, or from another node is nobody's (74)") {
+TEST_CASE("an answer that came twice, late, or from another node is ignored (74)") {
   Cluster cluster;
   cluster.form(3);
   cluster.keep = keep_all<ReadIndexReply>();
@@ -146,7 +141,7 @@ TEST_CASE("an answer that came twice, late, or from another node is nobody's (74
   REQUIRE(cluster.kept.size() == 1);
   const Packet reply = cluster.kept.front();
   cluster.kept.clear();
-  // It is not answered in time, so it is asked anew, under another id.
+  // The leader is asked anew, under another id, since its answer did not come in time.
   REQUIRE(cluster.until([&] { return cluster.kept.size() == 1; }, 20));
   CHECK(std::get<ReadIndexReply>(cluster.kept.front().body).id !=
         std::get<ReadIndexReply>(reply.body).id);
@@ -192,10 +187,7 @@ TEST_CASE("a read is asked anew as soon as another node leads (74)") {
   cluster.keep = nullptr;
   cluster.tick(2);
   CHECK(read->pending());
-  AdminRequest transfer;
-  transfer.kind = AdminRequest::Kind::transfer;
-  transfer.node = {3};
-  const AdminAnswer moved = cluster.admin(1, transfer);
+  const AdminAnswer moved = cluster.transfer(1, 3);
   REQUIRE(cluster.until([&] { return cluster.node(2).core().leader().value == 3; }, 50));
   cluster.tick(3);
   CHECK(read->ok());
@@ -210,7 +202,7 @@ TEST_CASE("all reads of a turn share one request, and those after it one more") 
     for (int i = 0; i < 100; ++i) reads.push_back(cluster.read(2));
     cluster.settle();
   }
-  CHECK(cluster.kept.size() == 2);  // two rounds under way; the rest gathers
+  CHECK(cluster.kept.size() == 2);  // two rounds are under way; other reads wait for the next
   cluster.keep = nullptr;
   for (Packet& packet : cluster.kept) cluster.wire.push_back(std::move(packet));
   cluster.kept.clear();
@@ -230,10 +222,9 @@ TEST_CASE("a new leader serves no read before it has committed an entry of its t
   const WriteAnswer wrote = cluster.set(1, "k", "v");
   REQUIRE(cluster.until([&] { return wrote->ok(); }));
   cluster.crash(1);
-  // The new leader's entries get nowhere, its heartbeats do.
+  // The new leader's heartbeats arrive, its entries do not.
   cluster.keep = [](const Packet& packet) {
-    const auto* message = std::get_if<raft::Message>(&packet.body);
-    return message != nullptr && std::holds_alternative<raft::AppendRequest>(message->body);
+    return raft_body<raft::AppendRequest>(packet) != nullptr;
   };
   REQUIRE(cluster.until([&] { return cluster.leader() > 1; }));
   const ReadAnswer read = cluster.read(cluster.leader());
@@ -243,7 +234,7 @@ TEST_CASE("a new leader serves no read before it has committed an entry of its t
   REQUIRE(cluster.until([&] { return read->ok(); }));
 }
 
-TEST_CASE("a stale read is served at once, or once min_revision is applied here") {
+TEST_CASE("a stale read is served at once, or when min_revision is applied here") {
   Cluster cluster;
   cluster.form(3);
   cluster.isolate(3);
@@ -277,7 +268,8 @@ TEST_CASE("a linearizable read waits for min_revision as well") {
   CHECK(wrote->got.front()->revision == next);
 }
 
-// Each round left something behind until all that it was granted was applied.
+// A fault that was: each round left a record behind until the index that it was granted was
+// applied.
 TEST_CASE("rounds whose calls are over leave nothing behind while applying lags (115)") {
   Cluster cluster;
   cluster.form(3);

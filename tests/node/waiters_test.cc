@@ -1,4 +1,4 @@
-// The table of waiting calls: handles, lines, deadlines.
+// The table of waiting calls: handles, queues, deadlines.
 #include "src/node/waiters.h"
 
 #include <string>
@@ -22,9 +22,9 @@ struct Fixture {
     }
     return due;
   }
-  std::vector<std::string> names(Waiters<std::string>::Line line) {
+  std::vector<std::string> names(Waiters<std::string>::Queue queue) {
     std::vector<std::string> names;
-    for (WaiterHandle handle = calls.front(line); handle; handle = calls.next(line, handle)) {
+    for (WaiterHandle handle = calls.front(queue); handle; handle = calls.next(queue, handle)) {
       names.push_back(*calls.find(handle));
     }
     return names;
@@ -57,7 +57,7 @@ TEST_CASE("calls are due at their tick, in the order they came, however far it i
   CHECK(f.expire_to(1027) == Names{"same bucket, a turn later"});
   CHECK(f.expire_to(4999).empty());
   CHECK(f.expire_to(5000) == Names{"far"});
-  CHECK(f.calls.size() == 1);
+  CHECK(f.calls.all().size() == 1);
 }
 
 TEST_CASE("a deadline may be drawn nearer") {
@@ -69,10 +69,10 @@ TEST_CASE("a deadline may be drawn nearer") {
   CHECK(f.expire_to(600).empty());
 }
 
-TEST_CASE("a call leaves its line when it is taken, expires or enters another") {
+TEST_CASE("a call leaves its queue when it is taken, expires or enters another") {
   Fixture f;
-  const auto one = f.calls.open_line();
-  const auto two = f.calls.open_line();
+  const auto one = f.calls.open_queue();
+  const auto two = f.calls.open_queue();
   std::vector<WaiterHandle> handles;
   for (const char* name : {"a", "b", "c", "d"}) {
     handles.push_back(f.calls.add(name, name[0] == 'b' ? 1 : 9));
@@ -87,13 +87,13 @@ TEST_CASE("a call leaves its line when it is taken, expires or enters another") 
   CHECK(f.names(one) == Names{"c"});
   f.calls.leave(handles[2]);
   CHECK(f.calls.empty(one));
-  CHECK(f.calls.size() == 2);
+  CHECK(f.calls.all().size() == 2);
 }
 
-TEST_CASE("lines are spliced in order, empty ones too") {
+TEST_CASE("queues are spliced in order, empty ones too") {
   Fixture f;
-  const auto one = f.calls.open_line();
-  const auto two = f.calls.open_line();
+  const auto one = f.calls.open_queue();
+  const auto two = f.calls.open_queue();
   f.calls.splice(one, two);
   CHECK(f.calls.empty(one));
   f.calls.enter(two, f.calls.add("x", 9));
@@ -104,7 +104,6 @@ TEST_CASE("lines are spliced in order, empty ones too") {
   f.calls.enter(two, f.calls.add("z", 9));
   f.calls.splice(one, two);
   CHECK(f.names(one) == Names{"x", "y", "z"});
-  f.calls.close_line(two);
 }
 
 TEST_CASE("tables share one budget; a call counts until it is taken") {
@@ -119,12 +118,12 @@ TEST_CASE("tables share one budget; a call counts until it is taken") {
   CHECK_FALSE(f.budget.full());
 }
 
-TEST_CASE("all calls are listed, lines are not") {
+TEST_CASE("all calls are listed, heads of queues are not") {
   Fixture f;
-  const auto line = f.calls.open_line();
+  const auto queue = f.calls.open_queue();
   const WaiterHandle a = f.calls.add("a", 9);
   const WaiterHandle b = f.calls.add("b", 9);
-  f.calls.enter(line, b);
+  f.calls.enter(queue, b);
   f.calls.take(a);
   const auto all = f.calls.all();
   REQUIRE(all.size() == 1);

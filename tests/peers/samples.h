@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/node/transport.h"
+#include "src/node/peer_messages.h"
 #include "src/peers/wire.h"
 #include "tests/catch.h"
 

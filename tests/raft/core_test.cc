@@ -243,5 +243,65 @@ TEST_CASE("a lone voter with learners commits and reads by itself (hazards 6, 30
   CHECK(bare.role() == Role::leader);
 }
 
+// --- Node 9 is in no configuration of the log. Faults that were: each ended any node.
+
+TEST_CASE("a stranger's word that a node was removed is nothing (hazard 123)") {
+  for (const bool hears : {false, true}) {
+    Bare bare = three({1});
+    if (hears) bare.receive(2, 2, AppendRequest{id(1, 2), {}, {}});
+    bare.receive(9, 7, Dismissed{Index{1u << 30}, true, id(9, 1u << 30)});
+    CHECK_FALSE(bare.host.halted.has_value());
+    bare.receive(3, 7, Dismissed{Index{1u << 30}, true, id(9, 1u << 30)});
+    CHECK(bare.host.halted.has_value());  // a member's is believed
+  }
+}
+
+TEST_CASE("a stranger's leadership is nothing to a node that hears its leader (hazard 123)") {
+  const std::vector<Body> bodies = {AppendRequest{id(1, 1), Index{1}, {}},
+                                    Heartbeat{Index{1}, Index{1}, Round{1}}, TimeoutNow{},
+                                    VoteRequest{id(9, 99), true}};
+  for (const Body& body : bodies) {
+    Bare follower = three({1});
+    follower.receive(2, 2, AppendRequest{id(1, 2), {}, {}});
+    follower.receive(9, 99, body);
+    CHECK(follower.term() == 2);
+    CHECK(follower.core().leader() == NodeId{2});
+
+    Bare leader = three({1});
+    leader.lead();
+    const std::uint64_t term = leader.term();
+    leader.receive(9, 99, body);
+    CHECK(leader.term() == term);
+    CHECK(leader.role() == Role::leader);
+  }
+}
+
+TEST_CASE("a stranger may lead a node that hears nobody: its log may lag (hazards 43, 123)") {
+  Bare bare = three({1});
+  bare.receive(9, 99, AppendRequest{id(1, 2), {}, {}});
+  CHECK(bare.term() == 99);
+  CHECK(bare.core().leader() == NodeId{9});
+  bare.receive(9, 99, Heartbeat{{}, {}, Round{1}});  // and goes on, though one is heard now
+  CHECK(bare.take<HeartbeatReply>().size() == 1);
+}
+
+TEST_CASE(
+    "a stranger that contradicts what is committed ends no node, a member does (hazard 123)") {
+  const auto entry_2 = std::make_shared<const Entry>(Entry{id(98, 2), NoOp{}});
+  const std::vector<Body> bodies = {AppendRequest{id(98, 2), {}, {}},
+                                    AppendRequest{id(1, 1), {}, {entry_2}},
+                                    Heartbeat{{}, Index{1u << 30}, Round{1}}};
+  for (const Body& body : bodies) {
+    for (const std::uint64_t from : {9u, 3u}) {
+      Bare bare = three({1});
+      bare.receive(2, 2, AppendRequest{id(1, 2), Index{2}, {}});
+      REQUIRE(bare.commit() == 2);
+      bare.tick(2 * Options().election_ticks);  // hears nobody any more
+      bare.receive(from, 99, body);
+      CHECK(bare.host.halted.has_value() == (from == 3));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace iris::raft::test

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "raft/core.h"
-#include "src/node/transport.h"
+#include "src/node/peer_messages.h"
 #include "tests/sim/ghost.h"
 
 namespace iris::sim {

@@ -1,5 +1,5 @@
-// A writer that is killed at any moment: nothing that was acknowledged is lost, nothing is applied
-// twice, and the folder always opens again.
+// A process that writes and is killed at any moment: nothing acknowledged is lost, nothing is
+// applied twice, and the folder opens again.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,14 +18,14 @@ namespace {
 
 constexpr std::uint64_t in_flight = 64;
 constexpr std::uint64_t trimmed_every = 400;
-constexpr std::uint64_t tail = 100;  // kept below what is applied
+constexpr std::uint64_t tail = 100;  // entries kept below the last applied one
 constexpr std::string_view counter = "sum";
 
 std::string command(std::uint64_t index) {
   return "command " + std::to_string(index) + std::string(index % 300, '.');
 }
 
-// Not idempotent, so that an entry applied twice or left out shows.
+// A sum is not idempotent: it shows an entry that was applied twice or left out.
 void add(Batch& batch, std::uint64_t index) {
   std::string sum;
   if (batch.get(Table::values, counter, sum) != Found::yes) sum = "0";
@@ -34,7 +34,7 @@ void add(Batch& batch, std::uint64_t index) {
 
 std::uint64_t sum_up_to(std::uint64_t index) { return index * (index + 1) / 2; }
 
-// What one life of the writer claims.
+// The acknowledgements of one run of the writer.
 struct Claims {
   std::uint64_t durable = 0;  // entries up to here
   std::uint64_t term = 0;     // and this term
@@ -56,10 +56,10 @@ Claims read_claims(const std::string& said) {
 
 }  // namespace
 
-// Appends, applies and trims without an end, and says what it was told is done.
+// Appends, applies and trims without an end, and reports each completion.
 TEST_CASE("child: a writer without an end", "[.child]") {
   Opened node(setting("FOLDER"), [](RocksOptions& options) {
-    options.log_memtable_bytes = 128u << 10;  // so that files come and go as well
+    options.log_memtable_bytes = 128u << 10;  // small, so that files come and go
     options.data_memtable_bytes = 128u << 10;
   });
   std::uint64_t last = node.raft().floor.last.index.value + node.raft().entries.size();
@@ -108,7 +108,7 @@ TEST_CASE(
       const auto life = std::chrono::milliseconds(20 + random() % 120);
       const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
       const auto begin = std::chrono::steady_clock::now();
-      // Killed once it has acknowledged something, at a moment of chance.
+      // The kill comes at a random moment after the first acknowledgement.
       while (std::chrono::steady_clock::now() < end) {
         if (read_claims(child.heard()).durable > 0 &&
             std::chrono::steady_clock::now() - begin > life) {

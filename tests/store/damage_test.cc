@@ -1,5 +1,5 @@
-// Damage to a folder at rest: it is named, or it does no harm; nothing acknowledged is lost in
-// silence. RocksDB alone would not see all of this (see store/engine.cc and store/high_water.h).
+// Damage to a folder at rest is reported, or does no harm: nothing acknowledged is lost in silence.
+// RocksDB alone would not notice all of it (store/engine.cc and store/high_water_mark.h).
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -20,7 +20,7 @@ std::string command(std::uint64_t index) {
   return "command " + std::to_string(1000 + index) + std::string(40, '.');
 }
 
-// A log of `batches` entries, each synced by itself, and the same applied.
+// A log of `batches` entries, each synced in a batch of its own, all applied.
 void write_log(const std::string& path) {
   Opened node(path);
   for (std::uint64_t i = 1; i <= batches; ++i) {
@@ -28,7 +28,7 @@ void write_log(const std::string& path) {
   }
 }
 
-// Opens the folder: either an error of damage, or everything is there. True: an error.
+// Opens the folder. True: an error reports damage. REQUIRES: else everything is there.
 bool noticed(const std::string& path) {
   Loop loop;
   const Result<std::unique_ptr<Store>> store = open_rocks(options_for(path, loop));
@@ -55,7 +55,7 @@ std::string newest(const std::string& folder, std::string_view ending) {
   });
 }
 
-// A folder that is put back as it was after each injury.
+// A folder that is restored after each damage.
 class Patient {
  public:
   explicit Patient(const std::function<void(const std::string&)>& make) {
@@ -88,7 +88,7 @@ TEST_CASE("a bit that flips anywhere in the log's write-ahead file is noticed (h
     patient.heal();
   }
   REQUIRE(flips > 200);
-  REQUIRE_FALSE(noticed(patient.path()));  // the patient itself is well
+  REQUIRE_FALSE(noticed(patient.path()));  // without damage it opens
 }
 
 TEST_CASE("a log that lost synced records at its end is noticed, cut anywhere (hazard 97)") {
@@ -99,7 +99,7 @@ TEST_CASE("a log that lost synced records at its end is noticed, cut anywhere (h
     INFO("cut to " << at << " of " << size);
     cut_to(file, at);
     REQUIRE(noticed(patient.path()));
-    REQUIRE(noticed(patient.path()));  // and it stays so
+    REQUIRE(noticed(patient.path()));  // also at the next start
     patient.heal();
   }
   cut_to(file, size - 1);
@@ -119,9 +119,9 @@ TEST_CASE("a record that was torn before it was synced is dropped in silence (ha
   Patient patient([&](const std::string& path) {
     write_log(path);
     {
-      Opened node(path);  // goes on in a new file
+      Opened node(path);  // writes go to a new file
       begin = size_of(log_of(path));
-      // A batch that nobody was told of: the note outside the log is the one from before it.
+      // A batch that was not acknowledged: the high-water mark is the one from before it.
       fs::copy(path + "/log.mark", path + "/noted");
       node.await_durable(node.write({entry(1, batches + 1, command(batches + 1))}));
     }
@@ -132,7 +132,7 @@ TEST_CASE("a record that was torn before it was synced is dropped in silence (ha
   for (std::uint64_t at = begin; at < end; at += 3) {
     INFO("cut to " << at << " of " << end);
     cut_to(log_of(patient.path()), at);
-    REQUIRE_FALSE(noticed(patient.path()));  // which finds all the others
+    REQUIRE_FALSE(noticed(patient.path()));  // only the damaged file was at fault
     patient.heal();
   }
 }
@@ -152,7 +152,7 @@ TEST_CASE("a bit that flips in the log's tables is noticed or harms nothing (haz
     if (noticed(patient.path())) ++found;
     patient.heal();
   }
-  REQUIRE(found > flips / 2);  // the rest is RocksDB's notes on the file, which nobody reads back
+  REQUIRE(found > flips / 2);  // the rest hit properties of the file, which are never read
 }
 
 TEST_CASE("a damaged log record is named by its index (hazards 97, 101)") {
@@ -160,7 +160,7 @@ TEST_CASE("a damaged log record is named by its index (hazards 97, 101)") {
   {
     Opened node(folder.raft());
     std::vector<raft::EntryPtr> entries;
-    for (std::uint64_t i = 1; i <= 100; ++i) {  // one to a block of a table
+    for (std::uint64_t i = 1; i <= 100; ++i) {  // each in a block of its own
       entries.push_back(entry(1, i, command(i) + std::string(100'000, 'x')));
     }
     node.await_durable(node.write(entries, raft::HardState{{1}, {}}));
@@ -174,7 +174,7 @@ TEST_CASE("a damaged log record is named by its index (hazards 97, 101)") {
   REQUIRE(error.text.find("log record 70") != std::string::npos);
 }
 
-TEST_CASE("damage to the note of what was synced is noticed only where both copies have it") {
+TEST_CASE("damage to the high-water mark is noticed only where both copies have it") {
   Patient patient(write_log);
   const std::string note = patient.path() + "/log.mark";
   flip_bit(note, 2);
@@ -197,7 +197,7 @@ TEST_CASE("damage to the data that its log can repair is repaired (hazard 70)") 
   const std::string file = newest(folder.raft() + "/data", ".log");
   flip_bit(file, find_in(file, "value 20"));
   Opened node(folder.raft());
-  REQUIRE(node.raft().applied < raft::Index{20});  // an earlier state, and a whole one
+  REQUIRE(node.raft().applied < raft::Index{20});  // an earlier state, but a whole one
   REQUIRE(node.raft().entries.size() == 30);
   REQUIRE(node.scan(Table::values).size() == node.raft().applied.value);
 }
@@ -242,7 +242,7 @@ TEST_CASE("a damaged row ends the node when it is read, and is not served (hazar
   REQUIRE_FALSE(node.loop().run_until(
       [&] { return answered || node.durable != raft::Ticket{} || node.applied == 2001; },
       std::chrono::milliseconds(300)));
-  REQUIRE(node.failures.size() == 1);  // told once
+  REQUIRE(node.failures.size() == 1);  // reported once
 }
 
 }  // namespace iris::store::test

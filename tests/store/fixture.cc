@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +12,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+
+#include "src/base/read_file.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
 
@@ -40,7 +42,7 @@ void Loop::post(std::function<void()> fn) {
 }
 
 bool Loop::run_until(const std::function<bool()>& done, std::chrono::milliseconds deadline) {
-  constexpr std::chrono::milliseconds look_again{5};  // for states that nobody posts about
+  constexpr std::chrono::milliseconds look_again{5};  // for states that are not posted
   const auto end = std::chrono::steady_clock::now() + deadline;
   while (std::chrono::steady_clock::now() < end) {
     std::deque<std::function<void()>> now;
@@ -125,7 +127,7 @@ void Opened::apply(std::uint64_t term, std::uint64_t index, std::function<void(B
                 [this, index] { applied = index; });
 }
 
-// Where it does not happen, the disk has refused, as a rule.
+// A failure of the disk is the usual reason where `done` is not reached.
 void Opened::require_done(const std::function<bool()>& done) {
   const bool in_time = loop_.run_until(done);
   INFO((failures.empty() ? std::string("no failure was told") : failures.front().text));
@@ -177,6 +179,11 @@ std::vector<std::pair<std::string, std::string>> Opened::scan(Table table,
       [&] { done = true; });
   REQUIRE(loop_.run_until([&] { return done; }));
   return rows;
+}
+
+std::uint64_t Opened::available_bytes() {
+  store_->check_disk();
+  return store_->disk_use().free_bytes;
 }
 
 void Opened::fill(std::uint64_t term, std::uint64_t first, std::uint64_t last) {
@@ -279,6 +286,12 @@ std::vector<std::string> files_in(const std::string& folder, std::string_view en
   return found;
 }
 
+std::uint64_t free_bytes(const std::string& path) {
+  struct statvfs found = {};
+  REQUIRE(::statvfs(path.c_str(), &found) == 0);
+  return std::uint64_t{found.f_bavail} * found.f_frsize;
+}
+
 std::uint64_t size_of(const std::string& path) { return fs::file_size(path); }
 
 void flip_bit(const std::string& path, std::uint64_t offset) {
@@ -294,9 +307,7 @@ void flip_bit(const std::string& path, std::uint64_t offset) {
 void cut_to(const std::string& path, std::uint64_t size) { fs::resize_file(path, size); }
 
 std::uint64_t find_in(const std::string& path, std::string_view bytes) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string all{std::istreambuf_iterator<char>(file), {}};
-  const std::size_t place = all.find(bytes);
+  const std::size_t place = read_file(path).value().find(bytes);
   REQUIRE(place != std::string::npos);
   return place;
 }

@@ -1,5 +1,6 @@
-// What every test of store/ needs: a folder that goes away, a loop to run on, and an open store
-// that writes down what it was told. Test thread only, but Loop::post.
+// Fixture: what all tests of store/ need: a temporary folder, a loop, an open store that records
+// its events, and a child process to kill.
+// Test thread only, but for Loop::post().
 #pragma once
 
 #include <chrono>
@@ -20,8 +21,8 @@
 
 namespace iris::store::test {
 
-// A new folder, in memory where the system has a place for that (a killed process loses nothing
-// there either), else below the system's temporary one. Deleted with its owner.
+// A new folder, in memory where the system offers that (a killed process loses nothing there
+// either), else in the folder for temporary files. Deleted with its owner.
 class TempFolder {
  public:
   TempFolder();
@@ -29,17 +30,17 @@ class TempFolder {
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string raft() const { return path_ + "/raft"; }  // not made yet
+  [[nodiscard]] std::string raft() const { return path_ + "/raft"; }  // a path; nothing is there
 
  private:
   std::string path_;
 };
 
-// The loop thread is the test's: it runs what was posted while it waits.
+// The test thread is the loop thread: it runs what was posted while it waits.
 class Loop {
  public:
   void post(std::function<void()> fn);
-  // Until `done`; false after the deadline. Everything posted by then has run.
+  // Runs until `done`, and all that was posted by then. False: the deadline passed.
   bool run_until(const std::function<bool()>& done,
                  std::chrono::milliseconds deadline = std::chrono::seconds(20));
   [[nodiscard]] std::size_t posts() const { return posts_; }  // run so far
@@ -58,10 +59,10 @@ class Loop {
 [[nodiscard]] raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index);
 
 [[nodiscard]] RocksOptions options_for(const std::string& path, Loop& loop);
-// The reason why it does not open. REQUIRES: it does not.
+// The error of opening `path`. REQUIRES: it does not open.
 [[nodiscard]] Error open_error(const std::string& path);
 
-// An open store. Every wait is for a state, with a deadline, and REQUIREs it.
+// An open store. Each await is for a state; the test fails where it is not reached in time.
 class Opened {
  public:
   explicit Opened(const std::string& path,
@@ -72,7 +73,7 @@ class Opened {
   [[nodiscard]] Loop& loop() { return loop_; }
   [[nodiscard]] const raft::Recovered& raft() const { return store_->recovered().raft; }
 
-  // Each returns at once; tickets count up from 1.
+  // These return at once. Tickets count up from 1.
   raft::Ticket write(std::vector<raft::EntryPtr> entries,
                      std::optional<raft::HardState> state = std::nullopt);
   raft::Ticket install(raft::SnapshotMark mark, std::vector<raft::EntryPtr> entries = {},
@@ -84,13 +85,16 @@ class Opened {
   void await_applied(std::uint64_t index);
   void await_trim(raft::SnapshotMark floor);
   void await_failure();
-  // Through the read lane; nothing: absent.
+  // Through the read lane. nullopt: the row is absent.
   std::optional<std::string> read(Table table, const std::string& key);
   std::vector<std::pair<std::string, std::string>> scan(Table table, const std::string& prefix = "",
                                                         const std::string& from = "");
 
-  // All entries of term `term` in [first, last], each with a command, durable and applied as
-  // values "INDEX" -> "value INDEX".
+  // Checks the disk and returns what is free for new data.
+  std::uint64_t available_bytes();
+
+  // Writes and applies the entries [first, last] of `term`, each a command that puts the row
+  // "INDEX" -> "value INDEX" into the values. Returns when all are applied.
   void fill(std::uint64_t term, std::uint64_t first, std::uint64_t last);
 
   raft::Ticket durable;
@@ -104,8 +108,8 @@ class Opened {
   std::unique_ptr<Store> store_;
 };
 
-// A process of its own that runs one hidden test case of this program (threads do not survive a
-// fork, so it is started anew). Killed with its owner, if it is still there.
+// A process that runs one hidden test case of this program. The program is started anew, as threads
+// do not survive a fork. Killed with its owner.
 class Child {
  public:
   using Settings = std::vector<std::pair<std::string, std::string>>;
@@ -113,10 +117,10 @@ class Child {
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
-  // Waits for its end and returns it as waitpid says.
+  // Waits for its end and returns the status of waitpid.
   int wait();
   void kill();
-  // What it wrote with say(), complete lines only, so far; or until its end.
+  // The complete lines that it wrote with say(): so far, or up to its end.
   std::string heard();
   std::string hear_all();
 
@@ -126,16 +130,18 @@ class Child {
   int pipe_ = -1;
   std::string heard_;
 };
-// In the child.
+// For use in the child.
 [[nodiscard]] std::string setting(const std::string& name);
 void say(const std::string& line);
 
-// Files below `folder` whose name ends so, sorted; the newest of one kind is the last.
+// Paths of the files below `folder` that end in `ending`, sorted, so that RocksDB's newest is last.
 [[nodiscard]] std::vector<std::string> files_in(const std::string& folder, std::string_view ending);
+// Of the file system that `path` is on.
+[[nodiscard]] std::uint64_t free_bytes(const std::string& path);
 [[nodiscard]] std::uint64_t size_of(const std::string& path);
 void flip_bit(const std::string& path, std::uint64_t offset);
 void cut_to(const std::string& path, std::uint64_t size);
-// The first place of `bytes` in the file. REQUIRES: they are there.
+// The first offset of `bytes` in the file. REQUIRES: the file has them.
 [[nodiscard]] std::uint64_t find_in(const std::string& path, std::string_view bytes);
 
 }  // namespace iris::store::test

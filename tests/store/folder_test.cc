@@ -1,13 +1,13 @@
-// The raft folder: who may use it, and what is said to those who may not.
+// The raft folder: its lock, its identity, and the error messages of both.
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
+#include "src/base/read_file.h"
 #include "store/folder.h"
 #include "tests/store/fixture.h"
 
@@ -17,11 +17,6 @@ namespace iris::store::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string read_file_at(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void write_file_at(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
@@ -46,7 +41,7 @@ TEST_CASE("a folder is made for its owner alone, with what is above it") {
   REQUIRE(mode_of(path) == 0700);
 }
 
-TEST_CASE("what is kept in a folder that others may enter is its owner's alone all the same") {
+TEST_CASE("files are their owner's alone, also in a folder that others may enter") {
   const TempFolder folder;
   REQUIRE(::mkdir(folder.raft().c_str(), 0755) == 0);
   REQUIRE(::chmod(folder.raft().c_str(), 0755) == 0);
@@ -81,7 +76,7 @@ TEST_CASE("a folder in use names the process that has it, until that ends (hazar
     REQUIRE(error.code == Errc::busy);
     REQUIRE_FALSE(says(error, "process " + std::to_string(::getpid())));
   }
-  const Opened mine(folder.raft());  // a process that was killed holds nothing
+  const Opened mine(folder.raft());  // a killed process holds no lock
 }
 
 TEST_CASE("child: opens as nobody", "[.child]") {
@@ -89,7 +84,7 @@ TEST_CASE("child: opens as nobody", "[.child]") {
   say(open_error(setting("FOLDER")).text);
 }
 
-TEST_CASE("a folder without permission is told with its path and the reason") {
+TEST_CASE("a folder without permission is named in the error, with the reason") {
   const TempFolder folder;
   const std::string raft = GENERATE(std::string("/raft"), std::string("/raft/below"));
   REQUIRE(::mkdir((folder.path() + "/raft").c_str(), 0500) == 0);
@@ -103,7 +98,7 @@ TEST_CASE("a folder without permission is told with its path and the reason") {
   REQUIRE(said.find("Permission denied") != std::string::npos);
 }
 
-TEST_CASE("what is not a folder is told with its path") {
+TEST_CASE("a path that is not a folder is named in the error") {
   const TempFolder folder;
   write_file_at(folder.raft(), "a file");
   const Error error = open_error(folder.raft());
@@ -115,7 +110,7 @@ TEST_CASE("a folder of a newer version is refused with both numbers (hazard 105)
   const TempFolder folder;
   { const Opened node(folder.raft()); }
   const std::string identity = folder.raft() + "/identity";
-  std::string text = read_file_at(identity);
+  std::string text = read_file(identity).value();
   const std::string line = "format " + std::to_string(folder_format);
   text.replace(text.find(line), line.size(), "format 7");
   write_file_at(identity, text);
@@ -125,16 +120,17 @@ TEST_CASE("a folder of a newer version is refused with both numbers (hazard 105)
   REQUIRE(says(error, "knows " + std::to_string(folder_format)));
 }
 
-TEST_CASE("any damage to whose folder it is stops the start (hazards 98, 101)") {
+TEST_CASE("any damage to the identity stops the start (hazards 98, 101)") {
   const TempFolder folder;
   { const Opened node(folder.raft()); }
   const std::string identity = folder.raft() + "/identity";
-  const std::string sound = read_file_at(identity);
+  const std::string sound = read_file(identity).value();
   for (std::size_t at = 0; at < sound.size(); ++at) {
     INFO(at);
     flip_bit(identity, at);
     const Error error = open_error(folder.raft());
-    REQUIRE((error.code == Errc::corrupt || error.code == Errc::refused));  // a flip in the format
+    REQUIRE((error.code == Errc::corrupt ||
+             error.code == Errc::refused));  // refused: the bit made the format a later one
     flip_bit(identity, at);
   }
   write_file_at(identity, "");
@@ -143,7 +139,7 @@ TEST_CASE("any damage to whose folder it is stops the start (hazards 98, 101)") 
   const Opened node(folder.raft());
 }
 
-TEST_CASE("what is missing is named, and never made anew beside the rest") {
+TEST_CASE("a missing file is named, and never made anew beside the rest") {
   const TempFolder folder;
   { const Opened node(folder.raft()); }
   const std::string part = GENERATE("identity", "log", "data", "log.mark", "log/CURRENT");

@@ -1,4 +1,5 @@
-// Snapshots: out of one store, over the wire in pieces, into another; cut, damaged and crashed.
+// Snapshots: exported from one store, carried in pieces, installed in another; also cut, damaged,
+// and with a crash at each step.
 #include "store/snapshot.h"
 
 #include <sys/wait.h>
@@ -15,7 +16,7 @@
 namespace iris::store::test {
 namespace {
 
-// The whole stream of an export, asked for in pieces.
+// The whole stream of an export, read in pieces.
 std::string read_all(Opened& node, Export& from, std::size_t piece_bytes) {
   std::string stream;
   bool end = false;
@@ -81,14 +82,14 @@ struct Source {
   std::string stream;
 };
 
-// What a store that took the source's snapshot in must look like.
+// Checks a store that has installed the snapshot of `source`.
 void require_installed(Opened& node, const Source& source, int rows = 1000) {
   REQUIRE(node.scan(Table::values).size() == static_cast<std::size_t>(rows));
   REQUIRE(node.read(Table::sources, "source") == "counts");
   REQUIRE(node.read(Table::subscriptions, std::string("\0\xff", 2)) == "");
   const std::unique_ptr<Export> again = node->pin();
   REQUIRE(again->mark() == source.of);
-  REQUIRE(read_all(node, *again, 4096) == source.stream);  // the same bytes on every node
+  REQUIRE(read_all(node, *again, 4096) == source.stream);  // the same bytes on each node
 }
 
 }  // namespace
@@ -102,7 +103,7 @@ TEST_CASE("a snapshot carries every table and its mark to another node, in piece
     Opened node(folder.raft());
     node.fill(2, 1, 4);
     REQUIRE(take_in(node, source.of, source.stream, piece).has_value());
-    REQUIRE(node.scan(Table::values).size() == 4);  // staged is not installed
+    REQUIRE(node.scan(Table::values).size() == 4);  // a staged snapshot is not installed
     node.await_durable(node.install(source.of, {entry(3, 11)}, raft::HardState{{3}, {2}}));
     REQUIRE_FALSE(node.read(Table::values, "1").has_value());
     std::string value;
@@ -177,7 +178,7 @@ TEST_CASE(
   const std::string before = read_all(node, *node->pin(), 1000);
   raft::SnapshotMark later = source.of;
   later.last.index = {300};
-  // The source's rows under a later mark.
+  // The rows of the source under a later mark.
   SnapshotWriter writer(later);
   SnapshotReader reader({[](const raft::SnapshotMark&) { return Status(Unit{}); },
                          [&writer](Table table, std::string_view key, std::string_view value) {
@@ -252,7 +253,8 @@ TEST_CASE("a damaged stream is not staged; the next one is (hazards 63, 68)") {
   const Status refused = take_in(node, source.of, damaged, 4096);
   REQUIRE_FALSE(refused.has_value());
   REQUIRE(refused.error().code == Errc::corrupt);
-  REQUIRE_FALSE(take_in(node, mark(3, 11), source.stream, 4096).has_value());  // not as announced
+  REQUIRE_FALSE(
+      take_in(node, mark(3, 11), source.stream, 4096).has_value());  // not the announced mark
   REQUIRE_FALSE(take_in(node, source.of, source.stream.substr(0, 5000), 4096).has_value());
   REQUIRE(node.failures.empty());
   REQUIRE(node.scan(Table::values).size() == 5);
@@ -263,7 +265,7 @@ TEST_CASE("a damaged stream is not staged; the next one is (hazards 63, 68)") {
 
 namespace {
 
-// Stages half of the source's stream and waits until it is in a file.
+// Stages half of the source's stream, and waits until a file has it.
 void stage_half(Opened& node, const Source& source) {
   node->import_begin(source.of);
   bool taken = false;
@@ -301,7 +303,7 @@ TEST_CASE("an import that is dropped, or cut off by a restart, leaves nothing (h
   REQUIRE(node.scan(Table::values).size() == 5);
 }
 
-TEST_CASE("a log that holds the mark's very entry keeps what follows it (paper figure 13)") {
+TEST_CASE("a log that holds the mark's own entry keeps the entries after it (paper figure 13)") {
   const Source source;
   const TempFolder folder;
   const bool same = GENERATE(true, false);
@@ -321,7 +323,7 @@ TEST_CASE("a log that holds the mark's very entry keeps what follows it (paper f
 
 namespace {
 
-// A log of term 2 up to 4, or, where `suffix_held`, of the source's own term up to 12.
+// A log of term 2 up to index 4; or, where `suffix_held`, of the source's own term up to index 12.
 void prepare(Opened& node, const Source& source, bool suffix_held) {
   node.fill(2, 1, 4);
   if (suffix_held) {
@@ -373,18 +375,18 @@ TEST_CASE("a crash at any step of an installation leaves the old state or the ne
         REQUIRE(node.raft().applied == raft::Index{4});
         REQUIRE(node.raft().entries.size() == (suffix_held ? 12 : 4));
         REQUIRE(node.scan(Table::values).size() == 4);
-        REQUIRE(take_in(node, source.of, source.stream, 4096).has_value());  // once more
+        REQUIRE(take_in(node, source.of, source.stream, 4096).has_value());  // again
         node.await_durable(node.install(source.of));
       }
       require_installed(node, source);
     }
-    Opened node(folder.raft());  // and nothing is left to settle
+    Opened node(folder.raft());  // the installation is complete: nothing is left to do
     REQUIRE(node.raft().floor == source.of);
     REQUIRE(node.raft().entries.size() == tail);
   }
 }
 
-TEST_CASE("what was staged is never deleted on the loop, not even when it is dropped unanswered") {
+TEST_CASE("staged files are never deleted on the loop, not even when an import is dropped") {
   const Source source;
   const TempFolder folder;
   std::deque<std::function<void()>> bulk;
@@ -404,7 +406,7 @@ TEST_CASE("what was staged is never deleted on the loop, not even when it is dro
   node->import_begin(source.of);
   node->import_chunk(source.stream, [](const Status&) {});
   node->import_finish([&](const Status&) { answered = true; });
-  run_bulk();  // the answer is on its way
+  run_bulk();  // its answer is queued for the loop
   node->import_drop();
   run_bulk();
   REQUIRE(node.loop().run_until([&] { return answered; }));

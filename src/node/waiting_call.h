@@ -1,0 +1,18 @@
+// WaitingCall: where in the node a call waits, in the hands of whoever made the call, so that a
+// call that nobody wants any more can be given up before its deadline (Node::abandon()). Loop
+// thread. The node keeps it true until it answers the call; the owner outlives that answer.
+#pragma once
+
+#include <cstdint>
+
+#include "src/node/waiters.h"
+
+namespace iris {
+
+struct WaitingCall {
+  enum class Kind : std::uint8_t { none, read, write };  // none: not in the node, or answered
+  Kind kind = Kind::none;
+  WaiterHandle handle;
+};
+
+}  // namespace iris
