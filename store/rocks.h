@@ -45,6 +45,7 @@ struct RocksOptions {
   int memtables_max = 3;
   int data_files_open_max = 512;  // file descriptors; REQUIRES: >= 32
   int log_files_open_max = 64;
+  bool keep_priorities = false;               // the bulk lane runs at the priority of the others
   std::size_t import_file_bytes = 32u << 20;  // of the files that a received snapshot becomes
 
   // RocksDB begins no compaction that would leave less than this of the disk free, and an import is

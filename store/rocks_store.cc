@@ -109,7 +109,7 @@ void RocksStore::start(Events events) {
   alarm_.listen(
       [this](const Error& error) { mailbox_.put({[this, error] { events_.failed(error); }}); });
   start_lanes();
-  if (!options_.run_lane) bulk([](Answers&) { yield_to_others(); });
+  if (!options_.run_lane && !options_.keep_priorities) bulk([](Answers&) { yield_to_others(); });
   data_->data().on_retired([this] { bulk([this](Answers&) { data_->data().reap(); }); });
 }
 

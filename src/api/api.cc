@@ -19,6 +19,7 @@
 #include "src/base/address.h"
 #include "src/base/log.h"
 #include "src/net/bind_check.h"
+#include "src/net/grpc_log.h"
 
 namespace iris {
 namespace {
@@ -40,11 +41,6 @@ constexpr int handshake_ms_max = 10'000;
 // Calls and Listen streams. Clients that heed it wait for one of theirs to end.
 constexpr int streams_per_connection_max = 16'384;
 
-// gRPC's own log lines become ours, for who asks for them.
-void log_for_grpc(gpr_log_func_args* args) {
-  log(LogLevel::debug, "gRPC says", {{"text", std::string(args->message)}});
-}
-
 void log_for_protobuf(google::protobuf::LogLevel, const char*, int, const std::string& text) {
   log(LogLevel::debug, "protobuf says", {{"text", text}});
 }
@@ -59,7 +55,7 @@ void set_up_grpc_once() {
     // Never shut down again: gRPC's shutdown may wait 10 s for a poller of its own (seen in 1.51
     // after great messages), and the process ends anyway.
     grpc_init();
-    gpr_set_log_function(log_for_grpc);
+    take_grpc_log();
     google::protobuf::SetLogHandler(log_for_protobuf);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();

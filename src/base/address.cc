@@ -36,6 +36,13 @@ Parts split(std::string_view text) {
   return {.host = host, .port = port};
 }
 
+constexpr std::size_t interface_bytes_max = 15;  // of a name in Linux
+
+std::string_view without_brackets(std::string_view host) {
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  return bracketed ? host.substr(1, host.size() - 2) : host;
+}
+
 bool is_ipv6(std::string_view host) {
   in6_addr address{};
   return ::inet_pton(AF_INET6, std::string(host).c_str(), &address) == 1;
@@ -60,12 +67,21 @@ bool is_host(std::string_view text) {
 }
 
 Result<std::string> parse_host(std::string_view text) {
-  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
-    text = text.substr(1, text.size() - 2);
-  }
+  text = without_brackets(text);
   if (!is_host(text)) {
     return fail(Errc::invalid_argument, "a host name or address without a port");
   }
+  return std::string(text);
+}
+
+Result<std::string> parse_listen_host(std::string_view text) {
+  text = without_brackets(text);
+  const std::size_t scope = text.find('%');
+  if (scope == std::string_view::npos || !is_ipv6(text.substr(0, scope))) return parse_host(text);
+  const std::string_view interface = text.substr(scope + 1);
+  const bool fits = !interface.empty() && interface.size() <= interface_bytes_max &&
+                    interface.find_first_of("%/[]@ ") == std::string_view::npos;
+  if (!fits) return fail(Errc::invalid_argument, "an interface after the % (fe80::1%eth0)");
   return std::string(text);
 }
 

@@ -34,6 +34,9 @@ struct Address {
 // The host of a flag: as is_host(); brackets around an IPv6 address are taken off.
 // Errc::invalid_argument: the text says what a host looks like.
 [[nodiscard]] Result<std::string> parse_host(std::string_view text);
+// The host of -listen: as parse_host(), and an IPv6 address may name its interface (fe80::1%eth0),
+// which means something on this machine only.
+[[nodiscard]] Result<std::string> parse_listen_host(std::string_view text);
 // Any form of the address that means all interfaces of this host: fit to listen on, not to connect
 // to.
 [[nodiscard]] bool is_wildcard(std::string_view host);

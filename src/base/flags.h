@@ -20,7 +20,7 @@
 
 namespace iris {
 
-// What is left of a command line.
+// The rest of a command line, once its flags are taken.
 struct Arguments {
   std::vector<std::string> plain;  // everything that is no flag
   std::size_t before_dashes = 0;   // how many of them came before `--` (all, where there was none)

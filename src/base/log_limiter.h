@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace iris {
 
@@ -24,9 +25,12 @@ class LogLimiter {
   [[nodiscard]] std::optional<std::uint64_t> allow(const std::string& what, Clock::time_point now) {
     const auto known = said_.find(what);
     if (known == said_.end()) {
-      if (said_.size() >= remembered_max_ && !forget_oldest(now)) return std::nullopt;
+      if (said_.size() >= remembered_max_ && !forget_oldest(now)) {
+        ++without_place_;
+        return std::nullopt;
+      }
       said_.emplace(what, Said{now, 0});
-      return 0;
+      return std::exchange(without_place_, 0);
     }
     Said& said = known->second;
     if (now - said.at < pause_) {
@@ -35,11 +39,7 @@ class LogLimiter {
     }
     const std::uint64_t left_out = said.left_out;
     said = {now, 0};
-    return left_out;
-  }
-  // Forgets the lines that begin with `prefix`: the next one is let through.
-  void forget(const std::string& prefix) {
-    std::erase_if(said_, [&](const auto& said) { return said.first.starts_with(prefix); });
+    return left_out + std::exchange(without_place_, 0);
   }
 
  private:
@@ -60,6 +60,7 @@ class LogLimiter {
   std::chrono::milliseconds pause_;
   std::size_t remembered_max_;
   std::map<std::string, Said> said_;
+  std::uint64_t without_place_ = 0;  // left out because the memory was full
 };
 
 }  // namespace iris

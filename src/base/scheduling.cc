@@ -19,7 +19,7 @@ std::uint64_t read_clock(clockid_t clock) {
 
 }  // namespace
 
-Scheduling::Scheduling() : ours_(sched_getscheduler(0) == SCHED_OTHER) {}
+Scheduling::Scheduling(bool allowed) : ours_(allowed && sched_getscheduler(0) == SCHED_OTHER) {}
 
 bool Scheduling::wants_batch(bool batch, std::uint64_t used_ns, std::uint64_t passed_ns) {
   return used_ns * 100 >= passed_ns * (batch ? idle_percent : busy_percent);
@@ -40,8 +40,9 @@ void Scheduling::tick() {
 void Scheduling::set_all(bool batch) {
   const sched_param none{};
   std::error_code ignored;  // a thread that ends meanwhile; a system without /proc
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task", ignored)) {
-    const auto id = static_cast<pid_t>(std::atol(thread.path().filename().c_str()));
+  std::filesystem::directory_iterator thread("/proc/self/task", ignored);
+  for (; thread != std::filesystem::directory_iterator(); thread.increment(ignored)) {
+    const auto id = static_cast<pid_t>(std::atol(thread->path().filename().c_str()));
     static_cast<void>(sched_setscheduler(id, batch ? SCHED_BATCH : SCHED_OTHER, &none));
   }
 }

@@ -16,8 +16,8 @@ namespace iris {
 
 class Scheduling {
  public:
-  // On the thread of the loop.
-  Scheduling();
+  // On the thread of the loop. Not `allowed`: the kernel is neither asked nor told anything.
+  explicit Scheduling(bool allowed = true);
   // On the loop, at least every few hundred milliseconds.
   void tick();
 

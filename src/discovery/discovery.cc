@@ -112,6 +112,8 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
   std::unique_ptr<Stela> registrar;  // while this node is to be registered
   std::unique_ptr<Stela> leaving;    // a former registrar that takes its leave
   std::uint64_t registrars = 0;      // made so far
+  std::string files_tried;           // as tls_fingerprint(); where `tls` is missing for their fault
+  std::string certificate_fault;     // empty: none
   LogLimiter limiter{log_pause};
   SteadyAnswer steady;
   std::vector<std::string> targets;           // of the last answer
@@ -271,13 +273,18 @@ Discovery::~Discovery() { state_->stopping = true; }
 
 Status Discovery::load_certificates() {
   if (!state_->options.tls || state_->tls) return Unit{};
-  auto loaded = Tls::load(*state_->options.tls, state_->options.server_name);
+  state_->files_tried = tls_fingerprint(*state_->options.tls);
+  auto loaded = Tls::load(*state_->options.tls, state_->options.server_name, {.client_only = true});
+  state_->certificate_fault = loaded ? std::string() : loaded.error().text;
   if (!loaded) {
     return fail(loaded.error().code,
                 loaded.error().text +
                     " (the files of -stelaCert, -stelaKey and -stelaCA; -nostela does without)");
   }
   state_->tls = std::move(*loaded);
+  if (const auto& misfit = state_->tls->misfit()) {
+    log(LogLevel::warn, "Stela will refuse this node's certificate", {{"reason", misfit->why}});
+  }
   return Unit{};
 }
 
@@ -298,6 +305,7 @@ void Discovery::reload() {
   if (!self.options.tls || self.stopping) return;
   const bool first = !self.tls;
   const Status done = first ? load_certificates() : self.tls->reload();
+  self.certificate_fault = done ? std::string() : done.error().text;
   if (!done) {
     log(LogLevel::error, "certificates towards Stela are not reloaded",
         {{"reason", done.error().text}});
@@ -308,7 +316,13 @@ void Discovery::reload() {
   }
 }
 
-bool Discovery::certificates_changed() const { return state_->tls && state_->tls->changed(); }
+bool Discovery::certificates_changed() const {
+  const State& self = *state_;
+  if (self.tls) return self.tls->changed();
+  return self.options.tls && tls_fingerprint(*self.options.tls) != self.files_tried;
+}
+
+const std::string& Discovery::certificate_fault() const { return state_->certificate_fault; }
 
 void Discovery::stop(milliseconds patience, std::function<void()> done) {
   state_->stopping = true;

@@ -88,7 +88,10 @@ class Discovery {
   void looked(const std::vector<std::string>& targets, Neighbours found);
   // Reads the certificates again; where they are no good, says so and goes on with the former ones.
   void reload();
+  // Are the files others than those read last, good or bad?
   [[nodiscard]] bool certificates_changed() const;
+  // Why the files read last are not in use; empty: they are.
+  [[nodiscard]] const std::string& certificate_fault() const;
   // Deregisters, within `patience`. `done`, posted, exactly once; no hook is called any more.
   void stop(std::chrono::milliseconds patience, std::function<void()> done);
 

@@ -13,16 +13,12 @@ namespace iris {
 
 using asio::ip::tcp;
 
-namespace {
-
 asio::ip::address unmapped(const asio::ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   }
   return address;
 }
-
-}  // namespace
 
 Acceptor::Acceptor(asio::io_context& loop, AcceptorOptions options, AcceptorHooks hooks)
     : loop_(loop), options_(std::move(options)), hooks_(std::move(hooks)) {}

@@ -70,6 +70,8 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
   bool closed_ = false;
 };
 
+// An IPv4 address also where an IPv6 socket took an IPv4 connection.
+[[nodiscard]] asio::ip::address unmapped(const asio::ip::address& address);
 // "192.0.2.1:40000" also where an IPv6 socket took an IPv4 connection.
 [[nodiscard]] std::string endpoint_text(const asio::ip::tcp::endpoint& endpoint);
 // The same without the port.

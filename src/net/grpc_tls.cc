@@ -9,8 +9,8 @@
 
 namespace iris {
 
-// gRPC's C++ face has no credentials that can be renewed when we say so; its C face has. This is a
-// bridge from one to the other.
+// Server credentials that are renewed on demand exist in gRPC's C interface only; this class makes
+// them usable in C++.
 class ReloadingCredentials final : public grpc::ServerCredentials {
  public:
   explicit ReloadingCredentials(GrpcTls& tls)

@@ -1,7 +1,7 @@
-// GrpcTls: the TLS of src/net/tls as gRPC wants it. What is loaded later is used for new
-// connections: gRPC asks for the certificate at each handshake. update() and the factories on the
-// loop; gRPC's threads fetch the texts under a lock that is held for a copy. Outlives every server
-// that uses its credentials.
+// GrpcTls: the material of src/net/tls as credentials of gRPC. New connections use the material of
+// the last update(), as gRPC asks for the certificate at each handshake.
+// update() and the factories on the loop; gRPC's threads fetch the texts under a lock that is held
+// for a copy. Outlives every server that uses its credentials.
 #pragma once
 
 #include <memory>
@@ -30,7 +30,7 @@ class GrpcTls {
   friend class ReloadingCredentials;
   mutable std::mutex mutex_;
   TlsMaterial material_;  // under mutex_
-  bool fetched_ = false;  // under mutex_: the server has what is there now
+  bool fetched_ = false;  // under mutex_: the server has material_
 };
 
 }  // namespace iris

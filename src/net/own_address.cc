@@ -53,7 +53,11 @@ std::optional<std::string> local_host(int descriptor) {
 
 std::string own_host(const OwnAddressHints& hints) {
   if (!hints.advertise.empty()) return hints.advertise;
-  if (!hints.listen.empty() && !is_wildcard(hints.listen)) return hints.listen;
+  // One with an interface (fe80::1%eth0) is for this machine only.
+  if (is_host(hints.listen) && hints.listen.find('%') == std::string::npos &&
+      !is_wildcard(hints.listen)) {
+    return hints.listen;
+  }
   std::string recorded;
   if (const auto address = parse_address(hints.recorded)) recorded = address->host;
   if (!recorded.empty() && (!is_numeric_host(recorded) || is_local_address(recorded)))

@@ -1,4 +1,4 @@
-// Own address: by which host other nodes reach this one, where nobody said it (-advertise).
+// Own address: the host by which other nodes reach this one, where -advertise does not say it.
 // Any thread. Sends nothing: it asks the kernel which way it would send. own_raft_address(),
 // source_address() and ipv4_addresses() resolve names, which may block: they are for the time
 // before the loop runs.
@@ -23,7 +23,7 @@ struct OwnAddressHints {
   std::string otherwise;             // host, where nothing else is known
 };
 
-// The raft address to tell others: -advertise; a -listen host that is no wildcard; the recorded
+// The raft address to tell others: -advertise; a -listen host that others can dial; the recorded
 // host, while it is a name or still an address of this machine; the local address of the way to the
 // first of `towards` that there is a way to; the recorded host after all; `otherwise`.
 [[nodiscard]] std::string own_raft_address(const OwnAddressHints& hints, std::uint32_t raft_port);

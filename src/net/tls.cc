@@ -1,6 +1,5 @@
 #include "src/net/tls.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -15,32 +14,29 @@
 #include <utility>
 #include <vector>
 
+#include "src/net/x509.h"
+
 namespace iris {
 namespace {
 
-template <auto Function>
-struct Freed {
-  template <class T>
-  void operator()(T* object) const {
-    Function(object);
-  }
-};
-using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
-using Bytes = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+using x509::Certificate;
+using Context = std::unique_ptr<SSL_CTX, x509::Freed<SSL_CTX_free>>;
 
 constexpr std::size_t file_bytes_max = 1u << 20;
+// Of TLS 1.2: forward secrecy and AEAD only, as gRPC takes on the other port. Those of 1.3 all are.
+constexpr char ciphers_1_2[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
+// OpenSSL's words for its last failure.
+std::string reason() {
+  const char* text = ERR_reason_error_string(ERR_peek_last_error());
+  return text != nullptr ? text : "unknown error";
+}
 
 unexpected<Error> bad(const std::string& path, const std::string& text) {
   ERR_clear_error();
   return fail(Errc::invalid_argument, path + ": " + text);
-}
-
-// What OpenSSL says of its last failure.
-std::string reason() {
-  const char* text = ERR_reason_error_string(ERR_peek_last_error());
-  return text != nullptr ? text : "unknown error";
 }
 
 Result<std::string> read_file(const std::string& path, const char* what) {
@@ -60,53 +56,6 @@ Result<std::string> read_file(const std::string& path, const char* what) {
   return text.str();
 }
 
-Bytes bytes_of(const std::string& text) {
-  return Bytes(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-// Never asks a terminal: an encrypted key is an error like another.
-int no_passphrase(char*, int, int, void* asked) {
-  *static_cast<bool*>(asked) = true;
-  return -1;
-}
-
-// The certificates of a PEM text in their order; anything else in it is passed over.
-std::vector<Certificate> certificates(const std::string& pem) {
-  std::vector<Certificate> found;
-  const Bytes in = bytes_of(pem);
-  bool asked = false;
-  while (X509* next = PEM_read_bio_X509(in.get(), nullptr, no_passphrase, &asked)) {
-    found.emplace_back(next);
-  }
-  ERR_clear_error();
-  return found;
-}
-
-std::int64_t unix_time(const ASN1_TIME* time) {
-  std::tm fields{};
-  return ASN1_TIME_to_tm(time, &fields) == 1 ? ::timegm(&fields) : 0;
-}
-
-std::string date_text(std::int64_t unix_time_s) {
-  const std::time_t time = unix_time_s;
-  std::tm fields{};
-  char text[32];
-  if (::gmtime_r(&time, &fields) == nullptr ||
-      std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &fields) == 0) {
-    return "an unknown time";
-  }
-  return text;
-}
-
-Status check_dates(const X509* certificate, const std::string& path) {
-  const std::int64_t now = std::time(nullptr);
-  const std::int64_t from = unix_time(X509_get0_notBefore(certificate));
-  const std::int64_t until = unix_time(X509_get0_notAfter(certificate));
-  if (now > until) return bad(path, "the certificate expired at " + date_text(until));
-  if (now < from) return bad(path, "the certificate is not valid before " + date_text(from));
-  return Unit{};
-}
-
 // Texts about the other end's certificate are kept with the session they are about.
 int refusal_slot() {
   static const int slot = SSL_get_ex_new_index(
@@ -116,32 +65,41 @@ int refusal_slot() {
   return slot;
 }
 
-std::string common_name(X509* certificate) {
-  char name[128] = "";
-  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof name);
-  for (char* at = name; *at != '\0'; ++at) {
-    if (*at < ' ' || *at > '~') *at = '?';
-  }
-  return name;
-}
-
 void free_text(char* text) { OPENSSL_free(text); }
 
+// Stricter than OpenSSL: a node both serves and dials, so neither a client's certificate of the
+// same name opens a raft port, nor a web server's.
+bool is_for_nodes(X509* certificate) {
+  return x509::serves(certificate) && x509::dials(certificate);
+}
+
 int on_verified(int good, X509_STORE_CTX* store) {
+  if (good == 1 && X509_STORE_CTX_get_error_depth(store) == 0 &&
+      !is_for_nodes(X509_STORE_CTX_get0_cert(store))) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+    good = 0;
+  }
   if (good == 1) return 1;
   auto* session =
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   X509* current = X509_STORE_CTX_get_current_cert(store);  // the one of the chain that is wrong
   X509* own = X509_STORE_CTX_get0_cert(store);
   const int error = X509_STORE_CTX_get_error(store);
-  std::string why = "its certificate" + (own != nullptr ? " (CN=" + common_name(own) + ")" : "");
+  const std::string name = own != nullptr ? x509::common_name(X509_get_subject_name(own)) : "";
+  std::string why = "its certificate" + (own != nullptr ? " (CN=" + name + ")" : "");
   switch (error) {
     case X509_V_ERR_HOSTNAME_MISMATCH: {
       const char* wanted = X509_VERIFY_PARAM_get0_host(SSL_get0_param(session), 0);
       why += " does not bear the name \"" + std::string(wanted != nullptr ? wanted : "") +
              "\" (-serverName)";
+      if (wanted != nullptr && name == wanted) {
+        why += " among its alternative names; a common name counts with -allowCommonName only";
+      }
       break;
     }
+    case X509_V_ERR_INVALID_PURPOSE:
+      why += " is not for nodes: its key usage must allow serverAuth and clientAuth";
+      break;
     case X509_V_ERR_IP_ADDRESS_MISMATCH: {
       const std::unique_ptr<char, decltype(&free_text)> wanted(
           X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(session)), free_text);
@@ -158,7 +116,7 @@ int on_verified(int good, X509_STORE_CTX* store) {
       break;
     case X509_V_ERR_CERT_HAS_EXPIRED:
       why += (current == own ? " expired at " : "'s CA expired at ") +
-             date_text(unix_time(X509_get0_notAfter(current)));
+             x509::date_text(x509::unix_time(X509_get0_notAfter(current)));
       break;
     default:
       why += " was refused: " + std::string(X509_verify_cert_error_string(error));
@@ -172,37 +130,32 @@ int on_verified(int good, X509_STORE_CTX* store) {
 
 struct Tls::Loaded {
   TlsMaterial material;
-  bool bears_server_name = false;
+  std::optional<TlsMisfit> misfit;
   Context dialler;
   Context acceptor;
 };
 
 namespace {
 
-bool is_address(const std::string& name) {
-  const std::unique_ptr<ASN1_OCTET_STRING, decltype(&ASN1_OCTET_STRING_free)> address(
-      a2i_IPADDRESS(name.c_str()), ASN1_OCTET_STRING_free);
-  return address != nullptr;
-}
-
 struct Parsed {
   std::vector<Certificate> chain;  // this node's first
-  Key key;
+  x509::Key key;
   std::vector<Certificate> authorities;
 };
 
 Result<Context> make_context(const SSL_METHOD* method, const Parsed& parsed,
-                             const std::string& server_name) {
+                             const std::string& server_name, bool common_names) {
   Context context(SSL_CTX_new(method));
   if (context == nullptr) return fail(Errc::io, "TLS: " + reason());
   SSL_CTX* raw = context.get();
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
+  const bool suites = SSL_CTX_set_cipher_list(raw, ciphers_1_2) == 1;
   // A connection lives for days and its first words are cheap: no resumption, no renegotiation.
   SSL_CTX_set_options(raw, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_num_tickets(raw, 0);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS);
-  bool good = SSL_CTX_use_certificate(raw, parsed.chain.front().get()) == 1 &&
+  bool good = suites && SSL_CTX_use_certificate(raw, parsed.chain.front().get()) == 1 &&
               SSL_CTX_use_PrivateKey(raw, parsed.key.get()) == 1;
   for (std::size_t i = 1; good && i < parsed.chain.size(); ++i) {
     good = SSL_CTX_add1_chain_cert(raw, parsed.chain[i].get()) == 1;
@@ -213,12 +166,12 @@ Result<Context> make_context(const SSL_METHOD* method, const Parsed& parsed,
   }
   // Both ends are nodes, so both names are checked, the dialler's as well.
   X509_VERIFY_PARAM* checks = SSL_CTX_get0_param(raw);
-  X509_VERIFY_PARAM_set_hostflags(checks, X509_CHECK_FLAG_NO_WILDCARDS);
+  X509_VERIFY_PARAM_set_hostflags(checks, x509::name_flags(common_names));
   good = good &&
-         (is_address(server_name)
+         (x509::is_address(server_name)
               ? X509_VERIFY_PARAM_set1_ip_asc(checks, server_name.c_str())
               : X509_VERIFY_PARAM_set1_host(checks, server_name.data(), server_name.size())) == 1;
-  // What is in -ca is trusted, be it a root or what one has signed: as gRPC's port and Go have it.
+  // Each certificate in -ca is trusted, a root or not: as on gRPC's port, and as Go has it.
   X509_VERIFY_PARAM_set_flags(checks, X509_V_FLAG_PARTIAL_CHAIN);
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verified);
   if (!good) return fail(Errc::invalid_argument, "TLS: " + reason());
@@ -227,11 +180,11 @@ Result<Context> make_context(const SSL_METHOD* method, const Parsed& parsed,
 
 Result<Parsed> parse(const TlsPaths& paths, const TlsMaterial& pem) {
   Parsed parsed;
-  parsed.chain = certificates(pem.certificate_pem);
+  parsed.chain = x509::certificates(pem.certificate_pem);
   if (parsed.chain.empty()) return bad(paths.certificate, "holds no PEM certificate");
-  const Bytes key = bytes_of(pem.key_pem);
+  const x509::Bytes key = x509::bytes_of(pem.key_pem);
   bool encrypted = false;
-  parsed.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, no_passphrase, &encrypted));
+  parsed.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, x509::no_passphrase, &encrypted));
   if (parsed.key == nullptr) {
     return bad(paths.key, encrypted ? "the key is encrypted; Iris takes keys without a passphrase"
                                     : "holds no PEM private key");
@@ -239,22 +192,45 @@ Result<Parsed> parse(const TlsPaths& paths, const TlsMaterial& pem) {
   if (X509_check_private_key(parsed.chain.front().get(), parsed.key.get()) != 1) {
     return bad(paths.key, "the key is not that of the certificate in " + paths.certificate);
   }
-  if (Status dates = check_dates(parsed.chain.front().get(), paths.certificate); !dates) {
-    return unexpected(dates.error());
+  if (const Status dates = x509::check_dates(parsed.chain.front().get()); !dates) {
+    return bad(paths.certificate, dates.error().text);
   }
-  parsed.authorities = certificates(pem.ca_pem);
+  parsed.authorities = x509::certificates(pem.ca_pem);
   if (parsed.authorities.empty()) return bad(paths.ca, "holds no PEM certificate of a CA");
   bool one_is_good = false;
   Status dates = Unit{};
   for (const Certificate& authority : parsed.authorities) {
-    dates = check_dates(authority.get(), paths.ca);
+    dates = x509::check_dates(authority.get());
     one_is_good = one_is_good || dates;
   }
-  if (!one_is_good) return unexpected(dates.error());
+  if (!one_is_good) return bad(paths.ca, dates.error().text);
   return parsed;
 }
 
-std::string fingerprint(const TlsPaths& paths) {
+std::optional<TlsMisfit> misfit_of(const Parsed& parsed, const TlsPaths& paths,
+                                   const std::string& server_name, const TlsRules& rules) {
+  X509* own = parsed.chain.front().get();
+  const std::string usage = "its extended key usage does not allow ";
+  if (rules.client_only) {
+    if (x509::dials(own)) return std::nullopt;
+    return TlsMisfit{usage + "clientAuth", false};
+  }
+  const Status signed_by = x509::check_chain(parsed.chain, parsed.authorities, paths.ca);
+  if (!signed_by) return TlsMisfit{signed_by.error().text, true};
+  if (!x509::serves(own)) return TlsMisfit{usage + "serverAuth", true};
+  if (!x509::dials(own)) return TlsMisfit{usage + "clientAuth, and nodes dial each other", false};
+  if (x509::bears(own, server_name, rules.common_names)) return std::nullopt;
+  const bool as_common_name = x509::bears(own, server_name, true);
+  return TlsMisfit{
+      "it does not bear the name \"" + server_name +
+          "\" (-serverName) among its subject alternative names" +
+          (as_common_name ? "; as a common name it counts with -allowCommonName only" : ""),
+      false};
+}
+
+}  // namespace
+
+std::string tls_fingerprint(const TlsPaths& paths) {
   std::string all;
   for (const std::string* path : {&paths.certificate, &paths.key, &paths.ca}) {
     struct stat status {};
@@ -269,21 +245,19 @@ std::string fingerprint(const TlsPaths& paths) {
   return all;
 }
 
-}  // namespace
-
-Tls::Tls(TlsPaths paths, std::string server_name)
-    : paths_(std::move(paths)), server_name_(std::move(server_name)) {}
+Tls::Tls(TlsPaths paths, std::string server_name, TlsRules rules)
+    : paths_(std::move(paths)), server_name_(std::move(server_name)), rules_(rules) {}
 
 Tls::~Tls() = default;
 
-Result<std::unique_ptr<Tls>> Tls::load(TlsPaths paths, std::string server_name) {
-  std::unique_ptr<Tls> tls(new Tls(std::move(paths), std::move(server_name)));
+Result<std::unique_ptr<Tls>> Tls::load(TlsPaths paths, std::string server_name, TlsRules rules) {
+  std::unique_ptr<Tls> tls(new Tls(std::move(paths), std::move(server_name), rules));
   if (Status read = tls->reload(); !read) return unexpected(read.error());
   return tls;
 }
 
 Status Tls::reload() {
-  fingerprint_ = fingerprint(paths_);
+  fingerprint_ = tls_fingerprint(paths_);
   auto fresh = std::make_unique<Loaded>();
   const auto read = [](const std::string& path, const char* what, std::string& text) -> Status {
     auto content = read_file(path, what);
@@ -299,26 +273,26 @@ Status Tls::reload() {
   const auto parsed = parse(paths_, material);
   if (!parsed) return unexpected(parsed.error());
   X509* own = parsed->chain.front().get();
-  material.expires_s = unix_time(X509_get0_notAfter(own));
-  auto dialler = make_context(TLS_client_method(), *parsed, server_name_);
-  auto acceptor = make_context(TLS_server_method(), *parsed, server_name_);
+  material.expires_s = x509::unix_time(X509_get0_notAfter(own));
+  auto dialler = make_context(TLS_client_method(), *parsed, server_name_, rules_.common_names);
+  auto acceptor = make_context(TLS_server_method(), *parsed, server_name_, rules_.common_names);
   if (!dialler) return unexpected(dialler.error());
   if (!acceptor) return unexpected(acceptor.error());
   fresh->dialler = std::move(*dialler);
   fresh->acceptor = std::move(*acceptor);
-  fresh->bears_server_name =
-      (is_address(server_name_) ? X509_check_ip_asc(own, server_name_.c_str(), 0)
-                                : X509_check_host(own, server_name_.data(), server_name_.size(),
-                                                  X509_CHECK_FLAG_NO_WILDCARDS, nullptr)) == 1;
+  fresh->misfit = misfit_of(*parsed, paths_, server_name_, rules_);
+  if (fresh->misfit && loaded_ != nullptr && !loaded_->misfit) {
+    return bad(paths_.certificate, fresh->misfit->why);
+  }
   loaded_ = std::move(fresh);
   return Unit{};
 }
 
-bool Tls::changed() const { return fingerprint(paths_) != fingerprint_; }
+bool Tls::changed() const { return tls_fingerprint(paths_) != fingerprint_; }
 
 const TlsMaterial& Tls::material() const { return loaded_->material; }
 
-bool Tls::bears_server_name() const { return loaded_->bears_server_name; }
+const std::optional<TlsMisfit>& Tls::misfit() const { return loaded_->misfit; }
 
 ssl_st* Tls::new_dialler() const { return SSL_new(loaded_->dialler.get()); }
 

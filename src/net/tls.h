@@ -3,14 +3,15 @@
 // Loop thread. Owns the contexts; a connection keeps the one it began with, so what is loaded later
 // is for new handshakes only. Never asks for a passphrase and never logs a key.
 //
-// On the raft port both ends present a certificate, the CA must have signed it, and it must bear
-// the name `server_name`: as a DNS name among its subject alternative names, or as its common name
-// where it has no DNS names. So a client's certificate of the same CA opens no door there
-// (hazard 109). TLS 1.2 and later.
+// On the raft port both ends present a certificate, the CA must have signed it, it must bear the
+// name `server_name` among its subject alternative names, and its key usage must be both a server's
+// and a client's, where it has such an extension. So a client's certificate of the same CA opens no
+// door there (hazard 109). TLS 1.2 with forward secrecy and AEAD, or later.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "raft/result.h"
@@ -28,26 +29,45 @@ struct TlsMaterial {
   std::int64_t expires_s = 0;  // Unix time when this node's certificate ends
 };
 
+struct TlsRules {
+  // The common name counts where a certificate has no DNS names, as the files of 2017 have none.
+  bool common_names = false;
+  // This certificate is shown to servers alone (Stela): only that use is looked at.
+  bool client_only = false;
+};
+
+// The reason why others will refuse this node's certificate, as far as it can be known here.
+struct TlsMisfit {
+  std::string why;
+  bool for_clients_too = false;  // else for nodes only
+};
+
+// Differs once one of the files is another: size, time and inode of each.
+[[nodiscard]] std::string tls_fingerprint(const TlsPaths& paths);
+
 class Tls {
  public:
   // Errc::invalid_argument with one sentence that names the file: missing, not readable, no PEM,
   // key of another certificate, expired or not valid yet (with the date).
-  [[nodiscard]] static Result<std::unique_ptr<Tls>> load(TlsPaths paths, std::string server_name);
+  // A certificate that others will refuse is no error here: misfit().
+  [[nodiscard]] static Result<std::unique_ptr<Tls>> load(TlsPaths paths, std::string server_name,
+                                                         TlsRules rules = {});
   ~Tls();
   Tls(const Tls&) = delete;
   Tls& operator=(const Tls&) = delete;
 
-  // Reads the files again. Where they are no good, says so and goes on with the former ones.
+  // Reads the files again. Where they are no good, or others would refuse what they took till now,
+  // says so and goes on with the former ones.
   [[nodiscard]] Status reload();
   // Are the files on disk others than those read last, good or bad? Cheap enough to ask every few
   // seconds.
   [[nodiscard]] bool changed() const;
 
   [[nodiscard]] const TlsMaterial& material() const;
-  // Would other nodes take this node's certificate, as far as the name goes?
-  [[nodiscard]] bool bears_server_name() const;
+  // Judged when it was loaded: its own CA is taken to be the one that others trust.
+  [[nodiscard]] const std::optional<TlsMisfit>& misfit() const;
 
-  // A new TLS session for one end of a connection between nodes; whoever takes it frees it.
+  // A new TLS session for one end of a connection between nodes, owned by the caller (SSL_free).
   // nullptr: out of memory.
   [[nodiscard]] ssl_st* new_dialler() const;
   [[nodiscard]] ssl_st* new_acceptor() const;
@@ -56,10 +76,11 @@ class Tls {
 
  private:
   struct Loaded;
-  Tls(TlsPaths paths, std::string server_name);
+  Tls(TlsPaths paths, std::string server_name, TlsRules rules);
 
   TlsPaths paths_;
   std::string server_name_;
+  TlsRules rules_;
   std::unique_ptr<Loaded> loaded_;
   std::string fingerprint_;  // of the files read last: size, time and inode of each
 };

@@ -17,25 +17,25 @@ std::string name_of(const PeerIdentity& peer) {
 
 }  // namespace
 
-Dial::Dial(asio::io_context& loop, const Tls* tls, std::string address, wire::Hello hello,
-           Done done)
-    : loop_(loop),
-      tls_(tls),
+Dial::Dial(const DialContext& context, std::string address, wire::Hello hello, Done done,
+           Resolved resolved)
+    : context_(context),
       address_(std::move(address)),
       hello_(std::move(hello)),
       done_(std::move(done)),
-      timer_(loop),
-      resolver_(loop),
-      socket_(loop) {}
+      resolved_(std::move(resolved)),
+      timer_(context.loop),
+      socket_(context.loop) {}
 
-std::shared_ptr<Dial> Dial::start(asio::io_context& loop, const Tls* tls, std::string address,
-                                  wire::Hello hello, std::uint32_t limit_ms, Done done) {
-  std::shared_ptr<Dial> dial(
-      new Dial(loop, tls, std::move(address), std::move(hello), std::move(done)));
+std::shared_ptr<Dial> Dial::start(const DialContext& context, std::string address,
+                                  wire::Hello hello, std::uint32_t limit_ms, Done done,
+                                  Resolved resolved) {
+  std::shared_ptr<Dial> dial(new Dial(context, std::move(address), std::move(hello),
+                                      std::move(done), std::move(resolved)));
   dial->deadline_ = Stream::Clock::now() + std::chrono::milliseconds(limit_ms);
   dial->arm(dial->deadline_);
   const auto parsed = parse_address(dial->address_);
-  asio::post(loop, [dial, parsed] {
+  asio::post(context.loop, [dial, parsed] {
     if (dial->done_ == nullptr) return;
     if (parsed) {
       dial->resolve(*parsed);
@@ -48,8 +48,9 @@ std::shared_ptr<Dial> Dial::start(asio::io_context& loop, const Tls* tls, std::s
 
 void Dial::cancel() {
   done_ = nullptr;
+  resolved_ = nullptr;
   timer_.cancel();
-  resolver_.cancel();
+  context_.names.cancel(lookup_);
   std::error_code ignored;
   socket_.close(ignored);
   if (stream_ != nullptr) stream_->close();
@@ -84,24 +85,25 @@ void Dial::on_time() {
 void Dial::resolve(const Address& address) {
   std::error_code not_literal;
   const auto literal = asio::ip::make_address(address.host, not_literal);
-  if (!not_literal) {
-    endpoints_.emplace_back(literal, address.port);
-    return connect_next();
-  }
-  resolver_.async_resolve(
-      address.host, std::to_string(address.port), Tcp::resolver::numeric_service,
-      [self = shared_from_this()](const std::error_code& error,
-                                  const Tcp::resolver::results_type& results) {
-        if (self->done_ == nullptr) return;
-        if (error) return self->give_up(Errc::io, "its name is not resolved: " + error.message());
-        for (const auto& result : results) self->endpoints_.push_back(result.endpoint());
-        std::reverse(self->endpoints_.begin(), self->endpoints_.end());
-        self->connect_next();
-      });
+  if (!not_literal) return on_resolved(std::vector{literal}, address.port);
+  lookup_ = context_.names.start(address.host, [self = shared_from_this(), port = address.port](
+                                                   const NameLookup::Addresses& addresses) {
+    if (self->done_ != nullptr) self->on_resolved(addresses, port);
+  });
 }
 
-// One address after the other, each with its share of the time left: a name may have an address
-// that swallows everything.
+void Dial::on_resolved(const NameLookup::Addresses& addresses, std::uint16_t port) {
+  if (!addresses) {
+    return give_up(Errc::io, "its name is not resolved: " + addresses.error().text);
+  }
+  if (resolved_) resolved_(*addresses);
+  for (const auto& each : *addresses) endpoints_.emplace_back(each, port);
+  std::reverse(endpoints_.begin(), endpoints_.end());
+  connect_next();
+}
+
+// Tries one address after the other, each with its share of the time left: one of them may drop
+// all packets.
 void Dial::connect_next() {
   step_ = "connecting";
   if (endpoints_.empty()) return give_up(Errc::io, last_error_.message());
@@ -109,7 +111,7 @@ void Dial::connect_next() {
   arm(now + (deadline_ - now) / static_cast<int>(endpoints_.size()));
   const Tcp::endpoint endpoint = endpoints_.back();
   endpoints_.pop_back();
-  socket_ = Tcp::socket(loop_);
+  socket_ = Tcp::socket(context_.loop);
   const auto on_end = [self = shared_from_this(),
                        attempt = ++attempt_](const std::error_code& error) {
     if (self->done_ != nullptr && attempt == self->attempt_) self->on_connected(error);
@@ -123,8 +125,8 @@ void Dial::on_connected(const std::error_code& error) {
     return connect_next();
   }
   ssl_st* session = nullptr;
-  if (tls_ != nullptr) {
-    session = tls_->new_dialler();
+  if (context_.tls != nullptr) {
+    session = context_.tls->new_dialler();
     if (session == nullptr) return give_up(Errc::io, "TLS: out of memory");
   }
   arm(deadline_);
@@ -154,7 +156,7 @@ void Dial::await_welcome() {
     if (self->done_ == nullptr) return false;
     if (!payload) {
       // An acceptor that wants TLS says nothing to one that does not begin with it.
-      const bool guess = self->tls_ == nullptr && payload.error().code == Errc::io;
+      const bool guess = self->context_.tls == nullptr && payload.error().code == Errc::io;
       self->give_up(payload.error().code,
                     payload.error().text + (guess ? " (does it want TLS?)" : ""));
       return false;

@@ -59,7 +59,7 @@ class FrameReader {
   std::size_t frame_bytes_ = 0;  // header and payload of the frame at begin_; 0: not known yet
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_ = 0;
-  std::size_t begin_ = 0;  // what is not consumed yet: [begin_, end_)
+  std::size_t begin_ = 0;  // bytes not consumed yet: [begin_, end_)
   std::size_t end_ = 0;
 };
 

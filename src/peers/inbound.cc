@@ -12,8 +12,12 @@ constexpr std::chrono::duration<std::uint32_t, std::milli> late_timer{200};
 
 }  // namespace
 
-Inbound::Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream)
-    : shared_(shared), stream_(std::move(stream)), timer_(shared.loop) {}
+Inbound::Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream,
+                 HandshakePlaces::Origin origin)
+    : shared_(shared),
+      stream_(std::move(stream)),
+      origin_(std::move(origin)),
+      timer_(shared.loop) {}
 
 Inbound::~Inbound() { stream_->close(); }
 
@@ -113,7 +117,7 @@ void Inbound::refuse(const std::string& why) {
   say(LogLevel::warn, "refused a connection on the raft port", why);
 }
 
-// Lets the last words arrive; whoever does not hang up then is hung up on at the handshake's limit.
+// Lets the refusal arrive. Where the other end does not hang up, the handshake's time limit does.
 void Inbound::part() {
   parting_ = true;
   stream_->drain([weak = weak_from_this()] {
@@ -155,8 +159,10 @@ void Inbound::on_time() {
 }
 
 void Inbound::say(LogLevel level, const char* event, const std::string& why) {
-  const std::string from = stream_->remote_host();
-  const auto left_out = shared_.limiter.allow(from + event + why, LogLimiter::Clock::now());
+  const bool member = hello_ && shared_.is_member(hello_->sender.node);
+  const std::string peer = member ? hex_id(hello_->sender.node.value) : origin_.name;
+  Complaints& about = member || origin_.member ? shared_.members : shared_.strangers;
+  const auto left_out = about.allow(peer, event + why, LogLimiter::Clock::now());
   if (!left_out) return;
   log(level, event,
       {{"from", stream_->remote()},

@@ -11,7 +11,8 @@
 #include <string>
 
 #include "src/base/log.h"
-#include "src/base/log_limiter.h"
+#include "src/peers/complaints.h"
+#include "src/peers/handshake_places.h"
 #include "src/peers/peers.h"
 #include "src/peers/stream.h"
 #include "src/peers/wire.h"
@@ -20,24 +21,27 @@ namespace iris {
 
 class Inbound;
 
-// What the accepted connections of one Peers share. Outlives them.
+// Shared by the accepted connections of one Peers. Outlives them.
 struct InboundShared {
   asio::io_context& loop;
   const PeersOptions& options;
   std::function<PeerIdentity()> identity;
-  // May this one come in? The text of an error is told to it.
+  // May this node be connected? The text of an error is sent to it.
   std::function<Status(const wire::Hello& hello)> admit;
-  // It was told so, and is bound from now on.
+  // The node was admitted: the connection speaks for it from now on.
   std::function<void(Inbound& inbound)> admitted;
   std::function<void(PeerMessage message)> receive;
   std::function<void(Inbound& inbound)> ended;  // called once; destroys it
+  std::function<bool(raft::NodeId node)> is_member;
   PeersStats& stats;
-  LogLimiter& limiter;
+  Complaints& members;    // about connections of members
+  Complaints& strangers;  // about all others
 };
 
 class Inbound : public std::enable_shared_from_this<Inbound> {
  public:
-  Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream);
+  Inbound(const InboundShared& shared, std::shared_ptr<Stream> stream,
+          HandshakePlaces::Origin origin);
   ~Inbound();
   Inbound(const Inbound&) = delete;
   Inbound& operator=(const Inbound&) = delete;
@@ -46,8 +50,10 @@ class Inbound : public std::enable_shared_from_this<Inbound> {
   // Ends it, with a line in the log where `why` is not empty.
   void end(const std::string& why);
 
-  // Who is there; none before the handshake.
+  // The node at the other end; none before the handshake.
   [[nodiscard]] const std::optional<wire::Hello>& hello() const { return hello_; }
+  [[nodiscard]] const HandshakePlaces::Origin& origin() const { return origin_; }
+  [[nodiscard]] const asio::ip::address& address() const { return stream_->remote_address(); }
 
  private:
   bool on_hello(const Result<std::string_view>& payload);
@@ -62,9 +68,10 @@ class Inbound : public std::enable_shared_from_this<Inbound> {
 
   const InboundShared& shared_;
   std::shared_ptr<Stream> stream_;
+  const HandshakePlaces::Origin origin_;
   asio::steady_timer timer_;
   std::optional<wire::Hello> hello_;
-  bool parting_ = false;  // the last words are out; waits for the other end to hang up
+  bool parting_ = false;  // the refusal was sent; waits for the other end to hang up
   bool ended_ = false;
 };
 

@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "src/base/log.h"
+#include "src/net/acceptor.h"
 
 namespace iris {
 
 Inbounds::Inbounds(asio::io_context& loop, const PeersOptions& options, InboundsHooks hooks,
-                   PeersStats& stats, LogLimiter& limiter)
+                   PeersStats& stats, Complaints& members, Complaints& strangers,
+                   std::mt19937_64& chance)
     : options_(options),
       hooks_(std::move(hooks)),
       shared_{loop,
@@ -22,13 +24,17 @@ Inbounds::Inbounds(asio::io_context& loop, const PeersOptions& options, Inbounds
               [this](Inbound& inbound) {
                 open_.remove_if([&](const auto& each) { return each.get() == &inbound; });
               },
+              hooks_.is_member,
               stats,
-              limiter} {}
+              members,
+              strangers},
+      chance_(chance) {}
 
 void Inbounds::take(asio::ip::tcp::socket socket, ssl_st* session) {
-  displace_oldest_handshake();
-  auto inbound =
-      std::make_shared<Inbound>(shared_, std::make_shared<Stream>(std::move(socket), session));
+  auto origin = origin_of(socket);
+  make_place(origin);
+  auto inbound = std::make_shared<Inbound>(
+      shared_, std::make_shared<Stream>(std::move(socket), session), std::move(origin));
   open_.push_back(inbound);
   inbound->start();
 }
@@ -65,15 +71,30 @@ Status Inbounds::check_stranger(raft::NodeId node) const {
                                " connected nodes that are no members");
 }
 
-// A peer's handshake takes milliseconds, so the oldest one under way is a stranger that says
-// nothing or says it slowly: its loss harms nobody (hazard 110).
-void Inbounds::displace_oldest_handshake() {
-  const auto unknown = [](const auto& inbound) { return !inbound->hello(); };
-  const auto count = std::count_if(open_.begin(), open_.end(), unknown);
-  if (static_cast<std::size_t>(count) < options_.handshakes_max) return;
-  const auto oldest = *std::find_if(open_.begin(), open_.end(), unknown);
-  oldest->end("displaced: over the limit of " + std::to_string(options_.handshakes_max) +
-              " unfinished handshakes");
+HandshakePlaces::Origin Inbounds::origin_of(const asio::ip::tcp::socket& socket) const {
+  std::error_code gone;
+  const auto endpoint = socket.remote_endpoint(gone);
+  if (gone) return {"a host that hung up"};
+  const auto address = unmapped(endpoint.address());
+  if (hooks_.is_member_address(address)) return {address.to_string(), true};
+  return {HandshakePlaces::origin_name(address)};
+}
+
+void Inbounds::make_place(const HandshakePlaces::Origin& next) {
+  std::vector<std::shared_ptr<Inbound>> unfinished;
+  std::vector<HandshakePlaces::Origin> origins;
+  for (const auto& inbound : open_) {
+    if (inbound->hello()) continue;
+    unfinished.push_back(inbound);
+    origins.push_back(inbound->origin());
+  }
+  const HandshakePlaces places{options_.handshakes_max, options_.handshakes_per_address_max};
+  const auto displaced = places.displaced(origins, next, chance_);
+  if (!displaced) return;
+  unfinished[*displaced]->end("displaced: over the limit of " +
+                              std::to_string(options_.handshakes_max) +
+                              " unfinished handshakes, of one address " +
+                              std::to_string(options_.handshakes_per_address_max));
 }
 
 // One connection per node and purpose: messages that still come on a former one are out of date
@@ -88,7 +109,7 @@ void Inbounds::on_admitted(Inbound& inbound) {
     }
   }
   for (const auto& other : former) other->end("its node dialled again");
-  hooks_.heard(hello.sender.node);
+  hooks_.heard(hello.sender.node, inbound.address());
 }
 
 std::string Inbounds::address_of(raft::NodeId node) const {

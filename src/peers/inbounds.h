@@ -7,6 +7,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <random>
 #include <string>
 
 #include "src/peers/inbound.h"
@@ -19,15 +20,16 @@ struct InboundsHooks {
   std::function<void(PeerMessage message)> receive;
   // Members are not counted as strangers.
   std::function<bool(raft::NodeId node)> is_member;
-  // The node's connection was admitted.
-  std::function<void(raft::NodeId node)> heard;
+  std::function<bool(const asio::ip::address& address)> is_member_address;
+  // The node's connection from `address` was admitted.
+  std::function<void(raft::NodeId node, const asio::ip::address& address)> heard;
 };
 
 class Inbounds {
  public:
   // The references outlive this object.
   Inbounds(asio::io_context& loop, const PeersOptions& options, InboundsHooks hooks,
-           PeersStats& stats, LogLimiter& limiter);
+           PeersStats& stats, Complaints& members, Complaints& strangers, std::mt19937_64& chance);
 
   // `session` as in Stream.
   void take(asio::ip::tcp::socket socket, ssl_st* session);
@@ -37,7 +39,8 @@ class Inbounds {
   void close();
 
  private:
-  void displace_oldest_handshake();
+  [[nodiscard]] HandshakePlaces::Origin origin_of(const asio::ip::tcp::socket& socket) const;
+  void make_place(const HandshakePlaces::Origin& next);
   [[nodiscard]] Status admit(const wire::Hello& hello) const;
   [[nodiscard]] Status check_stranger(raft::NodeId node) const;
   void on_admitted(Inbound& inbound);
@@ -45,6 +48,7 @@ class Inbounds {
   const PeersOptions& options_;
   const InboundsHooks hooks_;
   const InboundShared shared_;
+  std::mt19937_64& chance_;
   std::list<std::shared_ptr<Inbound>> open_;  // the oldest first
 };
 

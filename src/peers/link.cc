@@ -23,7 +23,7 @@ Link::Link(const LinkShared& shared, raft::Member peer, wire::Purpose purpose)
       peer_(std::move(peer)),
       purpose_(purpose),
       name_(hex_id(peer_.id.value) + name_of(purpose) + " "),
-      timer_(shared.loop),
+      timer_(shared.dial.loop),
       back_off_ms_(shared.options.back_off_ms_min),
       used_at_(Stream::Clock::now()) {}
 
@@ -96,11 +96,16 @@ void Link::dial() {
   state_ = State::dialling;
   ++shared_.stats.dials;
   const wire::Hello hello{.sender = shared_.identity(), .expected = peer_.id, .purpose = purpose_};
-  dial_ = Dial::start(shared_.loop, shared_.tls, peer_.address, hello, shared_.options.dial_ms_max,
-                      [weak = weak_from_this()](Result<Dialled> result) {
-                        const auto self = weak.lock();
-                        if (self != nullptr) self->on_dialled(std::move(result));
-                      });
+  dial_ = Dial::start(
+      shared_.dial, peer_.address, hello, shared_.options.dial_ms_max,
+      [weak = weak_from_this()](Result<Dialled> result) {
+        const auto self = weak.lock();
+        if (self != nullptr) self->on_dialled(std::move(result));
+      },
+      [weak = weak_from_this()](const std::vector<asio::ip::address>& addresses) {
+        const auto self = weak.lock();
+        if (self != nullptr) self->shared_.resolved(*self, addresses);
+      });
 }
 
 void Link::on_dialled(Result<Dialled> result) {
@@ -129,8 +134,8 @@ void Link::on_dialled(Result<Dialled> result) {
   flush();
 }
 
-// A leader that waited on here, up to back_off_ms_max, would be without the quorum that is there.
-// Once for each failed dial, so two nodes that end each other's connections do not spin.
+// Without this a leader would wait up to back_off_ms_max for a quorum that is up already. Once for
+// each failed dial, so that two nodes that end each other's connections do not spin.
 void Link::on_peer_heard() {
   if (state_ != State::waiting || !std::exchange(unreached_, false)) return;
   back_off_ms_ = shared_.options.back_off_ms_min;
@@ -143,7 +148,7 @@ void Link::on_lost(const std::string& why) {
   const auto lived = Stream::Clock::now() - connected_at_;
   // One that ends as soon as it stands is no success: else two nodes that disagree would spin.
   if (lived >= milliseconds(back_off_ms_)) back_off_ms_ = shared_.options.back_off_ms_min;
-  if (lived >= milliseconds(shared_.options.back_off_ms_max)) shared_.limiter.forget(name_);
+  if (lived >= milliseconds(shared_.options.back_off_ms_max)) shared_.complaints.forget(name_);
   say(LogLevel::warn, "lost the connection to a peer", why);
   stream_->close();
   stream_ = nullptr;
@@ -153,8 +158,7 @@ void Link::on_lost(const std::string& why) {
 
 void Link::wait() {
   state_ = State::waiting;
-  // Half of it is certain, half is chance, so that those who lost a peer together do not come back
-  // together.
+  // Half of the wait is fixed, half is random: nodes that lost a peer together come back apart.
   std::uniform_int_distribution<std::uint32_t> chance(back_off_ms_ / 2, back_off_ms_);
   arm(chance(shared_.jitter));
   back_off_ms_ = std::min(back_off_ms_ * 2, shared_.options.back_off_ms_max);
@@ -192,7 +196,7 @@ void Link::on_time() {
 
 void Link::retire() {
   state_ = State::idle;
-  asio::post(shared_.loop, [weak = weak_from_this()] {
+  asio::post(shared_.dial.loop, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr || self->state_ != State::idle || self->kept_) return;
     self->shared_.retired(*self);
@@ -205,7 +209,7 @@ void Link::schedule_flush() {
   if (state_ != State::connected || sending_bytes_ > 0 || flush_scheduled_) return;
   flush_scheduled_ = true;
   // After the handlers that are ready now: what they send goes into the same write.
-  asio::post(shared_.loop, [weak = weak_from_this()] {
+  asio::post(shared_.dial.loop, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr) return;
     self->flush_scheduled_ = false;
@@ -233,9 +237,9 @@ void Link::flush() {
                 });
 }
 
-// Not more than the limiter allows: a link that flaps, or drops a thousand messages, says so once.
+// Limited by Complaints: a link that flaps, or drops a thousand messages, says so once.
 void Link::say(LogLevel level, const char* event, const std::string& why) {
-  const auto left_out = shared_.limiter.allow(name_ + event + why, LogLimiter::Clock::now());
+  const auto left_out = shared_.complaints.allow(name_, event + why, LogLimiter::Clock::now());
   if (!left_out) return;
   if (why.empty()) {
     return log(level, event,

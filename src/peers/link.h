@@ -1,7 +1,9 @@
-// Link: the way to one peer for one purpose. Holds the queue, dials when there is need, waits
-// longer after each failure, sends all that a turn of the loop brought in one write. Loop thread.
-// Owns its queue and its connection. What is queued when a dial fails is dropped (Raft sends again,
-// and nothing stale arrives after a long outage), as is what does not fit the limit.
+// Link: the connection to one peer for one purpose, and the queue of messages for it. A link dials
+// when there is something to send, waits longer after each failure, and sends all messages of one
+// turn of the loop in one write.
+// Loop thread. Owns its queue and its connection. Messages are dropped where they do not fit the
+// queue's limit, and where a dial fails: Raft sends again, and nothing stale arrives after a long
+// outage.
 //
 //   idle --send, or kept--> dialling --welcomed--> connected --lost--> waiting --time--> dialling
 //                               '------failed------------------------>    '--nothing to do--> idle
@@ -15,7 +17,7 @@
 #include <string>
 
 #include "src/base/log.h"
-#include "src/base/log_limiter.h"
+#include "src/peers/complaints.h"
 #include "src/peers/dial.h"
 #include "src/peers/peers.h"
 #include "src/peers/stream.h"
@@ -25,17 +27,18 @@ namespace iris {
 
 class Link;
 
-// What the links of one Peers share. Outlives them.
+// Shared by the links of one Peers. Outlives them.
 struct LinkShared {
-  asio::io_context& loop;
+  const DialContext& dial;
   const PeersOptions& options;
-  const Tls* tls;
   std::function<PeerIdentity()> identity;
   PeersStats& stats;
-  LogLimiter& limiter;
+  Complaints& complaints;
   std::mt19937_64& jitter;
   // A link that is not kept has become idle. Called on a turn of its own; may destroy it.
   std::function<void(Link& link)> retired;
+  // The addresses that the name of a link's peer stands for now.
+  std::function<void(const Link& link, const std::vector<asio::ip::address>& addresses)> resolved;
 };
 
 class Link : public std::enable_shared_from_this<Link> {
@@ -77,7 +80,7 @@ class Link : public std::enable_shared_from_this<Link> {
   const LinkShared& shared_;
   raft::Member peer_;
   wire::Purpose purpose_;
-  std::string name_;  // for the limiter
+  std::string name_;  // by which Complaints knows this link
   State state_ = State::idle;
   bool kept_ = false;
   std::shared_ptr<Dial> dial_;

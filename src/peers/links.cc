@@ -1,5 +1,6 @@
 #include "src/peers/links.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <variant>
@@ -8,6 +9,10 @@ namespace iris {
 
 Links::Links(LinkShared shared) : shared_(std::move(shared)) {
   shared_.retired = [this](const Link& link) { retire(link); };
+  shared_.resolved = [this](const Link& link, const std::vector<asio::ip::address>& addresses) {
+    const auto found = pairs_.find(link.peer().id);
+    if (found != pairs_.end()) found->second.resolved = addresses;
+  };
 }
 
 void Links::retire(const Link& link) {
@@ -77,9 +82,19 @@ bool Links::send(raft::NodeId to, const PeerBody& body, const std::string& addre
   return true;
 }
 
-void Links::on_peer_heard(raft::NodeId node) {
+bool Links::is_member_address(const asio::ip::address& address) const {
+  return std::any_of(pairs_.begin(), pairs_.end(), [&](const auto& entry) {
+    const Pair& pair = entry.second;
+    return pair.member &&
+           (pair.heard == address ||
+            std::find(pair.resolved.begin(), pair.resolved.end(), address) != pair.resolved.end());
+  });
+}
+
+void Links::on_peer_heard(raft::NodeId node, const asio::ip::address& address) {
   const auto found = pairs_.find(node);
   if (found == pairs_.end()) return;
+  found->second.heard = address;
   for (const auto& link : {found->second.control, found->second.bulk}) {
     if (link != nullptr) link->on_peer_heard();
   }

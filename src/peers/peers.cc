@@ -13,6 +13,7 @@
 #include "src/base/log_limiter.h"
 #include "src/net/acceptor.h"
 #include "src/net/tls.h"
+#include "src/peers/complaints.h"
 #include "src/peers/dial.h"
 #include "src/peers/inbounds.h"
 #include "src/peers/links.h"
@@ -30,12 +31,16 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
         options(std::move(given)),
         tls(with_tls),
         hooks(std::move(with_hooks)),
-        links({io, options, tls, [this] { return identity(); }, stats, limiter, jitter, {}}),
-        inbounds(io, options,
-                 {[this] { return identity(); }, hooks.greet, hooks.receive,
-                  [this](raft::NodeId node) { return links.is_member(node); },
-                  [this](raft::NodeId node) { links.on_peer_heard(node); }},
-                 stats, limiter),
+        links({dialling, options, [this] { return identity(); }, stats, of_links, chance, {}, {}}),
+        inbounds(
+            io, options,
+            {[this] { return identity(); }, hooks.greet, hooks.receive,
+             [this](raft::NodeId node) { return links.is_member(node); },
+             [this](const asio::ip::address& address) { return links.is_member_address(address); },
+             [this](raft::NodeId node, const asio::ip::address& address) {
+               links.on_peer_heard(node, address);
+             }},
+            stats, of_members, of_strangers, chance),
         acceptor(std::make_shared<Acceptor>(
             io,
             AcceptorOptions{.name = "the raft port",
@@ -63,8 +68,14 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
   const Tls* tls;
   const PeersHooks hooks;
   PeersStats stats;
-  LogLimiter limiter{log_pause};
-  std::mt19937_64 jitter{std::random_device{}()};
+  // What the log says, limited for each kind by itself.
+  LogLimiter of_acceptor{log_pause};
+  Complaints of_links{log_pause};
+  Complaints of_members{log_pause};
+  Complaints of_strangers{log_pause};
+  std::mt19937_64 chance{std::random_device{}()};
+  NameLookup names{loop};
+  const DialContext dialling{loop, tls, names};
   bool closed = false;
 
   Links links;
@@ -83,7 +94,8 @@ void Peers::State::on_accepted(asio::ip::tcp::socket socket) {
 
 void Peers::State::on_accept_failed(const std::error_code& error) {
   ++stats.accept_errors;
-  if (const auto left_out = limiter.allow("accept" + error.message(), LogLimiter::Clock::now())) {
+  if (const auto left_out =
+          of_acceptor.allow("accept" + error.message(), LogLimiter::Clock::now())) {
     log(LogLevel::error, "cannot accept connections on the raft port",
         {{"why", error.message()}, {"left_out", *left_out}});
   }
@@ -109,7 +121,7 @@ void Peers::State::probe(const std::string& address,
   const wire::Hello hello{.sender = identity(), .purpose = wire::Purpose::probe};
   const std::uint64_t number = ++probes_begun;
   probes[number] = Dial::start(
-      loop, tls, address, hello, options.dial_ms_max,
+      dialling, address, hello, options.dial_ms_max,
       [weak = weak_from_this(), number, done = std::move(done)](Result<Dialled> result) {
         const auto self = weak.lock();
         if (self == nullptr || self->closed) return;

@@ -2,7 +2,7 @@
 // those it accepted, so there is never a tie to break; per peer there are two, control and bulk
 // (snapshot chunks only), so that bulk never delays a heartbeat (hazard 113).
 // Loop thread: everything, hooks included, runs on the loop given to the constructor. Only names of
-// hosts are resolved on Asio's own thread (destroying the loop waits for a lookup under way).
+// hosts are resolved on other threads.
 // Owns acceptor, connections and queues. Never blocks; never keeps more than its limits allow.
 //
 // A node id is random and lives with the data folder: a wiped node comes back as another node. So
@@ -43,8 +43,11 @@ struct PeersOptions {
   // Bytes that wait for one connection; what does not fit is dropped (hazard 112).
   // REQUIRES: at least wire::message_bytes_max and a frame header
   std::size_t queue_bytes_max = 32u << 20;
-  std::size_t handshakes_max = 64;  // accepted, unknown yet; one more displaces the oldest
-  std::size_t strangers_max = 16;   // nodes that are no members but may talk to this one
+  // Accepted connections that have not said yet from whom they are; one more displaces another.
+  // Those of members' addresses do not count, but per address.
+  std::size_t handshakes_max = 64;
+  std::size_t handshakes_per_address_max = 16;
+  std::size_t strangers_max = 16;  // nodes that are no members but may talk to this one
   std::size_t probes_max = 64;
   std::uint32_t handshake_ms_max = 5000;  // from accept to hello (hazard 110)
   std::uint32_t dial_ms_max = 3000;       // from resolving to welcome

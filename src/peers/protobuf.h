@@ -3,8 +3,8 @@
 // Any thread; pure. Owns nothing: the writer borrows its string, the reader the bytes it walks
 // over. Knows no message; src/peers/wire does.
 //
-// Why not the code that protoc generates: it makes all objects of a message before a limit can be
-// checked, 40 bytes for each byte of a hostile AppendRequest, whereas this reader refuses at the
+// The code that protoc generates does not do: it makes all objects of a message before a limit can
+// be checked, 40 bytes for each byte of a hostile AppendRequest, whereas this reader refuses at the
 // first wrong entry with nothing allocated (iris-microbench refuse_generated, refuse_by_hand:
 // 36 ms against 0.2 us for 2 MiB). A good AppendRequest of 64 entries of 300 bytes is written 2.2
 // times and read 1.8 times as fast (write_by_hand, read_by_hand).
@@ -27,7 +27,7 @@ class ProtoWriter {
  public:
   explicit ProtoWriter(std::string& out) : out_(out) {}
 
-  // What equals proto3's default is left out.
+  // A value that equals proto3's default is not written.
   void number(std::uint32_t field, std::uint64_t value) {
     if (value == 0) return;
     char scratch[15];
@@ -54,7 +54,7 @@ class ProtoWriter {
     out_.append(scratch, static_cast<std::size_t>(end - scratch)).append(value);
   }
 
-  // A nested message: whatever is written between open() and close(). Its length gets four bytes,
+  // A nested message: all that is written between open() and close(). Its length gets four bytes,
   // padded with zero bits (readers must take that), so that nothing is moved or measured twice.
   [[nodiscard]] std::size_t open(std::uint32_t field) {
     char scratch[9] = {};

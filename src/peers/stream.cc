@@ -18,8 +18,8 @@
 namespace iris {
 namespace {
 
-// Bytes the other end's kernel does not acknowledge within this time mean that it is gone
-// (hazard 111); the same time applies to a quiet connection's probes.
+// Where the other end's kernel does not acknowledge bytes within this time, it is gone (hazard
+// 111). The same time applies to the probes of a quiet connection.
 constexpr int dead_after_ms = 5000;
 constexpr int probe_after_s = 3;
 constexpr int probe_interval_s = 1;
@@ -50,12 +50,11 @@ Stream::Stream(Socket socket, ssl_st* session) : socket_(std::move(socket)) {
   std::error_code error;
   const auto endpoint = socket_.remote_endpoint(error);
   remote_ = error ? "a host that hung up" : endpoint_text(endpoint);
+  if (!error) remote_address_ = unmapped(endpoint.address());
   set_options(socket_);
 }
 
 Stream::~Stream() = default;
-
-std::string Stream::remote_host() const { return remote_.substr(0, remote_.rfind(':')); }
 
 void Stream::keep_kernel_queue_short() {
   set_option(socket_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, short_kernel_queue_bytes);

@@ -22,7 +22,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
  public:
   using Socket = asio::ip::tcp::socket;
   using Clock = std::chrono::steady_clock;
-  // One whole payload, good during the call, or why there will be no more. True: go on.
+  // One whole payload, valid during the call, or why there will be no more. True: go on.
   using OnFrame = std::function<bool(Result<std::string_view> payload)>;
   // `buffer` is the string that was sent, emptied, for use again.
   using OnSent = std::function<void(Status status, std::string buffer)>;
@@ -45,17 +45,17 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void receive(OnFrame on_frame);
   void set_limit(std::size_t payload_bytes_max) { reader_.set_limit(payload_bytes_max); }
 
-  // Nothing more will be sent; what comes is thrown away until the other end hangs up, then `done`.
-  // To close at once would make the kernel forget the last words (it resets a connection that is
-  // closed with unread bytes). REQUIRES: neither send() nor receive() under way
+  // Ends sending, discards received bytes until the other end hangs up, then calls `done`. Closing
+  // at once would lose the bytes that were sent last: the kernel resets a connection that is closed
+  // with unread bytes. REQUIRES: neither send() nor receive() under way
   void drain(std::function<void()> done);
   void close();
 
   [[nodiscard]] const std::string& remote() const { return remote_; }  // "192.0.2.1:40000"
-  [[nodiscard]] std::string remote_host() const;
+  [[nodiscard]] const asio::ip::address& remote_address() const { return remote_address_; }
   [[nodiscard]] Clock::time_point heard() const { return heard_; }  // when bytes came last
 
-  // Few unsent bytes in the kernel: what is queued here can still be measured (bulk).
+  // Keeps few unsent bytes in the kernel, so that the queue here shows what has not left (bulk).
   void keep_kernel_queue_short();
 
  private:
@@ -69,6 +69,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   Socket socket_;
   std::unique_ptr<Secure> secure_;
   std::string remote_;
+  asio::ip::address remote_address_;
   FrameReader reader_{handshake_bytes_max};
   OnFrame on_frame_;
   bool reading_ = false;     // an operation reads into reader_

@@ -1,5 +1,5 @@
-// What the nodes' hosts say <-> bytes, and the batches in which all of it travels. Field numbers
-// are proto/peer.proto's; what each kind must fulfil stands beside the lines that parse it.
+// Messages between hosts of the core <-> bytes, and the batches in which all messages travel. Field
+// numbers are proto/peer.proto's; the rules of each kind stand beside the lines that parse it.
 #include "src/peers/wire.h"
 
 #include <limits>
@@ -11,7 +11,7 @@
 namespace iris::wire {
 namespace {
 
-// What wire_raft.cc does, beside this file's own of the same names.
+// Functions of wire_raft.cc, beside this file's own of the same names.
 using wire::over_limit;
 using wire::parse;
 using wire::write;

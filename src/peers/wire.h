@@ -1,8 +1,8 @@
-// Wire: what nodes say to each other <-> the bytes of proto/peer.proto. This is the door of hazard
-// 107: whatever read functions let through is checked completely and trusted inside; whatever they
-// refuse, they refuse with one sentence, and the connection it came on must be closed.
-// Any thread; pure functions, no state. A command is copied once each way. Never allocates more
-// than a small multiple of the bytes it was given. Knows no sockets and no frames.
+// Wire: messages between nodes <-> the bytes of proto/peer.proto. Bytes from the network are
+// checked here and nowhere else (hazard 107): a message that a read function returns is complete
+// and within its limits. A refused one has one sentence as its reason, and its connection must be
+// closed. Any thread; pure functions, no state. A command is copied once each way. Never allocates
+// more than a small multiple of the bytes it was given. Knows no sockets and no frames.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@
 
 namespace iris::wire {
 
-// Limits, the same in both directions. What is over one is neither written nor let in.
+// Limits, the same in both directions: a message over one of them is neither written nor read.
 inline constexpr std::size_t message_bytes_max = 24u << 20;  // one PeerBody, encoded
 inline constexpr std::size_t command_bytes_max = 16u << 20;  // REQUIRES of main: >= entry_bytes_max
 inline constexpr std::size_t entries_per_message_max = 1u << 18;

@@ -1,4 +1,4 @@
-// What the wire files share; nobody else includes it.
+// Functions that the wire files share; no other file includes this one.
 // Any thread; pure. A Complaint is the sentence that says what is wrong with some bytes; an empty
 // one says that nothing is. parse() fills a default-constructed value and checks it completely.
 #pragma once

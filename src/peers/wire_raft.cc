@@ -1,5 +1,5 @@
-// What cores say <-> bytes. Field numbers are proto/peer.proto's; what each kind must fulfil stands
-// beside the lines that parse it.
+// Messages between cores <-> bytes. Field numbers are proto/peer.proto's; the rules of each kind
+// stand beside the lines that parse it.
 #include <limits>
 #include <memory>
 #include <utility>
@@ -280,7 +280,7 @@ static_assert(std::variant_size_v<raft::Body> == 10,
               "a new kind of message needs a field in peer.proto, a parser, and a new version");
 
 Complaint check_terms(const raft::Message& message) {
-  // A node that was never in an election refuses a trial vote in term 0; nothing else has term 0.
+  // A node that was never in an election refuses a pre-vote in term 0; nothing else has term 0.
   const auto* trial = std::get_if<raft::PreVoteReply>(&message.body);
   if (message.term.value == 0 && (trial == nullptr || trial->granted)) return "Raft: term 0";
   if (const auto* append = std::get_if<raft::AppendRequest>(&message.body)) {

@@ -15,13 +15,16 @@ constexpr std::int64_t hour_s = 3'600;
 }  // namespace
 
 Result<std::unique_ptr<Certificates>> Certificates::load(const TlsPaths& paths,
-                                                         const std::string& server_name) {
-  auto tls = Tls::load(paths, server_name);
+                                                         const std::string& server_name,
+                                                         TlsRules rules) {
+  auto tls = Tls::load(paths, server_name, rules);
   if (!tls) return unexpected(tls.error());
-  if (!(*tls)->bears_server_name()) {
-    log(LogLevel::warn,
-        "other nodes will refuse this node's certificate: it does not bear the name",
-        {{"file", paths.certificate}, {"name", server_name}});
+  if (const auto& misfit = (*tls)->misfit()) {
+    if (misfit->for_clients_too) {
+      return fail(Errc::invalid_argument, paths.certificate + ": " + misfit->why);
+    }
+    log(LogLevel::warn, "other nodes will refuse this node's certificate",
+        {{"file", paths.certificate}, {"reason", misfit->why}});
   }
   return std::unique_ptr<Certificates>(new Certificates(paths.certificate, std::move(*tls)));
 }
@@ -33,10 +36,11 @@ Certificates::Certificates(std::string certificate_path, std::unique_ptr<Tls> tl
 
 bool Certificates::reload() {
   if (const Status done = tls_->reload(); !done) {
-    log(LogLevel::error, "certificates not reloaded, the former ones stay",
-        {{"reason", done.error().text}});
+    fault_ = done.error().text;
+    log(LogLevel::error, "certificates not reloaded, the former ones stay", {{"reason", fault_}});
     return false;
   }
+  fault_.clear();
   grpc_.update(tls_->material());
   warned_days_ = 0;
   log(LogLevel::info, "certificates reloaded");

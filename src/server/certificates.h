@@ -17,16 +17,20 @@ namespace iris {
 
 class Certificates {
  public:
-  // Errors: those of Tls::load(). A certificate that other nodes will refuse for its name is
-  // taken, and the log says so.
+  // Errors: those of Tls::load(), and a certificate that nobody would take: its own CA did not sign
+  // it, or it is not for servers. One that only other nodes will refuse is taken, as a node may
+  // stay alone, and the log says so.
   [[nodiscard]] static Result<std::unique_ptr<Certificates>> load(const TlsPaths& paths,
-                                                                  const std::string& server_name);
+                                                                  const std::string& server_name,
+                                                                  TlsRules rules);
 
   [[nodiscard]] const Tls& tls() const { return *tls_; }
   [[nodiscard]] GrpcTls& grpc() { return grpc_; }
 
   // Are the files others than those read last? A look at their sizes and times.
   [[nodiscard]] bool changed() const { return tls_->changed(); }
+  // Why the files read last are not in use; empty: they are.
+  [[nodiscard]] const std::string& fault() const { return fault_; }
   // Reads the files again. True: new handshakes use what was read.
   bool reload();
   // Says once for each of 30, 7 and 1 days that the certificate ends within so many.
@@ -39,6 +43,7 @@ class Certificates {
   const std::string certificate_path_;
   const std::unique_ptr<Tls> tls_;
   GrpcTls grpc_;
+  std::string fault_;
   std::int64_t warned_days_ = 0;  // the last threshold that the log told of; 0: none
 };
 

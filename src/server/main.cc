@@ -1,5 +1,5 @@
-// iris: the server. Reads the command line, then is a Server until the end, or does one of the
-// things that are done to a node that does not run.
+// iris: the server. Reads the command line, then runs a Server until its end, or one of the offline
+// commands.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -8,6 +8,7 @@
 
 #include "src/base/log.h"
 #include "src/base/version.h"
+#include "src/server/last_words.h"
 #include "src/server/offline.h"
 #include "src/server/options.h"
 #include "src/server/server.h"
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
     case iris::CommandLine::Action::run:
       break;
   }
+  iris::say_last_words();
   iris::set_log_level(line->options.log_level);
   return iris::Server(line->options).run();
 }

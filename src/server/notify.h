@@ -1,5 +1,5 @@
-// Notify: what systemd is told of this service, where it runs under systemd and this build knows
-// libsystemd; else nothing happens.
+// Notify: messages about this service to systemd. Nothing happens where it does not run under
+// systemd, or where this build is without libsystemd.
 // Any thread. Owns nothing.
 #pragma once
 

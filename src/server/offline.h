@@ -1,5 +1,5 @@
-// What `iris` does to files and folders of nodes that do not run: verify, restore, recover.
-// Main thread, blocking. Says what it did on stdout, why not on stderr.
+// The commands for files and folders of nodes that do not run: verify, restore, recover.
+// Main thread, blocking. The result is told on stdout, the reason of a failure on stderr.
 #pragma once
 
 #include <span>

@@ -48,7 +48,7 @@ void declare_network(Flags& flags, Options& options) {
                "port of the clients (gRPC); the port of the other nodes (raft) is this + 1");
   flags.custom("listen", "HOST", "", "listen on this host's interface only; without it, on all",
                [&options](std::string_view text) -> Status {
-                 auto host = parse_host(text);
+                 auto host = parse_listen_host(text);
                  if (!host) return bad(host.error().text);
                  options.listen = std::move(*host);
                  return Unit{};
@@ -77,7 +77,9 @@ void declare_tls_and_stela(Flags& flags, Options& options) {
   flags.boolean("insecure", &options.insecure, "no TLS");
   declare_tls(flags, "", &options.tls, "");
   flags.text("serverName", &options.server_name, "NAME",
-             "name expected in the certificates of other nodes");
+             "name expected in the certificates of other nodes, among their alternative names");
+  flags.boolean("allowCommonName", &options.common_names,
+                "take the common name for it where there are no DNS names, as in files of 2017");
   flags.section("Discovery by Stela");
   flags.boolean("nostela", &options.no_stela, "do without the discovery service");
   flags.text("stela", &options.stela, "HOST:PORT", "address of the Stela service");
@@ -113,6 +115,9 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
                  if (parse_log_level(text, options.log_level)) return Unit{};
                  return bad("debug, info, warn or error");
                });
+  flags.boolean("notuning", &options.no_tuning,
+                "leave limits, priorities and scheduling policies of the process as they are; for "
+                "units with SystemCallFilter=~@resources");
   flags.boolean("version", &version, "print the version and exit (also -v)");
   flags.alias("v", "version");
   flags.custom("help", "", "", "print this text and exit (also -h)",

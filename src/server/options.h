@@ -1,6 +1,6 @@
-// Options: what the server `iris` is told on its command line. One table (options.cc) declares
-// every flag with its range and its help.
-// Any thread; plain values. Looks at no file and no network: it judges the words only.
+// Options: the command line of the server `iris`. One table (options.cc) declares every flag with
+// its range and its help. Any thread; plain values. Reads no file and asks no network: only the
+// words are judged.
 #pragma once
 
 #include <chrono>
@@ -31,6 +31,7 @@ struct Options {
   bool insecure = false;
   TlsPaths tls;
   std::string server_name = "Iris";  // in the certificates of other nodes
+  bool common_names = false;         // taken for the server name where there are no DNS names
 
   bool no_stela = false;
   std::string stela = "127.0.0.1:31000";
@@ -47,10 +48,12 @@ struct Options {
   std::uint64_t listener_buffer_bytes = 4u << 20;  // queued for one slow listener
   std::uint32_t listeners_max = 100'000;           // streams of Listen on this node
 
+  // Limits, priorities and scheduling policies of the process stay as they are.
+  bool no_tuning = false;
   LogLevel log_level = LogLevel::info;
 };
 
-// Leaders must be heard several times before somebody gives up on them.
+// A leader must have several chances to be heard before a follower gives up on it.
 inline constexpr std::uint32_t heartbeats_per_election_min = 4;
 
 struct CommandLine {
@@ -64,7 +67,7 @@ struct CommandLine {
 
 [[nodiscard]] std::string help_text();
 
-// -advertise, for whoever makes a node. `*host` is the default, and what is given.
+// -advertise, for each command that makes a node. `*host` is the default, and what is given.
 void declare_advertise(Flags& flags, std::string* host, std::string help);
 
 }  // namespace iris

@@ -57,6 +57,7 @@ void Server::State::tick() {
     const raft::Core& core = node->core();
     listeners->tick(core.leader().value != 0);
     terms->tick(core.leader(), core.term(), core.role() == raft::Role::leader);
+    majority->tick();
     scheduling.tick();
     tick();
   });
@@ -68,6 +69,7 @@ void Server::State::every_second() {
     if (error || closed) return;
     notify_watchdog();
     tell_status();
+    flush_log();
     if (formation && node->admitted()) formation->stop();
     check_certificates();
     every_second();
@@ -75,7 +77,9 @@ void Server::State::every_second() {
 }
 
 void Server::State::tell_status() {
-  const std::string text = service_status(*node);
+  std::string fault = certificates ? certificates->fault() : std::string();
+  if (fault.empty() && discovery) fault = discovery->certificate_fault();
+  const std::string text = service_status(*node, *majority, fault);
   if (text == status_told) return;
   status_told = text;
   notify_status(text);
@@ -104,6 +108,7 @@ void Server::State::reload_asked() {
   }
   notify_reloading();
   reload_certificates();
+  tell_status();  // where the reload failed it says why; to systemd it is done all the same
   notify_ready();
 }
 
@@ -112,7 +117,7 @@ void Server::State::halt(bool clean, const Error& why) {
     log(LogLevel::info, "this node was removed from its cluster and stops", {{"reason", why.text}});
     return stop("removed from the cluster");
   }
-  // Whatever is written from here on may contradict what was promised: no last words to anybody.
+  // An answer from here on might contradict an earlier promise: nobody gets one.
   log(LogLevel::error, "this node cannot go on", {{"reason", why.text}});
   notify_status(why.text);
   ::_exit(exit_failure);
@@ -165,11 +170,13 @@ void Server::State::close_all() {
   discovery.reset();
   api.reset();
   terms.reset();
+  majority.reset();
   listeners.reset();
   history.reset();
   node.reset();
   peers.reset();
-  // What the lanes answered finds nobody any more; what it holds of the store is let go here.
+  // Answers of the lanes that are still queued find no receiver; what they hold of the store is
+  // released here.
   loop.restart();
   loop.poll();
   store.reset();
@@ -183,7 +190,8 @@ Server::~Server() = default;
 
 int Server::run() {
   State& server = *state_;
-  if (!server.load_certificates() || !server.open_store()) return server.exit_code;
+  if (!server.prepare_process() || !server.load_certificates() || !server.open_store())
+    return server.exit_code;
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) server.signals.add(signal);
   server.await_signals();
@@ -206,6 +214,7 @@ int Server::run() {
   server.tick();
   server.every_second();
   server.become_member();
+  server.tell_status();
   notify_ready();
   server.loop.run();
   server.close_all();

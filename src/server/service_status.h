@@ -5,9 +5,12 @@
 #include <string>
 
 #include "src/node/node.h"
+#include "src/server/majority_watch.h"
 
 namespace iris {
 
-[[nodiscard]] std::string service_status(const Node& node);
+// `certificate_fault`: why changed certificates are not in use; empty: none.
+[[nodiscard]] std::string service_status(const Node& node, const MajorityWatch& majority,
+                                         const std::string& certificate_fault);
 
 }  // namespace iris

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "src/api/api.h"
+#include "src/base/descriptors.h"
 #include "src/base/scheduling.h"
 #include "src/discovery/discovery.h"
 #include "src/discovery/formation.h"
@@ -25,6 +26,7 @@
 #include "src/peers/peers.h"
 #include "src/server/certificates.h"
 #include "src/server/heap_trimmer.h"
+#include "src/server/majority_watch.h"
 #include "src/server/node_history.h"
 #include "src/server/server.h"
 #include "store/store.h"
@@ -32,9 +34,10 @@
 namespace iris {
 
 struct Server::State {
-  explicit State(Options given) : options(std::move(given)) {}
+  explicit State(Options given) : options(std::move(given)), scheduling(!options.no_tuning) {}
 
   // --- Start, in this order. False: said why, exit_code is set.
+  bool prepare_process();
   bool load_certificates();
   bool open_store();
   void choose_address();
@@ -67,6 +70,7 @@ struct Server::State {
   void post(std::function<void()> job) { asio::post(loop, std::move(job)); }
 
   const Options options;
+  DescriptorBudget descriptors;
   Scheduling scheduling;
   HeapTrimmer heap_trimmer;
   int exit_code = exit_ok;
@@ -85,6 +89,7 @@ struct Server::State {
   std::unique_ptr<NodeHistory> history;
   std::unique_ptr<Listeners> listeners;
   std::unique_ptr<Leases> terms;
+  std::unique_ptr<MajorityWatch> majority;
   std::unique_ptr<Api> api;
   std::unique_ptr<Formation> formation;
   std::unique_ptr<Discovery> discovery;

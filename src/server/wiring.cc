@@ -1,5 +1,5 @@
-// The wiring of one node: which parts there are, in which order they are made, and who is told of
-// what. What the parts do is in their own folders.
+// The wiring of one node: its parts, the order in which they are made, and the hooks that connect
+// them. The parts themselves are in their own folders.
 #include <sys/random.h>
 
 #include <algorithm>
@@ -38,9 +38,27 @@ bool Server::State::refuse(int code, const std::string& text) {
   return false;
 }
 
+bool Server::State::prepare_process() {
+  const std::uint64_t former = descriptor_budget().limit;
+  descriptors = options.no_tuning ? descriptor_budget() : raise_descriptor_limit();
+  const std::string limit = std::to_string(descriptors.limit);
+  if (descriptors.limit < DescriptorBudget::limit_min) {
+    return refuse(exit_failure, "this process may open " + limit + " files and connections, and " +
+                                    std::to_string(DescriptorBudget::limit_min) +
+                                    " are needed (ulimit -n, LimitNOFILE of a unit)");
+  }
+  log(LogLevel::info, "file descriptors",
+      {{"limit", descriptors.limit},
+       {"limit_before", former},
+       {"for_store_and_peers", descriptors.reserve()},
+       {"for_clients", descriptors.clients()}});
+  return true;
+}
+
 bool Server::State::load_certificates() {
   if (options.insecure) return true;
-  auto loaded = Certificates::load(options.tls, options.server_name);
+  auto loaded =
+      Certificates::load(options.tls, options.server_name, {.common_names = options.common_names});
   if (!loaded) {
     return refuse(exit_config, loaded.error().text +
                                    " (the files of -cert, -key and -ca; -insecure does without)");
@@ -53,8 +71,11 @@ bool Server::State::open_store() {
   store::RocksOptions rocks;
   rocks.path = options.raft_dir;
   rocks.post = [this](std::function<void()> job) { post(std::move(job)); };
-  // Growth is refused first; what RocksDB does behind the scenes may use half of the reserve.
+  // Growth is refused first; RocksDB's background work may use half of the reserve.
   rocks.disk_kept_free_bytes = options.disk_reserve_bytes / 2;
+  rocks.data_files_open_max = static_cast<int>(descriptors.data_files());
+  rocks.log_files_open_max = static_cast<int>(descriptors.log_files());
+  rocks.keep_priorities = options.no_tuning;
   auto opened = store::open_rocks(std::move(rocks));
   if (!opened) return refuse(exit_failure, opened.error().text);
   store = std::move(*opened);
@@ -98,7 +119,7 @@ bool Server::State::make_discovery() {
   if (empty && options.join.empty() && options.bootstrap_expect != 1) {
     return refuse(exit_config, loaded.error().text);
   }
-  log(LogLevel::error, "not at Stela before SIGHUP finds better certificates",
+  log(LogLevel::error, "not at Stela before its certificates are better ones",
       {{"reason", loaded.error().text}});
   return true;
 }
@@ -109,7 +130,11 @@ void Server::State::make_node() {
       loop,
       PeersOptions{.self = self,
                    .listen = options.listen,
-                   .port = static_cast<std::uint16_t>(options.port + 1)},
+                   .port = static_cast<std::uint16_t>(options.port + 1),
+                   .handshakes_max = descriptors.handshakes(),
+                   .handshakes_per_address_max = descriptors.handshakes_per_address(),
+                   .strangers_max = descriptors.strangers(),
+                   .probes_max = descriptors.probes()},
       certificates ? &certificates->tls() : nullptr,
       PeersHooks{.identity =
                      [this, self] {
@@ -189,6 +214,16 @@ void Server::State::make_listeners() {
   };
   calls.served = [this] { return listeners->served(); };
   terms = std::make_unique<Leases>(times, *store, std::move(calls));
+
+  const raft::NodeId self = store->recovered().raft.self;
+  majority = std::make_unique<MajorityWatch>(
+      MajorityOptions{.tick_ms = tick_ms,
+                      .patience_ms = options.election_ms,
+                      .start_patience_ms = options.election_ms * 4},
+      MajorityHooks{
+          .has_leader = [this] { return node->core().leader().value != 0; },
+          .members = [this] { return node->core().members(); },
+          .reaches = [this, self](raft::NodeId id) { return id == self || peers->connected(id); }});
 }
 
 bool Server::State::listen() {
@@ -197,6 +232,9 @@ bool Server::State::listen() {
   settings.port = static_cast<std::uint16_t>(options.port);
   settings.limits = options.limits;
   settings.disk_reserve_bytes = options.disk_reserve_bytes;
+  settings.connections_max = std::min(settings.connections_max, std::size_t{descriptors.clients()});
+  settings.connections_per_address_max =
+      std::min(settings.connections_per_address_max, settings.connections_max);
   if (certificates) {
     settings.credentials = certificates->grpc().server_credentials();
     settings.certificate_expires_s = [this] { return certificates->tls().material().expires_s; };
@@ -218,7 +256,7 @@ bool Server::State::listen() {
   return true;
 }
 
-// Data on disk wins: what follows is for a node that belongs to no cluster.
+// Data on disk wins: -join and discovery are for a node that belongs to no cluster.
 void Server::State::become_member() {
   if (discovery) discovery->start();
   if (node->admitted()) {

@@ -45,6 +45,14 @@ TEST_CASE("a host to listen on that means every interface says nothing") {
   }
 }
 
+TEST_CASE("an address with an interface is one to listen on, but nobody else's to dial") {
+  OwnAddressHints all = hints();
+  all.listen = "fe80::1%eth0";
+  REQUIRE(own_raft_address(all, 5) == "127.0.0.1:5");
+  all.advertise = "a.example";
+  REQUIRE(own_raft_address(all, 5) == "a.example:5");
+}
+
 TEST_CASE("what the members know stays, while it is this machine's, with the port of today") {
   OwnAddressHints all = hints();
   all.recorded = "127.0.0.2:40001";

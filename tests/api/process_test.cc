@@ -1,5 +1,6 @@
 // The program iris as a process: its exit codes and sentences, signals, and what it tells systemd.
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -131,6 +132,22 @@ TEST_CASE("certificates that are no good are named (exit 78)") {
   REQUIRE(expired.exit_code() == 78);
   REQUIRE(expired.said("server.crt"));
   REQUIRE(expired.said("expired"));
+
+  const Issued stranger = issue({.common_name = "Another CA"}, nullptr);
+  const Issued foreign = issue({.alternative_names = "DNS:Iris"}, &stranger);
+  write_file(folder / "server.crt", foreign.certificate_pem());
+  write_file(folder / "server.key", foreign.key_pem());
+  Iris unsigned_by_ca(flags, &folder);
+  REQUIRE(unsigned_by_ca.exit_code() == 78);
+  REQUIRE(unsigned_by_ca.said("is signed by \\\"Another CA\\\", which is neither in ca.crt"));
+
+  const Issued for_clients =
+      issue({.alternative_names = "DNS:Iris", .extended_usage = "clientAuth"}, &authority);
+  write_file(folder / "server.crt", for_clients.certificate_pem());
+  write_file(folder / "server.key", for_clients.key_pem());
+  Iris wrong_usage(flags, &folder);
+  REQUIRE(wrong_usage.exit_code() == 78);
+  REQUIRE(wrong_usage.said("its extended key usage does not allow serverAuth"));
 }
 
 TEST_CASE("every line of the log is one JSON object, and none is a library's banner") {
@@ -249,6 +266,48 @@ TEST_CASE("SIGHUP reads the certificates again, and keeps the former where they 
   REQUIRE(iris.exit_code() == 0);
 }
 
+// stderr as the journal has it.
+TEST_CASE("under systemd each line of the log begins with its priority") {
+  const Folder folder;
+  const std::string log = folder / "log";
+  write_file(log, "");
+  struct stat file {};
+  REQUIRE(::stat(log.c_str(), &file) == 0);
+  ::setenv("JOURNAL_STREAM",
+           (std::to_string(file.st_dev) + ":" + std::to_string(file.st_ino)).c_str(), 1);
+  const std::string iris = std::string(std::getenv("IRIS_BINARIES")) + "/iris";
+  Process bad =
+      Process::start({iris, "-nostela", "-port", std::to_string(free_port())}, log, folder / "");
+  const auto code = bad.wait(20s);
+  Iris other({"-nostela", "-port", std::to_string(free_port())});  // its stderr is another file
+  REQUIRE(other.exit_code() == 78);
+  ::unsetenv("JOURNAL_STREAM");
+  REQUIRE(code == 78);
+  REQUIRE(read_text(log).starts_with("<6>{\"time\":"));
+  REQUIRE(read_text(log).find("\n<3>{\"time\":") != std::string::npos);
+  REQUIRE(other.log_text().starts_with("{\"time\":"));
+}
+
+TEST_CASE("the log tells of a TLS handshake of a client that failed, with the reason") {
+  const Folder folder;
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  const TlsPaths paths =
+      write_files(folder, "n", issue({.alternative_names = "DNS:Iris"}, &authority), authority);
+  const std::uint16_t port = free_port();
+  Iris iris({"-nostela", "-listen", "127.0.0.1", "-port", std::to_string(port), "-cert",
+             paths.certificate, "-key", paths.key, "-ca", paths.ca},
+            &folder);
+  iris.await_log("\"serving\"");
+  grpc::SslCredentialsOptions without;
+  without.pem_root_certs = read_text(paths.ca);
+  const auto channel =
+      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::SslCredentials(without));
+  pb::ConnectResponse response;
+  REQUIRE_FALSE(pb::Iris::NewStub(channel)->Connect(context().get(), {}, &response).ok());
+  iris.await_log(
+      "a TLS handshake over gRPC failed\",\"why\":\"peer did not return a certificate\"");
+}
+
 // What systemd would hear.
 class NotifySocket {
  public:
@@ -267,6 +326,7 @@ class NotifySocket {
   }
   NotifySocket(const NotifySocket&) = delete;
   NotifySocket& operator=(const NotifySocket&) = delete;
+  void forget() { all_.clear(); }
   bool heard(const std::string& text) {
     return test::await(20s, [&] {
       char piece[1024];
@@ -294,6 +354,41 @@ TEST_CASE("systemd hears READY, STATUS, the watchdog and STOPPING") {
   iris.signal(SIGTERM);
   REQUIRE(socket.heard("STOPPING=1"));
   REQUIRE(iris.exit_code() == 0);
+}
+
+TEST_CASE("systemd's status tells of certificates that were no good at a reload") {
+  NotifySocket socket;
+  const Folder folder;
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  const TlsPaths paths =
+      write_files(folder, "n", issue({.alternative_names = "DNS:Iris"}, &authority), authority);
+  Iris iris({"-nostela", "-listen", "127.0.0.1", "-port", std::to_string(free_port()), "-cert",
+             paths.certificate, "-key", paths.key, "-ca", paths.ca},
+            &folder);
+  REQUIRE(socket.heard("STATUS=leader of 1 voters\n"));
+  const std::string good = read_text(paths.ca);
+  write_file(paths.ca, "nonsense");
+  iris.signal(SIGHUP);
+  REQUIRE(socket.heard("STATUS=leader of 1 voters; new certificates are not in use: " + paths.ca +
+                       ": holds no PEM certificate of a CA"));
+  write_file(paths.ca, good);
+  iris.await_log("certificates reloaded");  // without a signal: files are looked at
+  socket.forget();
+  REQUIRE(socket.heard("STATUS=leader of 1 voters\n"));
+}
+
+TEST_CASE("a follower's status names its leader, and what it lacks without one") {
+  const std::uint16_t ports[] = {free_port(), free_port()};
+  const auto at = [&](int i) { return "127.0.0.1:" + std::to_string(ports[i]); };
+  auto leader = std::make_unique<Iris>(plain(ports[0]));
+  leader->await_log("this node leads");
+  NotifySocket socket;
+  Iris follower(plain(ports[1]) + std::vector<std::string>{"-join", at(0)});
+  REQUIRE(socket.heard("STATUS=following the leader at " + at(0)));
+  REQUIRE(test::await(20s, [&] { return status(ports[0]).voters() == 2; }));
+  leader->signal(SIGKILL);
+  follower.await_log("no leader: nothing can be written, and reads wait");
+  REQUIRE(socket.heard("STATUS=no leader: 1 of 2 voters reached, 2 needed; no connection to "));
 }
 #endif
 

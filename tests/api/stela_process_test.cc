@@ -284,6 +284,28 @@ TEST_CASE("SIGHUP reads the certificates towards Stela again") {
   REQUIRE(iris.exit_code() == 0);
 }
 
+TEST_CASE("certificates towards Stela that come late are found without a signal") {
+  const Folder folder;
+  const Issued authority = issue({.common_name = "CA"}, nullptr);
+  const Issued stela_own = issue({.alternative_names = "DNS:Stela"}, &authority);
+  FakeStela stela(0, server_credentials(authority, stela_own));
+  const Flags late = write_flags(folder, "stela", authority);
+  const std::string ca = late[5];
+  const std::string pem = read_text(ca);
+  write_file(ca, "not written yet");
+  Iris iris(Flags{"-stela", stela.address(), "-port", std::to_string(free_port()), "-listen",
+                  "127.0.0.1", "-bootstrap-expect", "1"} +
+                write_flags(folder, "", authority) + late,
+            &folder);
+  iris.await_log("not at Stela before its certificates are better ones");
+  iris.await_log("this node leads");
+  write_file(ca, pem);
+  // The files are looked at every 10 s, which is as long as one of these waits.
+  REQUIRE((stela.await_registered(1) || stela.await_registered(1)));
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+}
+
 TEST_CASE("SIGHUP gives a node that cannot join yet the certificates it needs") {
   const Folder folder;
   const Folder other;
@@ -319,7 +341,7 @@ TEST_CASE("an empty node that would go by Stela needs certificates for it (exit 
     REQUIRE(iris.said("-stelaCert"));
     REQUIRE_FALSE(iris.said("\"serving\""));
   }
-  const std::string unknown = "not at Stela before SIGHUP finds better certificates";
+  const std::string unknown = "not at Stela before its certificates are better ones";
   {
     Iris joining(flags + Flags{"-join", "127.0.0.1:9"}, &folder);
     joining.await_log(unknown);

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -105,6 +106,67 @@ TEST_CASE("lines of several threads do not mix") {
   });
   REQUIRE(lines.size() == 200);
   for (const auto& line : lines) REQUIRE(nlohmann::json::accept(line));
+}
+
+TEST_CASE("left_out is written where there is something to tell") {
+  const auto lines = lines_of([] {
+    log(LogLevel::info, "a", {{"left_out", std::uint64_t{0}}, {"other", std::uint64_t{0}}});
+    log(LogLevel::info, "b", {{"left_out", std::uint64_t{2}}});
+  });
+  REQUIRE(lines.size() == 2);
+  REQUIRE_FALSE(nlohmann::json::parse(lines[0]).contains("left_out"));
+  REQUIRE(nlohmann::json::parse(lines[0])["other"] == 0);
+  REQUIRE(nlohmann::json::parse(lines[1])["left_out"] == 2);
+}
+
+// Reads what is in a pipe.
+std::string drain(int end) {
+  std::string text;
+  char piece[4096];
+  for (ssize_t got = ::read(end, piece, sizeof piece); got > 0;
+       got = ::read(end, piece, sizeof piece)) {
+    text.append(piece, static_cast<std::size_t>(got));
+  }
+  return text;
+}
+
+TEST_CASE("a stderr that nobody reads holds up nobody, and the lines lost are counted") {
+  constexpr std::uint64_t said = 20'000;
+  int ends[2];
+  REQUIRE(::pipe2(ends, 0) == 0);  // the writing end waits, as that of a shell does
+  REQUIRE(::fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+  const int saved = ::dup(STDERR_FILENO);
+  ::dup2(ends[1], STDERR_FILENO);
+  for (std::uint64_t line = 0; line < said; ++line) {
+    log(LogLevel::info, "n", {{"number", line}, {"pad", std::string(line % 7 * 1'000, 'x')}});
+  }
+  std::string text;
+  for (std::string piece = drain(ends[0]); !piece.empty(); piece = drain(ends[0])) {
+    text += piece;
+    flush_log();
+  }
+  log(LogLevel::info, "after", {});
+  text += drain(ends[0]);
+  ::dup2(saved, STDERR_FILENO);
+  ::close(saved);
+  for (const int end : ends) ::close(end);
+
+  REQUIRE(text.size() < log_backlog_bytes + (200u << 10));
+  std::istringstream lines(text);
+  std::uint64_t next = 0;
+  std::vector<std::string> rest;
+  for (std::string line; std::getline(lines, line);) {
+    const auto parsed = nlohmann::json::parse(line);  // whole
+    if (parsed["event"] != "n") {
+      rest.push_back(parsed["event"]);
+      if (parsed.contains("lost")) REQUIRE(parsed["lost"] == said - next);
+    } else {
+      REQUIRE(parsed["number"] == next++);
+    }
+  }
+  REQUIRE(next > 10);
+  REQUIRE(rest ==
+          std::vector<std::string>{"lines of the log were lost: stderr was not read", "after"});
 }
 
 TEST_CASE("levels are known by their names only") {

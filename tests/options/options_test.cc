@@ -117,6 +117,10 @@ TEST_CASE("the newer flags are taken") {
   REQUIRE(all.log_bytes_max == 1u << 20);
   REQUIRE(all.snapshot_bytes_per_second == 64u << 10);
   REQUIRE(all.disk_reserve_bytes == 0);
+  REQUIRE_FALSE(all.no_tuning);
+  REQUIRE_FALSE(all.common_names);
+  REQUIRE(options({"-notuning"}).no_tuning);
+  REQUIRE(options({"-allowCommonName"}).common_names);
 }
 
 TEST_CASE("the port leaves room for the raft port") {
@@ -147,6 +151,14 @@ TEST_CASE("a host has no port, an address has one") {
     REQUIRE_FALSE(options({"-listen", host}).listen.empty());
   }
   REQUIRE(options({"-advertise", "[::1]"}).advertise == "::1");
+  REQUIRE(options({"-listen", "fe80::1%eth0"}).listen == "fe80::1%eth0");
+  REQUIRE(options({"-listen", "[fe80::1%2]"}).listen == "fe80::1%2");
+  for (const char* host :
+       {"fe80::1%", "fe80::1%a/b", "fe80::1%an-interface-too-long", "fe80::1%a%b"}) {
+    CAPTURE(host);
+    REQUIRE(contains(error({"-listen", host}), "an interface after the %"));
+  }
+  REQUIRE(contains(error({"-advertise", "fe80::1%eth0"}), "without a port"));
   for (const char* address : {"a", "a:", "a:0", "a:65536", "a:x", "::1:5", "[a]:5", ":", "a b:1",
                               "a:99999999999999999999"}) {
     CAPTURE(address);
@@ -219,6 +231,8 @@ TEST_CASE("the help has examples and every flag with its default") {
                            "log-bytes",
                            "snapshot-bytes-per-second",
                            "disk-reserve-bytes",
+                           "allowCommonName",
+                           "notuning",
                            "version",
                            "help"}) {
     CAPTURE(flag);

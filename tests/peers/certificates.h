@@ -47,7 +47,8 @@ struct CertificatePlan {
   std::string alternative_names;  // "DNS:Iris,IP:127.0.0.1"; empty: none
   long from_s = -60;
   long until_s = 3600;
-  bool authority = false;  // may sign others
+  bool authority = false;      // may sign others
+  std::string extended_usage;  // "serverAuth,clientAuth"; empty: no such extension
 };
 
 struct Issued {
@@ -98,6 +99,7 @@ inline Issued issue(const CertificatePlan& plan, const Issued* issuer) {
   };
   const bool signs = issuer == nullptr || plan.authority;
   extend(NID_basic_constraints, signs ? "critical,CA:TRUE" : "CA:FALSE");
+  if (!plan.extended_usage.empty()) extend(NID_ext_key_usage, plan.extended_usage);
   if (!plan.alternative_names.empty()) extend(NID_subject_alt_name, plan.alternative_names);
   REQUIRE(X509_sign(certificate, signer.key.get(), EVP_sha256()) > 0);
   return made;
@@ -122,10 +124,11 @@ class Authority {
       : self_(issue({.common_name = name}, nullptr)) {}
 
   [[nodiscard]] const Issued& self() const { return self_; }
-  [[nodiscard]] std::unique_ptr<Tls> tls(const CertificatePlan& plan) const {
+  [[nodiscard]] std::unique_ptr<Tls> tls(const CertificatePlan& plan, TlsRules rules = {}) const {
     static int number = 0;
     const std::string prefix = "node" + std::to_string(number++);
-    auto loaded = Tls::load(write_files(folder_, prefix, issue(plan, &self_), self_), "Iris");
+    auto loaded =
+        Tls::load(write_files(folder_, prefix, issue(plan, &self_), self_), "Iris", rules);
     if (!loaded) FAIL(loaded.error().text);
     return std::move(*loaded);
   }

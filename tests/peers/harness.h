@@ -51,6 +51,12 @@ class Loop {
   asio::io_context io;
 };
 
+// The n-th address of the loopback network; a socket may be bound to each.
+inline asio::ip::address_v4 local_address(int n) {
+  return asio::ip::address_v4(asio::ip::address_v4::loopback().to_uint() +
+                              static_cast<unsigned>(n - 1));
+}
+
 inline std::string local(std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); }
 
 // Times a test can wait for.
@@ -141,7 +147,9 @@ inline wire::Hello hello_of(std::uint64_t node, wire::Purpose purpose = wire::Pu
 // A socket without manners. Its calls return at once; the loop must be driven by the test.
 class RawSocket {
  public:
-  RawSocket(Loop& loop, const std::string& bytes_first, std::uint16_t port) : socket_(loop.io) {
+  RawSocket(Loop& loop, const std::string& bytes_first, std::uint16_t port,
+            const asio::ip::address_v4& from = asio::ip::address_v4::any())
+      : socket_(loop.io, tcp::endpoint(from, 0)) {
     socket_.connect({asio::ip::address_v4::loopback(), port});
     if (!bytes_first.empty()) write(bytes_first);
     read();
@@ -189,7 +197,7 @@ class RawSocket {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
-// Everything written to stderr while it lives. What a test's log must say is asserted on it.
+// Everything written to stderr while it lives, for assertions on the log.
 class LogCapture {
  public:
   LogCapture() : saved_(::dup(STDERR_FILENO)), file_(std::tmpfile()) {

@@ -343,7 +343,7 @@ TEST_CASE("a -listen of every interface takes IPv4 as well") {
   REQUIRE(loop.until([&] { return client.welcome().has_value(); }));
 }
 
-// --- Ends (hazard 116). What is wrong here shows under ASan.
+// --- Ends (hazard 116). Faults here show under ASan.
 
 TEST_CASE("peers may be destroyed at any moment (hazard 116)") {
   const Security security(GENERATE(false, true));

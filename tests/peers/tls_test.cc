@@ -125,16 +125,100 @@ TEST_CASE("both ports get the same: PEM as it was read, and contexts from TLS 1.
   }
 }
 
-TEST_CASE("own certificate bears the name by its DNS names, or by CN where it has none") {
+TEST_CASE("own certificate bears the name by its DNS names, by CN where that is allowed") {
   const Authority authority;
-  const auto bears = [&](const CertificatePlan& plan) {
-    return authority.tls(plan)->bears_server_name();
+  const auto bears = [&](const CertificatePlan& plan, bool common_names) {
+    return !authority.tls(plan, {.common_names = common_names})->misfit();
   };
-  CHECK(bears({.common_name = "x", .alternative_names = "DNS:localhost,DNS:Iris"}));
-  CHECK(bears({.common_name = "Iris"}));
-  CHECK(bears({.common_name = "Iris", .alternative_names = "IP:127.0.0.1"}));
-  CHECK_FALSE(bears({.common_name = "Iris", .alternative_names = "DNS:localhost"}));
-  CHECK_FALSE(bears({.common_name = "iris-client"}));
+  for (const bool common_names : {false, true}) {
+    CHECK(bears({.common_name = "x", .alternative_names = "DNS:localhost,DNS:Iris"}, common_names));
+    CHECK(bears({.common_name = "Iris"}, common_names) == common_names);
+    CHECK(bears({.common_name = "Iris", .alternative_names = "IP:127.0.0.1"}, common_names) ==
+          common_names);
+    CHECK_FALSE(bears({.common_name = "Iris", .alternative_names = "DNS:localhost"}, common_names));
+    CHECK_FALSE(bears({.common_name = "iris-client"}, common_names));
+  }
+  CHECK(authority.tls({.common_name = "Iris"})->misfit()->why ==
+        "it does not bear the name \"Iris\" (-serverName) among its subject alternative names; as "
+        "a common name it counts with -allowCommonName only");
+}
+
+// What others will think of a certificate, as its node finds when it loads it.
+TlsMisfit misfit(const TlsPaths& paths, TlsRules rules = {}) {
+  const auto loaded = Tls::load(paths, "Iris", rules);
+  REQUIRE(loaded);
+  return (*loaded)->misfit().value_or(TlsMisfit{});
+}
+
+TEST_CASE("a certificate that its own CA did not sign, or whose intermediate is missing, is told") {
+  const Folder folder;
+  const Authority root("Root CA");
+  const Authority other("Another CA");
+  const Authority namesake("Root CA");
+  const CertificatePlan plan{.alternative_names = "DNS:Iris"};
+  const Issued middle = issue({.common_name = "Middle CA", .authority = true}, &root.self());
+  const Issued own = issue(plan, &middle);
+  TlsPaths paths = write_files(folder, "n", own, root.self());
+  const TlsMisfit missing = misfit(paths);
+  CHECK(missing.for_clients_too);
+  CHECK(missing.why == "the certificate \"Iris\" is signed by \"Middle CA\", which is neither in " +
+                           paths.ca +
+                           " nor among the certificates that follow it in its file "
+                           "(another CA, or an intermediate certificate is missing)");
+  write_file(paths.certificate, own.certificate_pem() + middle.certificate_pem());
+  CHECK(misfit(paths).why.empty());
+  write_file(paths.ca, other.self().certificate_pem());
+  CHECK(misfit(paths).why.starts_with("the certificate \"Middle CA\" is signed by \"Root CA\""));
+  write_file(paths.ca, namesake.self().certificate_pem());
+  CHECK(misfit(paths).why.find("is not signed by the CA \"Root CA\"") != std::string::npos);
+  const Issued self_signed = issue(plan, nullptr);
+  paths = write_files(folder, "s", self_signed, root.self());
+  CHECK(misfit(paths).why == "the certificate \"Iris\" signs itself and is not in " + paths.ca);
+  write_file(paths.ca, self_signed.certificate_pem());  // trusts itself
+  CHECK(misfit(paths).why.empty());
+  const Issued no_authority = issue({.common_name = "No CA"}, &root.self());
+  write_file(paths.ca, root.self().certificate_pem());
+  const Issued under = issue(plan, &no_authority);
+  paths = write_files(folder, "u", under, root.self());
+  write_file(paths.certificate, under.certificate_pem() + no_authority.certificate_pem());
+  CHECK(misfit(paths).why.starts_with("the certificate \"No CA\": "));
+}
+
+TEST_CASE("a certificate whose key usage fits no node is told") {
+  const Folder folder;
+  const Authority authority;
+  const auto of = [&](const std::string& usage, TlsRules rules = {}) {
+    const Issued own =
+        issue({.alternative_names = "DNS:Iris", .extended_usage = usage}, &authority.self());
+    return misfit(write_files(folder, "n", own, authority.self()), rules);
+  };
+  CHECK(of("").why.empty());
+  CHECK(of("serverAuth,clientAuth").why.empty());
+  for (const char* usage : {"clientAuth", "codeSigning"}) {
+    CHECK(of(usage).for_clients_too);
+    CHECK(of(usage).why == "its extended key usage does not allow serverAuth");
+  }
+  CHECK_FALSE(of("serverAuth").for_clients_too);
+  CHECK(of("serverAuth").why ==
+        "its extended key usage does not allow clientAuth, and nodes dial each other");
+  CHECK(of("clientAuth", {.client_only = true}).why.empty());
+  CHECK(of("serverAuth", {.client_only = true}).why ==
+        "its extended key usage does not allow clientAuth");
+}
+
+TEST_CASE("TLS 1.2 on the raft port takes ciphers with AEAD and forward secrecy only") {
+  const Authority authority;
+  const auto tls = authority.node();
+  for (ssl_st* session : {tls->new_dialler(), tls->new_acceptor()}) {
+    const STACK_OF(SSL_CIPHER)* all = SSL_get_ciphers(session);
+    CHECK(sk_SSL_CIPHER_num(all) > 3);
+    for (int i = 0; i < sk_SSL_CIPHER_num(all); ++i) {
+      CAPTURE(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(all, i)));
+      CHECK(SSL_CIPHER_is_aead(sk_SSL_CIPHER_value(all, i)) == 1);
+      CHECK(SSL_CIPHER_get_kx_nid(sk_SSL_CIPHER_value(all, i)) != NID_kx_rsa);
+    }
+    SSL_free(session);
+  }
 }
 
 // --- On the raft port.
@@ -161,12 +245,43 @@ struct Attempt {
   std::string text;
 };
 
-TEST_CASE("nodes with the name in SAN or CN connect") {
+TEST_CASE("nodes with the name in SAN connect, in CN where both ends allow it") {
   const Authority authority;
-  const auto by_san = authority.tls({.common_name = "n1", .alternative_names = "DNS:Iris"});
-  const auto by_cn = authority.tls({.common_name = "Iris"});
-  CHECK(Attempt(by_san.get(), by_cn.get()).connected);
-  CHECK(Attempt(by_cn.get(), by_san.get()).connected);
+  const CertificatePlan san{.common_name = "n1", .alternative_names = "DNS:Iris"};
+  const CertificatePlan cn{.common_name = "Iris"};
+  const auto by_san = authority.tls(san);
+  const auto by_cn = authority.tls(cn);
+  for (const Attempt& attempt :
+       {Attempt(by_san.get(), by_cn.get()), Attempt(by_cn.get(), by_san.get())}) {
+    CHECK_FALSE(attempt.connected);
+    CHECK(
+        attempt.says("does not bear the name \\\"Iris\\\" (-serverName) among its alternative "
+                     "names; a common name counts with -allowCommonName only"));
+  }
+  const auto lenient_san = authority.tls(san, {.common_names = true});
+  CHECK(Attempt(lenient_san.get(), by_cn.get()).connected);
+  CHECK(Attempt(by_cn.get(), lenient_san.get()).connected);
+}
+
+TEST_CASE(
+    "a certificate of the right name that is for clients or servers only opens no raft port") {
+  const Authority authority;
+  const auto node = authority.node();
+  for (const char* usage : {"clientAuth", "serverAuth", "codeSigning"}) {
+    const auto other = authority.tls({.alternative_names = "DNS:Iris", .extended_usage = usage});
+    for (const Attempt& attempt :
+         {Attempt(other.get(), node.get()), Attempt(node.get(), other.get())}) {
+      CAPTURE(usage);
+      CHECK_FALSE(attempt.connected);
+      CHECK(
+          attempt.says("its certificate (CN=Iris) is not for nodes: its key usage must allow "
+                       "serverAuth and clientAuth"));
+    }
+  }
+  const auto both =
+      authority.tls({.alternative_names = "DNS:Iris", .extended_usage = "serverAuth,clientAuth"});
+  CHECK(Attempt(both.get(), node.get()).connected);
+  CHECK(Attempt(node.get(), both.get()).connected);
 }
 
 TEST_CASE("-ca may hold a CA that another one has signed, without that other") {
@@ -197,8 +312,8 @@ TEST_CASE("-serverName may be an address") {
   };
   const auto right = node("right", "IP:192.0.2.1");
   const auto wrong = node("wrong", "IP:192.0.2.2,DNS:192.0.2.1");
-  CHECK(right->bears_server_name());
-  CHECK_FALSE(wrong->bears_server_name());
+  CHECK_FALSE(right->misfit());
+  CHECK(wrong->misfit());
   CHECK(Attempt(right.get(), node("other", "IP:192.0.2.1").get()).connected);
   const Attempt attempt(wrong.get(), right.get());
   CHECK_FALSE(attempt.connected);
@@ -310,7 +425,13 @@ TEST_CASE("new certificates serve new handshakes, old connections live on (hazar
   CHECK(bad.error().text == paths.certificate + ": holds no PEM certificate");
   CHECK(tls.material().certificate_pem == before);
   CHECK_FALSE(tls.changed());  // what is there was looked at
-  const auto still = issue(names, &first.self());
+  write_file(paths.certificate, issue(names, &second.self()).certificate_pem());
+  CHECK_FALSE(tls.reload());  // not the key's, and of another CA
+  const TlsPaths foreign = write_files(folder, "n", issue(names, &second.self()), first.self());
+  const Status refused = tls.reload();  // by all nodes
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().text.starts_with(foreign.certificate + ": the certificate \"Iris\" is "));
+  CHECK(tls.material().certificate_pem == before);
   TestNode c(loop, quick_options(3), old_tls.get());
   a.peers.set_peers({b.member(), c.member()});
   REQUIRE(loop.until([&] { return a.peers.connected(c.id); }));  // the former one still serves

@@ -443,7 +443,7 @@ TEST_CASE("a handshake without an identity is refused") {
   CHECK(wire::read_welcome("\xff").error().text == "Welcome: malformed bytes");
 }
 
-// --- Garbage. What is let through must be writable and let through again.
+// --- Garbage. A message that is read from it must be writable, and readable again.
 
 void swallow(const std::string& bytes) {
   for (const PeerBody& body : samples::read(bytes)) {
