@@ -14,7 +14,6 @@
 #include <thread>
 
 #include "proto/health.pb.h"
-#include "src/api/client_connections.h"
 #include "src/api/context.h"
 #include "src/base/address.h"
 #include "src/base/log.h"
@@ -69,7 +68,6 @@ struct Api::State : ApiContext {
 
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> hand_over;
-  std::shared_ptr<ClientConnections> connections;
   std::thread shutdown;
   asio::steady_timer sweep{loop};
 
@@ -137,7 +135,8 @@ Status Api::start() {
 
   api.server = builder.BuildAndStart();
   CHECK(api.server != nullptr);  // no port is its own
-  set_serving(false);
+  set_alive(false);
+  set_ready(false);
   add_value_calls(api);
   add_list_calls(api);
   add_session_calls(api);
@@ -155,13 +154,15 @@ std::uint16_t Api::port() const {
   return state_->connections->port();
 }
 
-void Api::set_serving(bool serving) {
-  auto* health = state_->server->GetHealthCheckService();
-  health->SetServingStatus(service_name, serving);
-  health->SetServingStatus("", serving);
+void Api::set_alive(bool alive) {
+  state_->server->GetHealthCheckService()->SetServingStatus("", alive);
 }
 
-std::size_t Api::connections() const { return state_->connections->open(); }
+void Api::set_ready(bool ready) {
+  state_->server->GetHealthCheckService()->SetServingStatus(service_name, ready);
+}
+
+std::size_t Api::connections() const { return state_->open_connections(); }
 
 std::size_t Api::open_answers() const { return state_->open_answers; }
 

@@ -32,6 +32,8 @@ struct ApiOptions {
   std::shared_ptr<grpc::ServerCredentials> credentials;  // none: no TLS
   // Of the certificate that is served now, in seconds of Unix time; empty without TLS.
   std::function<std::int64_t()> certificate_expires_s;
+  // What needs an operator besides the disk, in words; empty: nothing. May be none.
+  std::function<std::string()> alarm;
   // What Status warns of: less free space than the node keeps back (NodeOptions). 0: never.
   std::uint64_t disk_reserve_bytes = 0;
   std::size_t connections_max = 10'000;             // -max-connections
@@ -50,12 +52,14 @@ class Api {
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
-  // Listens and takes calls; health says NOT_SERVING until set_serving(). Errc::io naming the
+  // Listens and takes calls; health says NOT_SERVING until told otherwise. Errc::io naming the
   // address that cannot be listened on.
   [[nodiscard]] Status start();
   [[nodiscard]] std::uint16_t port() const;
-  // What health answers, for "" and for iris.pb.Iris.
-  void set_serving(bool serving);
+  // What health answers: for "", whether this process takes calls at all; for "iris.pb.Iris",
+  // whether it can serve them, because it is a member that knows a leader.
+  void set_alive(bool alive);
+  void set_ready(bool ready);
   // Connections of clients that stand, about.
   [[nodiscard]] std::size_t connections() const;
   // Lists and backups under way, each of which holds a state of the data, and streams that are to

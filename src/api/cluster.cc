@@ -60,10 +60,12 @@ void fill_health(const raft::CoreStatus& core, pb::StatusResponse& response) {
 }
 
 // What needs an operator, in words; empty: nothing.
-std::string alarm_text(const NodeStatus& node, std::uint64_t reserve_bytes) {
-  if (!node.disk_low) return {};
-  return "disk almost full: " + std::to_string(node.disk.free_bytes) + " bytes free, " +
-         std::to_string(reserve_bytes) +
+std::string alarm_text(const NodeStatus& node, const ApiOptions& options) {
+  std::string text = options.alarm ? options.alarm() : std::string();
+  if (!node.disk_low) return text;
+  if (!text.empty()) text += "; ";
+  return text + "disk almost full: " + std::to_string(node.disk.free_bytes) + " bytes free, " +
+         std::to_string(options.disk_reserve_bytes) +
          " are kept back (-disk-reserve-bytes); what needs more space is refused";
 }
 
@@ -96,7 +98,10 @@ void status(ApiContext& api, StatusCall& call) {
   response.set_message_bytes_max(api.options.limits.message_bytes_max());
   response.set_value_bytes_max(api.options.limits.value_bytes_max);
   response.set_name_bytes_max(api.options.limits.name_bytes_max);
-  response.set_alarm(alarm_text(node, api.options.disk_reserve_bytes));
+  response.set_alarm(alarm_text(node, api.options));
+  response.set_waiting_calls(static_cast<std::uint32_t>(node.waiters));
+  response.set_client_connections(static_cast<std::uint32_t>(api.open_connections()));
+  response.set_client_answer_bytes(api.gate.shares().answer_bytes());
   if (api.options.certificate_expires_s) {
     response.set_certificate_expires_s(api.options.certificate_expires_s());
   }

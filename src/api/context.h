@@ -11,6 +11,7 @@
 
 #include "proto/iris.grpc.pb.h"
 #include "src/api/api.h"
+#include "src/api/client_connections.h"
 #include "src/api/completion.h"
 #include "src/api/errors.h"
 #include "src/api/stream_call.h"
@@ -54,6 +55,8 @@ struct ApiContext {
   pb::Cluster::AsyncService cluster;
   pb::Maintenance::AsyncService maintenance;
   std::unique_ptr<CompletionThread> completions;
+  std::shared_ptr<ClientConnections> connections;  // from start() on
+  [[nodiscard]] std::size_t open_connections() const { return connections->open(); }
   std::vector<std::unique_ptr<Method>> methods;
   // Lists and backups, each of which holds a state of the data, and streams that are to end.
   std::size_t open_answers = 0;

@@ -104,6 +104,13 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
               "queued for one slow listener, before it is served from the log instead");
   flags.number("max-listeners", &options.listeners_max, 1, 10'000'000, "N",
                "streams of Listen on this node at once");
+  flags.number("max-connections", &options.connections_max, 1, 1'000'000, "N",
+               "connections of clients at once, fewer where the system allows fewer; more wait");
+  flags.number("max-connections-per-address", &options.connections_per_address_max, 1, 1'000'000,
+               "N", "the same of one IP address; more are closed");
+  flags.bytes("client-memory-bytes", &options.client_memory_bytes, 16u << 20, 1ull << 40,
+              "answers that clients have not taken yet; one connection may hold a quarter of it, "
+              "and beyond it the connection that holds most loses its calls");
   flags.duration("session-ttl", &options.session_ttl, std::chrono::seconds(1),
                  std::chrono::hours(24 * 365),
                  "subscriptions of a session that nobody listens to are kept this long");

@@ -47,6 +47,9 @@ struct Options {
   std::chrono::milliseconds session_ttl = std::chrono::minutes(10);
   std::uint64_t listener_buffer_bytes = 4u << 20;  // queued for one slow listener
   std::uint32_t listeners_max = 100'000;           // streams of Listen on this node
+  std::uint32_t connections_max = 10'000;          // of clients
+  std::uint32_t connections_per_address_max = 5'000;
+  std::uint64_t client_memory_bytes = 256u << 20;  // of answers that clients have not taken
 
   // Limits, priorities and scheduling policies of the process stay as they are.
   bool no_tuning = false;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <utility>
 
 #include "src/base/log.h"
 #include "src/server/notify.h"
@@ -58,9 +59,18 @@ void Server::State::tick() {
     listeners->tick(core.leader().value != 0);
     terms->tick(core.leader(), core.term(), core.role() == raft::Role::leader);
     majority->tick();
+    tell_readiness();
     scheduling.tick();
     tick();
   });
+}
+
+// A node is ready from the first leader that it knows as a member, until no leader has been known
+// for longer than an election takes.
+void Server::State::tell_readiness() {
+  const bool led = node->core().leader().value != 0 || (ready && !majority->missing());
+  const bool now_ready = led && node->admitted() && !stopping;
+  if (std::exchange(ready, now_ready) != now_ready) api->set_ready(now_ready);
 }
 
 void Server::State::every_second() {
@@ -129,7 +139,8 @@ void Server::State::stop(std::string_view why) {
   if (std::exchange(stopping, true)) return;
   log(LogLevel::info, "stopping", {{"reason", std::string(why)}});
   notify_stopping();
-  api->set_serving(false);
+  api->set_ready(false);
+  api->set_alive(false);
   if (formation) formation->stop();
   if (discovery) {
     discovery->stop(stela_ms_max, [this] { hand_over(); });

@@ -52,6 +52,7 @@ struct Server::State {
 
   // --- While it runs.
   void tick();
+  void tell_readiness();
   void every_second();
   void tell_status();
   void check_certificates();
@@ -96,6 +97,7 @@ struct Server::State {
 
   bool flush_scheduled = false;
   bool pump_scheduled = false;
+  bool ready = false;  // as health tells it
   bool stopping = false;
   bool signalled = false;  // told to stop, which it may have been doing already
   bool draining = false;

@@ -232,9 +232,13 @@ bool Server::State::listen() {
   settings.port = static_cast<std::uint16_t>(options.port);
   settings.limits = options.limits;
   settings.disk_reserve_bytes = options.disk_reserve_bytes;
-  settings.connections_max = std::min(settings.connections_max, std::size_t{descriptors.clients()});
+  settings.connections_max =
+      std::min(std::size_t{options.connections_max}, std::size_t{descriptors.clients()});
   settings.connections_per_address_max =
-      std::min(settings.connections_per_address_max, settings.connections_max);
+      std::min(std::size_t{options.connections_per_address_max}, settings.connections_max);
+  settings.client_shares.total_answer_bytes_max = options.client_memory_bytes;
+  settings.client_shares.answer_bytes_max = options.client_memory_bytes / 4;
+  settings.alarm = [this] { return majority->status(); };
   if (certificates) {
     settings.credentials = certificates->grpc().server_credentials();
     settings.certificate_expires_s = [this] { return certificates->tls().material().expires_s; };
@@ -242,7 +246,7 @@ bool Server::State::listen() {
   api = std::make_unique<Api>(loop, *node, *store, *listeners, std::move(settings));
   if (const Status can = peers->listen(); !can) return refuse(exit_failure, can.error().text);
   if (const Status can = api->start(); !can) return refuse(exit_failure, can.error().text);
-  api->set_serving(true);
+  api->set_alive(true);
   log(LogLevel::info, "serving",
       {{"version", std::string(version)},
        {"id", hex_id(store->recovered().raft.self.value)},

@@ -53,7 +53,8 @@ TestServer::TestServer(TestServerOptions options) : options_(std::move(options))
   api_ = std::make_unique<Api>(loop_, *node_, *store_, *listeners_, std::move(api));
   const Status started = api_->start();
   CHECK(started);
-  api_->set_serving(true);
+  api_->set_alive(true);
+  api_->set_ready(true);
   ticker_.expires_after(std::chrono::milliseconds(tick_ms));
   tick();
   thread_ = std::thread([this] { loop_.run(); });
@@ -128,7 +129,8 @@ std::future<void> TestServer::begin_stop(std::uint32_t drain_ms) {
   stopping_ = true;
   auto done = std::make_shared<std::promise<void>>();
   asio::post(loop_, [this, drain_ms, done] {
-    api_->set_serving(false);
+    api_->set_ready(false);
+    api_->set_alive(false);
     listeners_->stop();
     node_->stop();
     api_->stop(drain_ms, [this, done] {

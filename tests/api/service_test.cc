@@ -76,7 +76,10 @@ TEST_CASE("health is told for the server and for the service") {
   REQUIRE(health(server, "") == "serving");
   REQUIRE(health(server, "iris.pb.Iris") == "serving");
   REQUIRE(health(server, "no.such.Service") == "unknown");
-  server.on_loop([&] { server.api().set_serving(false); });
+  server.on_loop([&] { server.api().set_ready(false); });  // as without a leader
+  REQUIRE(health(server, "") == "serving");
+  REQUIRE(health(server, "iris.pb.Iris") == "not serving");
+  server.on_loop([&] { server.api().set_alive(false); });
   REQUIRE(health(server, "") == "not serving");
   REQUIRE(health(server, "iris.pb.Iris") == "not serving");
 }
