@@ -19,6 +19,7 @@ struct Asked {
 template <class T, class Ask>
 std::vector<Asked<T>> ask_all(const std::vector<std::string>& addresses, Ask ask) {
   std::vector<Asked<T>> asked;
+  asked.reserve(addresses.size());
   for (const auto& address : addresses) {
     asked.push_back({address, std::async(std::launch::async, ask, address)});
   }

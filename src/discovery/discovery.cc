@@ -98,7 +98,7 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
   void registered(const Status& done);
 
   [[nodiscard]] std::unique_ptr<Stela> client() const;
-  void use(const std::shared_ptr<grpc::ChannelCredentials>& credentials);
+  void use(const std::shared_ptr<grpc::ChannelCredentials>& credentials) const;
   // Logs at most once in log_pause: the trouble may last for days. True: it was logged.
   bool complain(std::string_view event, const Error& why);
 
@@ -136,7 +136,7 @@ std::unique_ptr<Stela> Discovery::State::client() const {
   });
 }
 
-void Discovery::State::use(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+void Discovery::State::use(const std::shared_ptr<grpc::ChannelCredentials>& credentials) const {
   asker->set_credentials(credentials);
   if (registrar) registrar->set_credentials(credentials);
 }

@@ -1,18 +1,14 @@
 // iris-cli as a user sees it: the built program against fake nodes. Exit codes, what stands on
 // stdout and what on stderr. The command line is in cli_line_test.cc, watch in watch_test.cc.
-#include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "src/client/client.h"
 #include "tests/client/cli_fixture.h"
-#include "tests/client/fake_stela.h"
 
 using iris::test::cli;
 using iris::test::contains;
 using iris::test::dead_address;
 using iris::test::Ended;
 using iris::test::FakeIris;
-using iris::test::FakeStela;
 using iris::test::Fixture;
 using iris::test::Folder;
 using iris::test::run;
