@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/listeners/relief.h"
 #include "src/listeners/shared.h"
 
 namespace iris::listening {
@@ -17,6 +18,11 @@ void Live::deliver(Shared& shared, Listener& listener, const UpdatePtr& update) 
   if (!queue.empty() && queue.bytes() + update->cost_bytes() > shared.options.buffer_bytes) {
     ++shared.status.overflows;
     return Replay::enter(shared, listener, update->revision - 1);
+  }
+  if (!shared.queued.fits(update->cost_bytes())) {
+    const bool space = make_space(shared, update->cost_bytes());
+    if (!listener.is_in<Live>()) return;  // it was this listener that gave its queue up
+    if (!space) return Replay::enter(shared, listener, update->revision - 1);
   }
   listener.queue.push(update);
   shared.turns.make_ready(listener);

@@ -3,7 +3,9 @@
 // Loop thread. Listeners owns it; stages get it as an argument, and change it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,6 +18,7 @@
 #include "src/listeners/log_tail.h"
 #include "src/listeners/matcher.h"
 #include "src/listeners/pins.h"
+#include "src/listeners/queued_bytes.h"
 #include "src/listeners/reads.h"
 #include "src/listeners/tombstone_purge.h"
 #include "src/listeners/tombstone_reads.h"
@@ -50,6 +53,7 @@ struct Shared {
   const History& history;
   const ListenersHooks hooks;
   ListenersStatus status;
+  QueuedBytes queued;
   std::uint64_t tick = 0;
 
   Matcher matcher;
@@ -57,7 +61,9 @@ struct Shared {
   LogTail tail;
   bool tail_known = false;                   // of before start(); or it does not matter any more
   std::vector<ListenerId> waiting_for_tail;  // in Barrier
-  std::set<ListenerId> states_to_begin;      // in State, not begun
+  std::set<ListenerId> states_to_begin;      // in State with a view, not begun
+  std::deque<ListenerId> states_waiting;     // in State without a view; may name others
+  std::size_t views = 0;                     // held by states
 
   Pins log_pins;
   TombstonePurge purge;

@@ -15,6 +15,7 @@ void Turns::schedule() {
 }
 
 bool Turns::wants_more(const Listener& listener) const {
+  if (!listener.queue.may_fetch()) return false;
   if (!listener.queue.empty() && listener.queue.bytes() >= page_bytes_) return false;
   return std::visit([](const auto& stage) { return stage.wants_more(); }, listener.stage);
 }

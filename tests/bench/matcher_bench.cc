@@ -8,6 +8,8 @@
 namespace iris {
 namespace {
 
+using listening::Matcher;
+
 // As many listeners as the argument says, each on a key of its own; one of them wants the update.
 void match_one_of(benchmark::State& state) {
   Matcher matcher;
