@@ -11,7 +11,7 @@ Listener::Listener(ListenerId own_id, ListenSpec asked, UpdateStream& to, Shared
       spec(std::move(asked)),
       stream(to),
       takes_markers(spec.after_revision > 0 || spec.send_initial || spec.heartbeat_ms > 0),
-      subscriptions(shared.matcher, own_id),
+      subscriptions(shared.matcher, shared.retired, own_id),
       queue(own_id, to, shared.status, shared.queued, shared.tick) {}
 
 void change_stage(Shared& shared, Listener& listener, Stage next) {

@@ -158,14 +158,18 @@ void Listeners::publish(const raft::EntryPtr& entry, const CommandView& command)
   const std::uint64_t revision = entry->id.index.value;
   if (command.kind == Kind::remove_source) {
     shared.matcher.match_source(command.source, [&](std::uint64_t id) {
-      Live::deliver_removal(shared, *shared.find(ListenerId{id}), revision);
+      if (Listener* listener = shared.find_matched(id)) {
+        Live::deliver_removal(shared, *listener, revision);
+      }
     });
     return;
   }
   UpdatePtr update;  // made once, if anybody wants it
   shared.matcher.match(command.source, *command.key, revision, [&](std::uint64_t id) {
+    Listener* listener = shared.find_matched(id);
+    if (listener == nullptr) return;
     if (!update) update = shared.updates.update_of(entry, command);
-    Live::deliver(shared, *shared.find(ListenerId{id}), update);
+    Live::deliver(shared, *listener, update);
   });
 }
 
@@ -191,11 +195,7 @@ void Listeners::on_installed(raft::Index index) {
   shared.tail.restart(index.value);
   shared.purge.raise_floor(index.value);
   shared.tombstone_reads.forget_pages();
-  for (const auto& [id, listener] : shared.listeners) {
-    if (listener->is_in<Barrier>()) continue;
-    if (listener->is_in<Live>()) listener->position = std::max(listener->position, seen);
-    Loading::enter(shared, *listener);
-  }
+  shared.reload.begin(shared, seen);
   Barrier::tail_is_known(shared);
   shared.purge.allow(0);
   shared.purge.run();
@@ -236,6 +236,7 @@ void Listeners::sweep_piece(bool leader_known) {
 
 std::size_t Listeners::sweep(Listener& listener, bool leader_known) {
   Shared& shared = *shared_;
+  if (shared.reload.is_due(listener.id)) return 1;
   std::uint64_t stall_ms = shared.options.stall_ms;
   if (!shared.states_waiting.empty() && listener.is_in<State>()) {
     stall_ms = std::min<std::uint64_t>(stall_ms, shared.options.state_stall_ms);

@@ -7,6 +7,7 @@ namespace {
 
 // False: nothing in its queue could be fetched once more.
 bool give_up(Shared& shared, Listener& listener) {
+  if (shared.reload.is_due(listener.id)) return false;
   if (const auto* state = std::get_if<State>(&listener.stage)) {
     if (!state->own_rows || !listener.queue.drop_rows()) return false;
     change_stage(shared, listener, Stalled{});

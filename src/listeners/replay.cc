@@ -45,7 +45,9 @@ void Replay::serve(Shared& shared, Listener& listener, std::size_t& budget) {
     if (listener.position + 1 < tail.first()) return State::enter(shared, listener, true);
     const auto index = tail.find(listener.subscriptions.filter(), listener.position, budget);
     if (!index) {
-      if (listener.position >= tail.last()) Live::enter(listener);
+      if (listener.position < tail.last()) return;
+      listener.subscriptions.index(budget);
+      if (listener.subscriptions.is_indexed()) Live::enter(listener);
       return;
     }
     if (!replay_entry(shared, listener, *index)) return;

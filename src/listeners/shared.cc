@@ -44,7 +44,13 @@ Listener* Shared::find(ListenerId id) const {
 
 Listener* Shared::find(const Job& job) const {
   Listener* listener = find(job.listener);
+  if (reload.is_due(job.listener)) return nullptr;
   return listener != nullptr && listener->job == job.number ? listener : nullptr;
+}
+
+Listener* Shared::find_matched(Matcher::Id id) const {
+  Listener* listener = find(Subscriptions::listener_of(id));
+  return listener != nullptr && listener->subscriptions.matcher_id() == id ? listener : nullptr;
 }
 
 Listener* Shared::find(std::string_view session) const {
@@ -66,6 +72,7 @@ void Shared::forget(Listener& listener) {
   change_stage(*this, listener, Stage{});
   sessions.erase(listener.spec.session);
   listeners.erase(ListenerId(listener.id));
+  if (!retired.empty()) turns.schedule();
   status.listeners = listeners.size();
 }
 

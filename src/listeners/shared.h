@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/listeners/alive.h"
+#include "src/listeners/indexing.h"
 #include "src/listeners/listener.h"
 #include "src/listeners/listeners.h"
 #include "src/listeners/log_tail.h"
@@ -20,6 +21,7 @@
 #include "src/listeners/pins.h"
 #include "src/listeners/queued_bytes.h"
 #include "src/listeners/reads.h"
+#include "src/listeners/reload.h"
 #include "src/listeners/tombstone_purge.h"
 #include "src/listeners/tombstone_reads.h"
 #include "src/listeners/turns.h"
@@ -36,6 +38,8 @@ struct Shared {
   [[nodiscard]] Listener* find(ListenerId id) const;
   [[nodiscard]] Listener* find(const Job& job) const;
   [[nodiscard]] Listener* find(std::string_view session) const;
+  // nullptr also for a filter that the listener no longer has.
+  [[nodiscard]] Listener* find_matched(Matcher::Id id) const;
   // REQUIRES: the session has no listener.
   Listener& add(ListenSpec spec, UpdateStream& stream);
   // The stream is not called again.
@@ -57,6 +61,8 @@ struct Shared {
   std::uint64_t tick = 0;
 
   Matcher matcher;
+  RetiredFilters retired;
+  Reload reload;
   UpdateCache updates;
   LogTail tail;
   bool tail_known = false;                   // of before start(); or it does not matter any more

@@ -32,11 +32,16 @@ void Turns::run(Shared& shared) {
   scheduled_ = false;
   State::begin_due(shared);
   std::size_t budget = cost::pump;
+  std::size_t half = cost::pump / 2;  // for sessions and filters of others
+  shared.reload.go_on(shared, half);
+  shared.retired.go_on(shared.matcher, half);
+  spend(budget, cost::pump / 2 - half);
   while (!ready_.empty() && budget > 0) {
     Listener* listener = shared.find(ready_.front());
     ready_.pop_front();
     if (listener == nullptr) continue;
     listener->ready = false;
+    if (shared.reload.is_due(ListenerId(listener->id))) continue;
     std::size_t turn = std::min(budget, cost::turn);
     spend(budget, 1);
     const std::size_t before = turn;
@@ -44,7 +49,7 @@ void Turns::run(Shared& shared) {
     spend(budget, before - turn);
     make_ready(*listener);
   }
-  if (!ready_.empty()) schedule();
+  if (!ready_.empty() || !shared.reload.empty() || !shared.retired.empty()) schedule();
 }
 
 void Turns::serve(Shared& shared, Listener& listener, std::size_t& budget) const {

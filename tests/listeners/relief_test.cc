@@ -7,10 +7,9 @@ namespace iris::testing {
 namespace {
 
 struct FullFixture : Fixture {
-  static constexpr std::size_t bytes_max = 10'000;
   static constexpr std::size_t page = 1'000;
 
-  FullFixture() {
+  explicit FullFixture(std::size_t bytes) : bytes_max(bytes) {
     node.options.queued_bytes_max = bytes_max;
     node.options.page_bytes = page;
     node.restart();
@@ -25,14 +24,21 @@ struct FullFixture : Fixture {
       ids.push_back(listen(*unread.back(), own));
     }
   }
+  // One of them reads all that comes.
+  void read_all(std::size_t i) {
+    unread[i]->limited = unread[i]->must_wait = false;
+    node.listeners->writable(ids[i]);
+    node.settle();
+  }
   [[nodiscard]] std::size_t queued() const { return node.listeners->status().queued_bytes; }
 
+  const std::size_t bytes_max;
   std::vector<std::unique_ptr<RecordedStream>> unread;
   std::vector<ListenerId> ids;
 };
 
 TEST_CASE("streams that are never read share one bound; others stay live (hazard 126)") {
-  FullFixture test;
+  FullFixture test(100'000);
   constexpr std::size_t streams = 20;
   for (std::size_t i = 0; i < streams; ++i) test.cluster.subscribe(std::to_string(i), "s");
   test.cluster.subscribe("fast", "s");
@@ -41,40 +47,38 @@ TEST_CASE("streams that are never read share one bound; others stay live (hazard
   test.listen_unread(streams, {});
   Texts expected;
   for (int i = 0; i < 100; ++i) {
-    const std::string value(300, static_cast<char>('a' + i % 26));
+    const std::string value(1'500, static_cast<char>('a' + i % 26));
     test.cluster.set("s", "k", value);
     expected.push_back("s/k=" + value + "@" + std::to_string(test.cluster.last()));
     CHECK(test.settle(fast).size() == 1);
-    CHECK(test.queued() <= FullFixture::bytes_max);
+    CHECK(test.queued() <= test.bytes_max);
   }
   CHECK(test.node.listeners->status().given_up > 0);
-  CHECK(test.node.listeners->status().queued_bytes_max == FullFixture::bytes_max);
+  CHECK(test.node.listeners->status().queued_bytes_max == test.bytes_max);
   for (std::size_t i = 0; i < streams; ++i) {  // what was given up comes again, whole and once
     CHECK_FALSE(test.unread[i]->end);
-    test.unread[i]->limited = false;
-    test.node.listeners->writable(test.ids[i]);
-    test.node.settle();
+    test.read_all(i);
     CHECK(test.unread[i]->take() == expected);
   }
   CHECK(test.node.listeners->status().resyncs == 0);
 }
 
 TEST_CASE("the stream with most bytes gives its queue up, not one with few (hazard 126)") {
-  FullFixture test;
+  FullFixture test(100'000);
   test.cluster.subscribe("0", "great");
   test.cluster.subscribe("1", "small");
   test.listen_unread(2, {});
   const std::string value(1'500, 'v');
   for (int i = 0; i < 2; ++i) test.cluster.set("small", "k", value);
-  for (int i = 0; i < 30; ++i) test.cluster.set("great", "k", value);
+  for (int i = 0; i < 100; ++i) test.cluster.set("great", "k", value);
   test.node.settle();
   CHECK(test.node.listeners->status().given_up > 0);
   CHECK(test.queued() >= value.size());  // the small one still has its own
-  CHECK(test.queued() <= FullFixture::bytes_max);
+  CHECK(test.queued() <= test.bytes_max);
 }
 
 TEST_CASE("states that are never read share the bound too, and come whole later (hazard 126)") {
-  FullFixture test;
+  FullFixture test(10'000);
   test.node.options.state_stall_ms = 50;
   test.node.options.states_max = 4;
   test.node.restart();
@@ -84,12 +88,11 @@ TEST_CASE("states that are never read share the bound too, and come whole later 
   test.listen_unread(streams, {"", 0, true});
   for (int i = 0; i < 200; ++i) {
     test.node.tick(50);
-    CHECK(test.queued() <= FullFixture::bytes_max + FullFixture::page);
+    CHECK(test.queued() <= test.bytes_max + FullFixture::page);
     CHECK(test.node.listeners->status().states <= 4);
   }
   for (std::size_t i = 0; i < streams; ++i) {
-    test.unread[i]->limited = false;
-    test.node.listeners->writable(test.ids[i]);
+    test.read_all(i);
     test.node.tick(100);
     const Texts texts = test.unread[i]->take();
     REQUIRE(texts.size() > 50);
@@ -100,7 +103,7 @@ TEST_CASE("states that are never read share the bound too, and come whole later 
 }
 
 TEST_CASE("so many states are sent at once; others wait for their turn (hazard 128)") {
-  FullFixture test;
+  FullFixture test(100'000);
   test.node.options.states_max = 1;
   test.node.restart();
   for (int i = 0; i < 50; ++i) test.cluster.set("s", std::to_string(i), std::string(200, 'v'));
@@ -113,9 +116,7 @@ TEST_CASE("so many states are sent at once; others wait for their turn (hazard 1
   test.node.tick(test.node.options.state_stall_ms + 100);
   CHECK(two.updates.size() == 51);  // the one that takes nothing lost its turn
   CHECK(test.node.listeners->status().states == 0);
-  test.unread[0]->limited = false;
-  test.node.listeners->writable(test.ids[0]);
-  test.node.settle();
+  test.read_all(0);
   CHECK(test.unread[0]->take().back() == "synced@52");
 }
 
