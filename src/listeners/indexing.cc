@@ -32,6 +32,7 @@ void Indexing::go_on(Matcher& matcher, const Filter& filter, std::size_t& budget
     }
   }
   complete_ = true;
+  source_ = key_ = std::string();
 }
 
 void RetiredFilters::add(Matcher& matcher, Filter filter, Indexing indexing) {

@@ -30,12 +30,12 @@ void Turns::make_ready(Listener& listener) {
 
 void Turns::run(Shared& shared) {
   scheduled_ = false;
-  State::begin_due(shared);
   std::size_t budget = cost::pump;
   std::size_t half = cost::pump / 2;  // for sessions and filters of others
   shared.reload.go_on(shared, half);
   shared.retired.go_on(shared.matcher, half);
   spend(budget, cost::pump / 2 - half);
+  State::begin_due(shared);
   while (!ready_.empty() && budget > 0) {
     Listener* listener = shared.find(ready_.front());
     ready_.pop_front();

@@ -7,7 +7,7 @@ namespace iris::testing {
 namespace {
 
 struct FullFixture : Fixture {
-  static constexpr std::size_t page = 1'000;
+  static constexpr std::size_t page = 4'000;
 
   explicit FullFixture(std::size_t bytes) : bytes_max(bytes) {
     node.options.queued_bytes_max = bytes_max;
@@ -78,7 +78,7 @@ TEST_CASE("the stream with most bytes gives its queue up, not one with few (haza
 }
 
 TEST_CASE("states that are never read share the bound too, and come whole later (hazard 126)") {
-  FullFixture test(10'000);
+  FullFixture test(40'000);
   test.node.options.state_stall_ms = 50;
   test.node.options.states_max = 4;
   test.node.restart();
