@@ -68,17 +68,17 @@ void longest_turn_of_a_session(benchmark::State& state) {
     cluster.subscribe("session", "source-" + std::to_string(i % 100), std::to_string(i));
   }
   node.settle();
-  Longest open;
-  Longest close;
+  Longest opening;
+  Longest closing;
   for (auto _ : state) {
     RecordedStream stream;
     const auto id = node.listeners->open({"session"}, stream);
-    open.settle(node, cluster);
-    close.time([&] { node.listeners->cancelled(*id); });
-    close.settle(node, cluster);
+    opening.settle(node, cluster);
+    closing.time([&] { node.listeners->cancelled(*id); });
+    closing.settle(node, cluster);
   }
-  state.counters["open_ms"] = open.ms;
-  state.counters["close_ms"] = close.ms;
+  state.counters["open_ms"] = opening.ms;
+  state.counters["close_ms"] = closing.ms;
 }
 
 BENCHMARK(longest_turn_of_listeners)->Arg(1'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
