@@ -52,7 +52,9 @@ std::optional<Error> objection(const Outcome& outcome) {
     case Outcome::Code::limit:
       return Error{Errc::limit, "at most " + std::to_string(sessions_max) + " sessions, and " +
                                     std::to_string(subscriptions_per_session_max) +
-                                    " subscriptions in one, are taken"};
+                                    " subscriptions in one with " +
+                                    std::to_string(subscription_bytes_per_session_max >> 20) +
+                                    " MiB of names, are taken"};
     case Outcome::Code::malformed:
       break;
   }

@@ -42,6 +42,21 @@ bool Filter::remove(std::string_view source, std::optional<std::string_view> key
   return true;
 }
 
+std::optional<Filter::Name> Filter::remove_first() {
+  if (sources_.empty()) return std::nullopt;
+  const auto first = sources_.begin();
+  auto& [since, keys] = first->second;
+  Name name{first->first, std::nullopt};
+  if (since) {
+    since.reset();
+  } else {
+    name.key = std::move(keys.extract(keys.begin()).key());
+  }
+  if (keys.empty()) sources_.erase(first);
+  hashes_.reset();
+  return name;
+}
+
 void Filter::lower_since(std::uint64_t since) {
   for (auto& [name, source] : sources_) {
     if (source.since) source.since = std::min(*source.since, since);

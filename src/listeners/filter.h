@@ -26,6 +26,16 @@ class Filter {
   // False where it was not there.
   bool remove(std::string_view source, std::optional<std::string_view> key);
 
+  // Removes one subscription, in the order of sources(), of each source first the whole source.
+  // None: there is none.
+  struct Name {
+    std::string source;
+    std::optional<std::string> key;
+  };
+  std::optional<Name> remove_first();
+  // Makes may_want() cheap, for a filter that is made on another thread.
+  void prepare() { hashes_ = hash_all(); }
+
   // As if nothing had been subscribed later than `since`.
   void lower_since(std::uint64_t since);
 

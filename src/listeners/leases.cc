@@ -80,7 +80,11 @@ void Leases::on_applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   if (!command) return;
   if (command->kind == Kind::subscribe) {
     Lease& lease = renew(command->session, applied_);
-    if (outcome.changed) ++lease.subscriptions;
+    if (outcome.changed) {
+      ++lease.subscriptions;
+      lease.subscription_bytes += command->session.size() + command->source.size() +
+                                  command->key.value_or(std::string_view()).size();
+    }
     return;
   }
   if (command->kind != Kind::expire_sessions) return;
@@ -119,6 +123,7 @@ void Leases::load(std::string after) {
         for (const auto& [session, info] : page->sessions) {
           Lease& lease = renew(session, info.subscribed);
           lease.subscriptions = std::max(lease.subscriptions, info.subscriptions);
+          lease.subscription_bytes = std::max(lease.subscription_bytes, info.bytes.value_or(0));
         }
         if (page->sessions.size() == load_page) return load(page->sessions.back().first);
         loaded_ = true;
@@ -174,13 +179,16 @@ ExpireSessions Leases::next_command() {
   command.up_to = applied_;
   std::size_t bytes = 0;
   std::uint64_t subscriptions = 0;
+  std::uint64_t subscription_bytes = 0;
   while (!leases_.empty() && command.sessions.size() < options_.expire_max) {
     Lease& oldest = leases_.front();
     if (tick_ - oldest.renewed_tick < ttl_ticks()) break;
     bytes += oldest.session.size();
     subscriptions += oldest.subscriptions;
-    const bool fits =
-        bytes <= options_.names_bytes_max && subscriptions <= options_.expire_subscriptions_max;
+    subscription_bytes += oldest.subscription_bytes;
+    const bool fits = bytes <= options_.names_bytes_max &&
+                      subscriptions <= options_.expire_subscriptions_max &&
+                      subscription_bytes <= options_.expire_subscription_bytes_max;
     if (!fits && !command.sessions.empty()) break;
     command.sessions.push_back(oldest.session);
     oldest.expiring = true;

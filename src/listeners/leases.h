@@ -32,6 +32,8 @@ struct LeasesOptions {
   // Subscriptions that end with one command: each is a deletion that every node does at once. A
   // single session may exceed it, up to subscriptions_per_session_max.
   std::uint64_t expire_subscriptions_max = 10'000;
+  // And bytes of their names, up to subscription_bytes_per_session_max of a single session.
+  std::uint64_t expire_subscription_bytes_max = 4u << 20;
 };
 
 struct LeasesHooks {
@@ -69,7 +71,8 @@ class Leases {
     std::uint64_t subscribed = 0;  // revision of its last Subscribe, as far as known
     // About how many it has: the store may count some that are counted again when they are applied.
     std::uint64_t subscriptions = 0;
-    bool expiring = false;  // in expiring_, else in leases_
+    std::uint64_t subscription_bytes = 0;  // likewise
+    bool expiring = false;                 // in expiring_, else in leases_
   };
   using LeaseList = std::list<Lease>;
 

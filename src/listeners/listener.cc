@@ -11,13 +11,13 @@ Listener::Listener(ListenerId own_id, ListenSpec asked, UpdateStream& to, Shared
       spec(std::move(asked)),
       stream(to),
       takes_markers(spec.after_revision > 0 || spec.send_initial || spec.heartbeat_ms > 0),
-      subscriptions(shared.matcher, own_id),
-      queue(to, shared.status, shared.tick) {}
+      subscriptions(shared.matcher, shared.retired, own_id),
+      queue(own_id, to, shared.status, shared.queued, shared.tick) {}
 
 void change_stage(Shared& shared, Listener& listener, Stage next) {
   ++listener.job;
   if (auto* tombstones = std::get_if<Tombstones>(&listener.stage)) tombstones->unpin(shared);
-  if (listener.is_in<State>()) shared.states_to_begin.erase(listener.id);
+  if (auto* state = std::get_if<State>(&listener.stage)) state->release(shared, listener.id);
   listener.stage = std::move(next);
 }
 

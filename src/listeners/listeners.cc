@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "src/listeners/budget.h"
 #include "src/listeners/shared.h"
 
 namespace iris {
@@ -15,11 +16,17 @@ using listening::Live;
 using listening::Loading;
 using listening::Shared;
 using listening::Stalled;
+using listening::State;
 using Kind = CommandView::Kind;
 
 namespace {
 
-constexpr std::uint64_t sweep_ms = 50;  // between looks at every listener
+constexpr std::uint64_t sweep_ms_min = 50;  // from one sweep of all listeners to the next
+// Of one tick, so that it is over in a few milliseconds: with 100,000 listeners a sweep takes ten
+// ticks (hazard 127).
+constexpr std::size_t sweep_units = 10'000;
+constexpr std::size_t beat_units = 4;
+constexpr std::size_t close_units = 20;
 constexpr const char* stopping_text = "this node is stopping: listen at another one";
 
 bool changes_session(Kind kind) {
@@ -30,7 +37,8 @@ bool changes_session(Kind kind) {
 
 Listeners::Listeners(ListenersOptions options, store::Store& store, const History& history,
                      ListenersHooks hooks)
-    : shared_(std::make_unique<Shared>(options, store, history, std::move(hooks))) {}
+    : shared_(std::make_unique<Shared>(options, store, history, std::move(hooks))),
+      sweep_ms_(sweep_ms_min) {}
 Listeners::~Listeners() = default;
 
 void Listeners::start() {
@@ -121,7 +129,13 @@ std::optional<raft::Index> Listeners::keeps_log_after() const {
   return raft::Index{*least};
 }
 
-ListenersStatus Listeners::status() const { return shared_->status; }
+ListenersStatus Listeners::status() const {
+  ListenersStatus status = shared_->status;
+  status.queued_bytes = shared_->queued.bytes();
+  status.queued_bytes_max = shared_->options.queued_bytes_max;
+  status.states = shared_->views;
+  return status;
+}
 
 // --- The log.
 
@@ -144,14 +158,18 @@ void Listeners::publish(const raft::EntryPtr& entry, const CommandView& command)
   const std::uint64_t revision = entry->id.index.value;
   if (command.kind == Kind::remove_source) {
     shared.matcher.match_source(command.source, [&](std::uint64_t id) {
-      Live::deliver_removal(shared, *shared.find(ListenerId{id}), revision);
+      if (Listener* listener = shared.find_matched(id)) {
+        Live::deliver_removal(shared, *listener, revision);
+      }
     });
     return;
   }
   UpdatePtr update;  // made once, if anybody wants it
   shared.matcher.match(command.source, *command.key, revision, [&](std::uint64_t id) {
+    Listener* listener = shared.find_matched(id);
+    if (listener == nullptr) return;
     if (!update) update = shared.updates.update_of(entry, command);
-    Live::deliver(shared, *shared.find(ListenerId{id}), update);
+    Live::deliver(shared, *listener, update);
   });
 }
 
@@ -177,11 +195,7 @@ void Listeners::on_installed(raft::Index index) {
   shared.tail.restart(index.value);
   shared.purge.raise_floor(index.value);
   shared.tombstone_reads.forget_pages();
-  for (const auto& [id, listener] : shared.listeners) {
-    if (listener->is_in<Barrier>()) continue;
-    if (listener->is_in<Live>()) listener->position = std::max(listener->position, seen);
-    Loading::enter(shared, *listener);
-  }
+  shared.reload.begin(shared, seen);
   Barrier::tail_is_known(shared);
   shared.purge.allow(0);
   shared.purge.run();
@@ -195,25 +209,49 @@ void Listeners::tick(bool leader_known) {
   const std::uint32_t tick_ms = shared.options.tick_ms;
   leaderless_ms_ = leader_known ? 0 : leaderless_ms_ + tick_ms;
   if (!shared.states_to_begin.empty()) shared.turns.schedule();
-  if (shared.tick % std::max<std::uint64_t>(1, sweep_ms / tick_ms) != 0) return;
-  for (auto next = shared.listeners.begin(); next != shared.listeners.end();) {
-    Listener& listener = *next->second;
-    ++next;  // the sweep may end it
-    sweep(listener, leader_known);
+  const std::uint64_t period = std::max<std::uint64_t>(1, sweep_ms_min / tick_ms);
+  if (!sweeping_ && shared.tick % period == 0) {
+    sweeping_ = true;
+    swept_ = {};
+    sweep_tick_ = shared.tick;
   }
+  if (sweeping_) sweep_piece(leader_known);
 }
 
-void Listeners::sweep(Listener& listener, bool leader_known) {
+void Listeners::sweep_piece(bool leader_known) {
   Shared& shared = *shared_;
-  const bool stalled = !listener.queue.writable() &&
-                       shared.ms_since(listener.queue.written_tick()) >= shared.options.stall_ms;
-  if (stalled) Stalled::enter_or_unpin(shared, listener);
-  if (listener.spec.heartbeat_ms == 0) return;
-  if (leaderless_ms_ >= shared.options.isolation_ms) {
-    return shared.close(listener, StreamEnd::unavailable,
-                        "this node hears no leader: listen at another one");
+  std::size_t units = sweep_units;
+  auto next = shared.listeners.upper_bound(swept_);
+  while (next != shared.listeners.end() && units > 0) {
+    Listener& listener = *next->second;
+    ++next;  // the sweep may end it
+    swept_ = listener.id;
+    listening::spend(units, sweep(listener, leader_known));
   }
-  if (leader_known) Live::heartbeat(shared, listener, sweep_ms);
+  if (next != shared.listeners.end()) return;
+  sweeping_ = false;
+  const std::uint64_t took_ms = shared.ms_since(sweep_tick_);
+  sweep_ms_ = (took_ms / sweep_ms_min + 1) * sweep_ms_min;
+}
+
+std::size_t Listeners::sweep(Listener& listener, bool leader_known) {
+  Shared& shared = *shared_;
+  if (shared.reload.is_due(listener.id)) return 1;
+  std::uint64_t stall_ms = shared.options.stall_ms;
+  if (!shared.states_waiting.empty() && listener.is_in<State>()) {
+    stall_ms = std::min<std::uint64_t>(stall_ms, shared.options.state_stall_ms);
+  }
+  const bool stalled =
+      !listener.queue.writable() && shared.ms_since(listener.queue.written_tick()) >= stall_ms;
+  if (stalled) Stalled::enter_or_unpin(shared, listener);
+  if (listener.spec.heartbeat_ms == 0) return 1;
+  if (leaderless_ms_ >= shared.options.isolation_ms) {
+    shared.close(listener, StreamEnd::unavailable,
+                 "this node hears no leader: listen at another one");
+    return close_units;
+  }
+  if (leader_known) Live::heartbeat(shared, listener, sweep_ms_);
+  return beat_units;
 }
 
 }  // namespace iris

@@ -75,6 +75,13 @@ class History {
 struct ListenersOptions {
   std::uint32_t tick_ms = 10;           // the time between two tick()
   std::size_t buffer_bytes = 4u << 20;  // -listener-buffer-bytes: of updates in one queue
+  // Of updates in all queues together; a page for the stream that is served may exceed it. Where it
+  // is full, the stream with most bytes gives its queue up: what was in there comes again later.
+  std::size_t queued_bytes_max = 256u << 20;
+  // Streams that are sent a state at once: each holds a view of the store. Others wait their turn.
+  std::size_t states_max = 64;
+  // While others wait for their turn, a stream that takes nothing for so long loses its own.
+  std::uint32_t state_stall_ms = 1'000;
   std::size_t listeners_max = 100'000;  // -max-listeners: streams at once
   // A client that asks for more frequent heartbeats gets this interval.
   std::uint32_t heartbeat_ms_min = 100;
@@ -114,8 +121,11 @@ using ListenerId = raft::Number<struct ListenerIdTag>;
 struct ListenersStatus {
   std::size_t listeners = 0;
   std::size_t queued_bytes = 0;
+  std::size_t queued_bytes_max = 0;
+  std::size_t states = 0;       // that are sent now
   std::uint64_t delivered = 0;  // updates written to streams
   std::uint64_t overflows = 0;  // queues that were full
+  std::uint64_t given_up = 0;   // queues that were given up because all together were full
   std::uint64_t resyncs = 0;    // states sent because the log tail did not reach back far enough
 };
 
@@ -153,7 +163,7 @@ class Listeners {
 
   // As ListenersHooks::schedule_pump asks. Bounded work: a few milliseconds.
   void pump();
-  // Heartbeats, stalled streams. `leader_known`: Core::leader() is not 0.
+  // Heartbeats, stalled streams: a bounded number of them. `leader_known`: Core::leader() is not 0.
   void tick(bool leader_known);
   // Ends every stream with `unavailable`, and refuses new ones so.
   void stop();
@@ -168,10 +178,17 @@ class Listeners {
  private:
   void publish(const raft::EntryPtr& entry, const CommandView& command);
   void change_sessions(const raft::EntryPtr& entry, const CommandView& command);
-  void sweep(listening::Listener& listener, bool leader_known);
+  void sweep_piece(bool leader_known);
+  // The units of sweep_units that it took.
+  std::size_t sweep(listening::Listener& listener, bool leader_known);
 
   std::unique_ptr<listening::Shared> shared_;
   std::uint64_t leaderless_ms_ = 0;
+  // A sweep looks at every listener, in pieces of one tick.
+  bool sweeping_ = false;
+  ListenerId swept_;              // up to here
+  std::uint64_t sweep_tick_ = 0;  // when it began
+  std::uint64_t sweep_ms_;        // from the begin of one to that of the next
   bool stopping_ = false;
 };
 

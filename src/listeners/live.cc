@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/listeners/relief.h"
 #include "src/listeners/shared.h"
 
 namespace iris::listening {
@@ -12,18 +13,28 @@ void Live::enter(Listener& listener) {
 }
 
 void Live::deliver(Shared& shared, Listener& listener, const UpdatePtr& update) {
-  if (!listener.is_in<Live>() || update->revision <= listener.position) return;
+  if (!listener.is_in<Live>() || shared.reload.is_due(listener.id)) return;
+  if (update->revision <= listener.position) return;
   const UpdateQueue& queue = listener.queue;
   if (!queue.empty() && queue.bytes() + update->cost_bytes() > shared.options.buffer_bytes) {
     ++shared.status.overflows;
     return Replay::enter(shared, listener, update->revision - 1);
+  }
+  if (!shared.queued.fits(update->cost_bytes())) {
+    const bool space = make_space(shared, update->cost_bytes());
+    if (!listener.is_in<Live>()) return;  // it was this listener that gave its queue up
+    if (!space) {
+      ++shared.status.overflows;
+      return Replay::enter(shared, listener, update->revision - 1);
+    }
   }
   listener.queue.push(update);
   shared.turns.make_ready(listener);
 }
 
 void Live::deliver_removal(Shared& shared, Listener& listener, std::uint64_t revision) {
-  if (!listener.is_in<Live>() || revision <= listener.position) return;
+  if (!listener.is_in<Live>() || shared.reload.is_due(listener.id)) return;
+  if (revision <= listener.position) return;
   Replay::enter(shared, listener, revision - 1);
 }
 

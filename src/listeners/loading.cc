@@ -52,6 +52,7 @@ void take(Shared& shared, Listener& listener, Subscriptions::Loaded result) {
   if (!listener.subscriptions.set(std::move(result))) {
     return shared.close(listener, StreamEnd::not_found, expired_text);
   }
+  if (!shared.retired.empty()) shared.turns.schedule();
   for (const raft::EntryPtr& entry : std::exchange(std::get<Loading>(listener.stage).changes, {})) {
     if (!apply_change(shared, listener, entry->id.index.value, command_of(*entry))) return;
   }
@@ -83,7 +84,8 @@ void Loading::enter(Shared& shared, Listener& listener) {
 
 void Loading::session_changed(Shared& shared, Listener& listener, const raft::EntryPtr& entry,
                               const CommandView& command) {
-  if (listener.is_in<Barrier>()) return;  // the read that follows will see it
+  // Not loaded yet, or to be loaded again: the read that follows will see it.
+  if (listener.is_in<Barrier>() || shared.reload.is_due(listener.id)) return;
   if (auto* loading = std::get_if<Loading>(&listener.stage)) {
     return loading->changes.push_back(entry);
   }

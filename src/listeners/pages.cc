@@ -66,6 +66,12 @@ bool read_source(const store::View& view, const StateRequest& request, const std
 
 }  // namespace
 
+std::size_t bytes_of(const std::vector<UpdatePtr>& rows) {
+  std::size_t bytes = 0;
+  for (const UpdatePtr& row : rows) bytes += row->cost_bytes();
+  return bytes;
+}
+
 StatePage read_state(const store::View& view, const StateRequest& request,
                      const PageLimits& limits) {
   StatePage page;

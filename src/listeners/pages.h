@@ -35,6 +35,9 @@ struct StatePage {
   std::size_t items_done = 0;  // so many items of the request are complete
   std::string last_key;        // the next item, a whole source, is complete up to here; else empty
 };
+// Of the rows, in a queue.
+[[nodiscard]] std::size_t bytes_of(const std::vector<UpdatePtr>& rows);
+
 [[nodiscard]] StatePage read_state(const store::View& view, const StateRequest& request,
                                    const PageLimits& limits);
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "src/listeners/budget.h"
+#include "src/listeners/relief.h"
 #include "src/listeners/shared.h"
 
 namespace iris::listening {
@@ -39,11 +40,14 @@ void Replay::enter(Shared& shared, Listener& listener, std::uint64_t position) {
 
 void Replay::serve(Shared& shared, Listener& listener, std::size_t& budget) {
   const LogTail& tail = shared.tail;
+  make_space(shared, shared.options.page_bytes);
   while (shared.turns.wants_more(listener) && budget > 0) {
     if (listener.position + 1 < tail.first()) return State::enter(shared, listener, true);
     const auto index = tail.find(listener.subscriptions.filter(), listener.position, budget);
     if (!index) {
-      if (listener.position >= tail.last()) Live::enter(listener);
+      if (listener.position < tail.last()) return;
+      listener.subscriptions.index(budget);
+      if (listener.subscriptions.is_indexed()) Live::enter(listener);
       return;
     }
     if (!replay_entry(shared, listener, *index)) return;

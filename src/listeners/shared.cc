@@ -11,6 +11,7 @@ namespace {
 ListenersOptions checked(ListenersOptions options) {
   CHECK(options.tick_ms > 0 && options.buffer_bytes > 0 && options.listeners_max > 0);
   CHECK(options.page_rows > 0 && options.reads_max > 0 && options.purge_records > 0);
+  CHECK(options.queued_bytes_max > 0 && options.states_max > 0);
   // Rows from the store and updates from the log come in pieces that leave room in a small buffer.
   options.page_bytes = std::clamp<std::size_t>(options.page_bytes, 1,
                                                std::max<std::size_t>(options.buffer_bytes / 2, 1));
@@ -26,6 +27,7 @@ Shared::Shared(const ListenersOptions& given, store::Store& store_of, const Hist
       store(store_of),
       history(history_of),
       hooks(std::move(given_hooks)),
+      queued(options.queued_bytes_max),
       purge(store, options.purge_records),
       turns(hooks.schedule_pump, options.page_bytes),
       reads(store, options.reads_max, [this](const Job& job) { return find(job) != nullptr; }),
@@ -42,7 +44,13 @@ Listener* Shared::find(ListenerId id) const {
 
 Listener* Shared::find(const Job& job) const {
   Listener* listener = find(job.listener);
+  if (reload.is_due(job.listener)) return nullptr;
   return listener != nullptr && listener->job == job.number ? listener : nullptr;
+}
+
+Listener* Shared::find_matched(Matcher::Id id) const {
+  Listener* listener = find(Subscriptions::listener_of(id));
+  return listener != nullptr && listener->subscriptions.matcher_id() == id ? listener : nullptr;
 }
 
 Listener* Shared::find(std::string_view session) const {
@@ -64,6 +72,7 @@ void Shared::forget(Listener& listener) {
   change_stage(*this, listener, Stage{});
   sessions.erase(listener.spec.session);
   listeners.erase(ListenerId(listener.id));
+  if (!retired.empty()) turns.schedule();
   status.listeners = listeners.size();
 }
 

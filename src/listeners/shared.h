@@ -3,7 +3,9 @@
 // Loop thread. Listeners owns it; stages get it as an argument, and change it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -11,12 +13,15 @@
 #include <vector>
 
 #include "src/listeners/alive.h"
+#include "src/listeners/indexing.h"
 #include "src/listeners/listener.h"
 #include "src/listeners/listeners.h"
 #include "src/listeners/log_tail.h"
 #include "src/listeners/matcher.h"
 #include "src/listeners/pins.h"
+#include "src/listeners/queued_bytes.h"
 #include "src/listeners/reads.h"
+#include "src/listeners/reload.h"
 #include "src/listeners/tombstone_purge.h"
 #include "src/listeners/tombstone_reads.h"
 #include "src/listeners/turns.h"
@@ -33,6 +38,8 @@ struct Shared {
   [[nodiscard]] Listener* find(ListenerId id) const;
   [[nodiscard]] Listener* find(const Job& job) const;
   [[nodiscard]] Listener* find(std::string_view session) const;
+  // nullptr also for a filter that the listener no longer has.
+  [[nodiscard]] Listener* find_matched(Matcher::Id id) const;
   // REQUIRES: the session has no listener.
   Listener& add(ListenSpec spec, UpdateStream& stream);
   // The stream is not called again.
@@ -50,14 +57,19 @@ struct Shared {
   const History& history;
   const ListenersHooks hooks;
   ListenersStatus status;
+  QueuedBytes queued;
   std::uint64_t tick = 0;
 
   Matcher matcher;
+  RetiredFilters retired;
+  Reload reload;
   UpdateCache updates;
   LogTail tail;
   bool tail_known = false;                   // of before start(); or it does not matter any more
   std::vector<ListenerId> waiting_for_tail;  // in Barrier
-  std::set<ListenerId> states_to_begin;      // in State, not begun
+  std::set<ListenerId> states_to_begin;      // in State with a view, not begun
+  std::deque<ListenerId> states_waiting;     // in State without a view; may name others
+  std::size_t views = 0;                     // held by states
 
   Pins log_pins;
   TombstonePurge purge;

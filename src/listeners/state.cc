@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/base/log.h"
+#include "src/listeners/relief.h"
 #include "src/listeners/shared.h"
 
 namespace iris::listening {
@@ -24,7 +25,10 @@ void begin(Shared& shared, Listener& listener, State& stage) {
 
 void take(Shared& shared, Listener& listener, const std::vector<StateItem>& items,
           StatePage& page) {
-  auto& stage = std::get<State>(listener.stage);
+  make_space(shared, bytes_of(page.rows));
+  auto* in_state = std::get_if<State>(&listener.stage);
+  if (in_state == nullptr) return;  // it was this listener that gave its queue up
+  State& stage = *in_state;
   stage.reading = false;
   for (UpdatePtr& row : page.rows) {
     // Else the subscription ended while the page was read.
@@ -43,11 +47,39 @@ void finish(Shared& shared, Listener& listener, std::uint64_t revision) {
   Replay::enter(shared, listener, revision);
 }
 
-}  // namespace
-
-void State::enter(Shared& shared, Listener& listener, bool resync) {
+// Its turn has come.
+void take_view(Shared& shared, Listener& listener, State& stage) {
   // The revision of an earlier state, some of whose rows may be queued, is known until here.
   listener.queue.prune(listener.subscriptions.filter());
+  stage.own_rows = listener.takes_markers || !listener.queue.ends_with_row();
+  ++shared.views;
+  stage.view = shared.store.hold();
+  stage.revision = stage.view->applied().value;
+  listener.queue.set_state_revision(stage.revision);
+  listener.log_pin = shared.log_pins.hold(stage.revision);
+  shared.states_to_begin.insert(listener.id);
+}
+
+void give_turns(Shared& shared) {
+  while (shared.views < shared.options.states_max && !shared.states_waiting.empty()) {
+    Listener* listener = shared.find(shared.states_waiting.front());
+    shared.states_waiting.pop_front();
+    auto* stage = listener == nullptr ? nullptr : std::get_if<State>(&listener->stage);
+    if (stage != nullptr && !stage->view) take_view(shared, *listener, *stage);
+  }
+}
+
+}  // namespace
+
+void State::release(Shared& shared, ListenerId id) {
+  shared.states_to_begin.erase(id);
+  if (!view) return;
+  view.reset();
+  --shared.views;
+  if (!shared.states_waiting.empty()) shared.turns.schedule();
+}
+
+void State::enter(Shared& shared, Listener& listener, bool resync) {
   change_stage(shared, listener, State{});
   auto& stage = std::get<State>(listener.stage);
   stage.resync = resync;
@@ -56,17 +88,16 @@ void State::enter(Shared& shared, Listener& listener, bool resync) {
     log(LogLevel::debug, "a listener lost the log and gets the state",
         {{"session", listener.spec.session}, {"position", listener.position}});
   }
-  stage.view = shared.store.hold();
-  stage.revision = stage.view->applied().value;
-  listener.queue.set_state_revision(stage.revision);
-  listener.log_pin = shared.log_pins.hold(stage.revision);
+  listener.log_pin.reset();
   // A client without markers cannot be told to forget: it gets the rows that changed.
   stage.newer_than = listener.takes_markers ? 0 : listener.position;
-  shared.states_to_begin.insert(listener.id);
+  shared.states_waiting.push_back(listener.id);
+  give_turns(shared);
   shared.turns.schedule();
 }
 
 void State::begin_due(Shared& shared) {
+  give_turns(shared);
   for (const ListenerId id : std::set<ListenerId>(shared.states_to_begin)) {
     Listener& listener = *shared.find(id);
     auto& stage = std::get<State>(listener.stage);

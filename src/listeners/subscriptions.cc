@@ -3,20 +3,12 @@
 #include <string_view>
 #include <utility>
 
+#include "raft/check.h"
+
 namespace iris::listening {
 namespace {
 
 using Kind = CommandView::Kind;
-
-// `call(source, key, since)` for each subscription.
-template <typename Call>
-void for_each_subscription(const Filter& filter, const Call& call) {
-  for (const auto& [source, subscriptions] : filter.sources()) {
-    if (subscriptions.since) call(source, std::nullopt, *subscriptions.since);
-    for (const auto& [key, since] : subscriptions.keys) call(source, key, since);
-  }
-}
-using Key = std::optional<std::string_view>;
 
 }  // namespace
 
@@ -28,6 +20,7 @@ Subscriptions::Loaded Subscriptions::load(const store::View& view, const std::st
     loaded.filter.add(subscription.source, subscription.key, subscription.since);
     return true;
   });
+  loaded.filter.prepare();
   return loaded;
 }
 
@@ -47,33 +40,34 @@ Subscriptions::Change Subscriptions::apply(std::uint64_t revision, const Command
   if (command.kind == Kind::subscribe) {
     if (!std::exchange(replicated_, true)) born_ = revision;
     subscribed_ = revision;
-    if (filter_.add(command.source, command.key, revision)) {
-      matcher_.add(id_.value, command.source, command.key, revision);
+    if (filter_.add(command.source, command.key, revision) &&
+        indexing_.reached(command.source, command.key)) {
+      matcher_.add(matcher_id(), command.source, command.key, revision);
     }
     return Change::none;
   }
   if (command.kind == Kind::unsubscribe) {
     if (!filter_.remove(command.source, command.key)) return Change::none;
-    matcher_.remove(id_.value, command.source, command.key);
+    if (indexing_.reached(command.source, command.key)) {
+      matcher_.remove(matcher_id(), command.source, command.key);
+    }
     return Change::ended;
   }
   return replicated_ && subscribed_ <= command.up_to ? Change::expired : Change::none;
 }
 
 void Subscriptions::lower_since(std::uint64_t revision) {
-  Filter filter = filter_;
-  filter.lower_since(revision);
-  set_filter(std::move(filter));
+  CHECK(!indexing_.begun());
+  filter_.lower_since(revision);
 }
 
 void Subscriptions::set_filter(Filter filter) {
-  for_each_subscription(filter_, [&](std::string_view source, Key key, std::uint64_t) {
-    matcher_.remove(id_.value, source, key);
-  });
-  filter_ = std::move(filter);
-  for_each_subscription(filter_, [&](std::string_view source, Key key, std::uint64_t since) {
-    matcher_.add(id_.value, source, key, since);
-  });
+  retired_.add(matcher_, std::exchange(filter_, std::move(filter)),
+               std::exchange(indexing_, Indexing(next_matcher_id())));
+}
+
+Matcher::Id Subscriptions::next_matcher_id() {
+  return id_.value << set_bits | (sets_++ & ((1u << set_bits) - 1));
 }
 
 }  // namespace iris::listening

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "src/listeners/filter.h"
+#include "src/listeners/indexing.h"
 #include "src/listeners/listeners.h"
 #include "src/listeners/matcher.h"
 #include "src/machine/machine.h"
@@ -17,7 +18,8 @@ namespace iris::listening {
 
 class Subscriptions {
  public:
-  Subscriptions(Matcher& matcher, ListenerId id) : matcher_(matcher), id_(id) {}
+  Subscriptions(Matcher& matcher, RetiredFilters& retired, ListenerId id)
+      : matcher_(matcher), retired_(retired), id_(id) {}
   ~Subscriptions() { set_filter({}); }
   Subscriptions(const Subscriptions&) = delete;
   Subscriptions& operator=(const Subscriptions&) = delete;
@@ -43,16 +45,28 @@ class Subscriptions {
   // As if nothing had been subscribed later than `revision`.
   void lower_since(std::uint64_t revision);
 
+  // Puts what was loaded into the matcher, piece by piece. A listener is live only after that.
+  void index(std::size_t& budget) { indexing_.go_on(matcher_, filter_, budget); }
+  [[nodiscard]] bool is_indexed() const { return indexing_.complete(); }
+  // Each filter that is set has an id of its own in the matcher: the one before may still leave it.
+  [[nodiscard]] Matcher::Id matcher_id() const { return indexing_.id(); }
+  [[nodiscard]] static ListenerId listener_of(Matcher::Id id) { return {id >> set_bits}; }
+
   [[nodiscard]] const Filter& filter() const { return filter_; }
   [[nodiscard]] bool is_replicated() const { return replicated_; }
   [[nodiscard]] std::uint64_t loaded() const { return loaded_; }
 
  private:
+  static constexpr int set_bits = 20;
   void set_filter(Filter filter);
+  [[nodiscard]] Matcher::Id next_matcher_id();
 
   Matcher& matcher_;
+  RetiredFilters& retired_;
   const ListenerId id_;
+  std::uint64_t sets_ = 0;
   Filter filter_;
+  Indexing indexing_{0};
   std::uint64_t loaded_ = 0;
   std::uint64_t subscribed_ = 0;  // revision of the last Subscribe
   std::uint64_t born_ = 0;        // of the Subscribe that made the session

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/listeners/relief.h"
 #include "src/listeners/shared.h"
 
 namespace iris::listening {
@@ -63,6 +64,7 @@ void Tombstones::take(Shared& shared, Listener& listener, const TombstonePage& p
   auto& stage = std::get<Tombstones>(listener.stage);
   stage.reading = false;
   if (page.purged) return State::enter(shared, listener, true);
+  make_space(shared, bytes_of(page.rows));  // this listener has nothing to give up in this stage
   for (const UpdatePtr& row : page.rows) {
     if (listener.subscriptions.filter().wants(row->source, row->key, row->revision)) {
       listener.queue.push(row);

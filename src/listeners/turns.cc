@@ -15,6 +15,7 @@ void Turns::schedule() {
 }
 
 bool Turns::wants_more(const Listener& listener) const {
+  if (!listener.queue.may_fetch()) return false;
   if (!listener.queue.empty() && listener.queue.bytes() >= page_bytes_) return false;
   return std::visit([](const auto& stage) { return stage.wants_more(); }, listener.stage);
 }
@@ -29,13 +30,18 @@ void Turns::make_ready(Listener& listener) {
 
 void Turns::run(Shared& shared) {
   scheduled_ = false;
-  State::begin_due(shared);
   std::size_t budget = cost::pump;
+  std::size_t half = cost::pump / 2;  // for sessions and filters of others
+  shared.reload.go_on(shared, half);
+  shared.retired.go_on(shared.matcher, half);
+  spend(budget, cost::pump / 2 - half);
+  State::begin_due(shared);
   while (!ready_.empty() && budget > 0) {
     Listener* listener = shared.find(ready_.front());
     ready_.pop_front();
     if (listener == nullptr) continue;
     listener->ready = false;
+    if (shared.reload.is_due(ListenerId(listener->id))) continue;
     std::size_t turn = std::min(budget, cost::turn);
     spend(budget, 1);
     const std::size_t before = turn;
@@ -43,7 +49,7 @@ void Turns::run(Shared& shared) {
     spend(budget, before - turn);
     make_ready(*listener);
   }
-  if (!ready_.empty()) schedule();
+  if (!ready_.empty() || !shared.reload.empty() || !shared.retired.empty()) schedule();
 }
 
 void Turns::serve(Shared& shared, Listener& listener, std::size_t& budget) const {

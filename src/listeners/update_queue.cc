@@ -8,14 +8,14 @@
 namespace iris::listening {
 
 void UpdateQueue::push(UpdatePtr update) {
+  queued_.change(id_, bytes_, bytes_ + update->cost_bytes());
   bytes_ += update->cost_bytes();
-  status_.queued_bytes += update->cost_bytes();
   updates_.push_back(std::move(update));
 }
 
 void UpdateQueue::count_out(const Update& update) {
+  queued_.change(id_, bytes_, bytes_ - update.cost_bytes());
   bytes_ -= update.cost_bytes();
-  status_.queued_bytes -= update.cost_bytes();
 }
 
 void UpdateQueue::write(const Filter& filter, std::uint64_t tick, std::size_t& budget) {
@@ -58,6 +58,27 @@ void UpdateQueue::drop_states() {
   const auto begin = std::find_if(updates_.begin(), updates_.end(), is_resync);
   for (auto update = begin; update != updates_.end(); ++update) count_out(**update);
   updates_.erase(begin, updates_.end());
+}
+
+template <typename Is>
+UpdatePtr UpdateQueue::drop_last(const Is& is_one) {
+  UpdatePtr first;
+  const std::size_t spared = promised_ ? 1 : 0;
+  while (updates_.size() > spared && is_one(*updates_.back())) {
+    first = std::move(updates_.back());
+    updates_.pop_back();
+    count_out(*first);
+  }
+  return first;
+}
+
+std::optional<std::uint64_t> UpdateQueue::drop_log_updates() {
+  const UpdatePtr first = drop_last([](const Update& update) { return update.entry != nullptr; });
+  return first ? std::optional(first->revision) : std::nullopt;
+}
+
+bool UpdateQueue::drop_rows() {
+  return drop_last([](const Update& update) { return update.of_state; }) != nullptr;
 }
 
 }  // namespace iris::listening

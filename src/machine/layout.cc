@@ -82,13 +82,16 @@ TombstoneRecord parse_tombstone_record(std::string_view bytes) {
 std::string session_record(const SessionRecord& record) {
   std::string out = two_numbers(record.subscribed, record.subscriptions);
   put_number(out, record.born);
+  if (record.bytes) put_number(out, *record.bytes);
   return out;
 }
 
 SessionRecord parse_session_record(std::string_view bytes) {
-  CHECK(bytes.size() == 16 || bytes.size() == 24);
-  const std::uint64_t born = bytes.size() == 24 ? number(bytes.substr(16)) : 0;
-  return {number(bytes), number(bytes.substr(8)), born};
+  CHECK(bytes.size() == 16 || bytes.size() == 24 || bytes.size() == 32);
+  SessionRecord record{number(bytes), number(bytes.substr(8))};
+  if (bytes.size() >= 24) record.born = number(bytes.substr(16));
+  if (bytes.size() == 32) record.bytes = number(bytes.substr(24));
+  return record;
 }
 
 std::string subscription_prefix(std::string_view session) {

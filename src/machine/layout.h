@@ -15,7 +15,10 @@
 //   sessions       session                                     subscribed n8: revision of its last
 //                                                              Subscribe, subscriptions n8, born
 //                                                              n8: revision of the Subscribe that
-//                                                              made it (the oldest do not have it)
+//                                                              made it (the oldest do not have it),
+//                                                              bytes n8: of the keys of its rows in
+//                                                              subscriptions (rows from before it
+//                                                              was kept do not have it)
 //                  (empty)                                     sessions n8: how many there are
 //   subscriptions  size n4 of session, session,                since n8: revision of the Subscribe
 //                  size n4 of source, source, then
@@ -62,7 +65,8 @@ struct TombstoneRecord {
 struct SessionRecord {
   std::uint64_t subscribed = 0;
   std::uint64_t subscriptions = 0;
-  std::uint64_t born = 0;  // 0: a record from before it was kept
+  std::uint64_t born = 0;                             // 0: a record from before it was kept
+  std::optional<std::uint64_t> bytes = std::nullopt;  // none: likewise
 };
 [[nodiscard]] std::string session_record(const SessionRecord& record);
 [[nodiscard]] SessionRecord parse_session_record(std::string_view bytes);

@@ -39,8 +39,12 @@ std::optional<layout::SourceRecord> find_source(const Batch& batch, std::string_
 
 SessionInfo session_info(std::string_view record) {
   const auto parsed = layout::parse_session_record(record);
-  return {parsed.subscribed, parsed.subscriptions, parsed.born};
+  return {parsed.subscribed, parsed.subscriptions, parsed.born, parsed.bytes};
 }
+
+// Keys and bytes of them that the expiry of a session holds in memory at once.
+constexpr std::size_t removed_keys_max = 1'000;
+constexpr std::size_t removed_bytes_max = 1u << 20;
 
 // One command being applied.
 class Application {
@@ -138,21 +142,44 @@ class Application {
     std::string record;
     const bool known = session && get(batch_, Table::subscriptions, key, record);
     if (!known) {
-      if (session ? session->subscriptions >= subscriptions_per_session_max : !count_sessions(+1)) {
+      if (session ? !has_space(command.session, *session, key.size()) : !count_sessions(+1)) {
         return {Code::limit, false, revision_};
       }
       batch_.put(Table::subscriptions, key, layout::number_key(revision_));
     }
-    if (!session) session = SessionInfo{.born = revision_};
+    if (!session) session = SessionInfo{.born = revision_, .bytes = 0};
     session->subscribed = revision_;
-    if (!known) ++session->subscriptions;
+    if (!known) {
+      ++session->subscriptions;
+      *session->bytes += key.size();
+    }
     put_session(command.session, *session);
     return done(!known);
   }
 
+  // For one more subscription, of a key of so many bytes.
+  bool has_space(std::string_view name, SessionInfo& session, std::size_t key_bytes) const {
+    if (session.subscriptions >= subscriptions_per_session_max) return false;
+    count_bytes(name, session);
+    return *session.bytes + key_bytes <= subscription_bytes_per_session_max;
+  }
+
+  // A row that has no count is of a former version. Its subscriptions are counted this once, as
+  // they are at this place in the log, so every node comes to the same.
+  void count_bytes(std::string_view name, SessionInfo& session) const {
+    if (session.bytes) return;
+    session.bytes = 0;
+    const std::string prefix = layout::subscription_prefix(name);
+    for (auto cursor = batch_.scan(Table::subscriptions, prefix, prefix); cursor->valid();
+         cursor->next()) {
+      *session.bytes += cursor->key().size();
+    }
+  }
+
   void put_session(std::string_view session, const SessionInfo& info) {
-    batch_.put(Table::sessions, session,
-               layout::session_record({info.subscribed, info.subscriptions, info.born}));
+    batch_.put(
+        Table::sessions, session,
+        layout::session_record({info.subscribed, info.subscriptions, info.born, info.bytes}));
   }
 
   Outcome unsubscribe(const CommandView& command) {
@@ -162,9 +189,11 @@ class Application {
         layout::subscription_key(command.session, {command.source, command.key});
     std::string record;
     if (!get(batch_, Table::subscriptions, key, record)) return done(false);
+    count_bytes(command.session, *session);
     batch_.remove(Table::subscriptions, key);
     // The session stays until it expires, even empty: its client may subscribe again.
     --session->subscriptions;
+    *session->bytes -= key.size();
     put_session(command.session, *session);
     return done(true);
   }
@@ -182,16 +211,29 @@ class Application {
 
   void remove_session(std::string_view session) {
     const std::string prefix = layout::subscription_prefix(session);
-    // Key by key, not remove_prefix: the session may subscribe again in the same batch. Bounded by
-    // subscriptions_per_session_max.
+    // Key by key, not remove_prefix: the session may subscribe again in the same batch.
     std::vector<std::string> keys;
-    for (auto cursor = batch_.scan(Table::subscriptions, prefix, prefix); cursor->valid();
-         cursor->next()) {
-      keys.emplace_back(cursor->key());
+    for (std::string from = prefix;; from = keys.back() + '\0') {
+      keys = first_keys(prefix, from);
+      if (keys.empty()) break;
+      for (const auto& key : keys) batch_.remove(Table::subscriptions, key);
     }
-    for (const auto& key : keys) batch_.remove(Table::subscriptions, key);
     batch_.remove(Table::sessions, session);
     CHECK(count_sessions(-1));
+  }
+
+  // Of Table::subscriptions, with this prefix, from `from` on: a bounded piece.
+  [[nodiscard]] std::vector<std::string> first_keys(const std::string& prefix,
+                                                    const std::string& from) const {
+    std::vector<std::string> keys;
+    std::size_t bytes = 0;
+    for (auto cursor = batch_.scan(Table::subscriptions, prefix, from);
+         cursor->valid() && keys.size() < removed_keys_max && bytes < removed_bytes_max;
+         cursor->next()) {
+      keys.emplace_back(cursor->key());
+      bytes += keys.back().size();
+    }
+    return keys;
   }
 
   // Changes the number of sessions by 1 or -1; it is kept under the empty name. False, and nothing

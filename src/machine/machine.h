@@ -25,6 +25,9 @@ namespace iris {
 // them is answered with Outcome::Code::limit and changes nothing.
 inline constexpr std::uint64_t sessions_max = 1'000'000;
 inline constexpr std::uint64_t subscriptions_per_session_max = 65'536;
+// Of the keys of its rows in Table::subscriptions: each has the names of session, source and key.
+// Names may have 64 KiB each, so a bound on their number alone would allow 12 GB (hazard 125).
+inline constexpr std::uint64_t subscription_bytes_per_session_max = 16u << 20;
 
 // The effect of a command, told to the node that proposed or forwarded it.
 struct Outcome {
@@ -33,7 +36,7 @@ struct Outcome {
     done = 0,
     condition_failed = 1,  // if_revision did not hold
     malformed = 2,         // not a command of this version
-    limit = 3,             // too many sessions, or subscriptions of one session
+    limit = 3,             // too many sessions, or subscriptions of one session or bytes of them
   };
   Code code = Code::done;
   bool changed = false;  // something is different now; false for a removal of an absent key
@@ -114,6 +117,8 @@ struct SessionInfo {
   std::uint64_t subscriptions = 0;  // how many it has now
   // Revision of the Subscribe that made it; 0: made before this was recorded.
   std::uint64_t born = 0;
+  // See subscription_bytes_per_session_max; none: no Subscribe or Unsubscribe since it is kept.
+  std::optional<std::uint64_t> bytes = std::nullopt;
 };
 [[nodiscard]] std::optional<SessionInfo> find_session(const store::View& view,
                                                       std::string_view session);

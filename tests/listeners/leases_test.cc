@@ -137,6 +137,24 @@ TEST_CASE("a command ends as many sessions as an entry carries and a node remove
   CHECK(node.leases.size() == 0);
 }
 
+TEST_CASE(
+    "a command ends no more bytes of subscriptions than a node removes at once (hazard 125)") {
+  Cluster cluster;
+  LeasesOptions options{10, 1'000, 1'000, 1'000};
+  options.expire_subscription_bytes_max = 400;
+  LeasesNode node(cluster, options);
+  const std::string great(150, 's');
+  for (const char* session : {"a", "b"}) cluster.subscribe(session, great);
+  node.lead(10);
+  for (const char* session : {"c", "d", "e"}) node.apply(Subscribe{session, great, {}});
+  for (const std::size_t sessions : {2u, 2u, 1u}) {
+    for (int i = 0; i < 200 && node.proposed.empty(); ++i) node.lead(10);
+    REQUIRE(node.proposed.size() == 1);
+    CHECK(node.proposed[0].sessions.size() == sessions);
+    node.apply(std::exchange(node.proposed, {})[0]);
+  }
+}
+
 TEST_CASE("a report carries no more bytes of names than a message, one session at least") {
   Cluster cluster;
   LeasesOptions options{10, 1'000, 1'000, 1'000};

@@ -171,5 +171,25 @@ TEST_CASE("a node without a leader promises nothing, and ends streams that asked
   CHECK_FALSE(plain.end);
 }
 
+TEST_CASE("one tick looks at a bounded number of streams, a few ticks at all (hazard 127)") {
+  Fixture test;
+  constexpr std::size_t streams = 6'000;
+  std::vector<RecordedStream> all(streams);
+  for (std::size_t i = 0; i < streams; ++i) {
+    REQUIRE(test.node.listeners->open({std::to_string(i), 0, false, 100}, all[i]));
+  }
+  test.node.settle();
+  std::uint64_t before = 0;
+  for (int i = 0; i < 8; ++i) {
+    test.node.tick(10);
+    const std::uint64_t delivered = test.node.listeners->status().delivered;
+    CHECK(delivered - before <= 2'500);
+    before = delivered;
+  }
+  CHECK(before == streams);
+  test.node.tick(1'000);
+  for (const RecordedStream& stream : all) CHECK(stream.updates.size() >= 10);
+}
+
 }  // namespace
 }  // namespace iris::testing

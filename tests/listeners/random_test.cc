@@ -17,11 +17,14 @@ namespace {
 class Run {
  public:
   explicit Run(std::uint64_t seed) : random_(seed), node_(cluster_) {
-    node_.options.buffer_bytes = random_.between(200, 2'000);
+    node_.options.buffer_bytes = random_.between(200, 6'000);
     node_.options.page_rows = random_.between(1, 5);
     node_.options.page_bytes = random_.between(100, 1'000);
     node_.options.purge_records = random_.between(1, 4);
     node_.options.reads_max = random_.between(1, 3);
+    node_.options.queued_bytes_max = random_.between(1'500, 20'000);
+    node_.options.states_max = random_.between(1, 4);
+    node_.options.state_stall_ms = 100;
     node_.options.stall_ms = 200;
     loses_log_ = random_.below(2) == 0;
     node_.restart();

@@ -160,5 +160,63 @@ TEST_CASE("subscriptions of a session are limited: at the limit and one over") {
   CHECK(machine.subscriptions("one") == Names{"t@2", "u@7"});
 }
 
+TEST_CASE(
+    "bytes of a session's subscriptions are limited: at the limit and one over (hazard 125)") {
+  MachineFixture machine;
+  const std::string great(60'000, 'x');
+  std::uint64_t bytes = 0;
+  const auto size = [](const std::string& source) {
+    return layout::subscription_key("one", {source, std::nullopt}).size();
+  };
+  for (int i = 100; bytes + size(great) + 1'000 < subscription_bytes_per_session_max; ++i) {
+    const std::string source = std::to_string(i) + great.substr(3);
+    CHECK(machine.subscribe("one", source).changed);
+    bytes += size(source);
+  }
+  const std::string last(subscription_bytes_per_session_max - bytes - size(""), 'y');
+  CHECK(machine.subscribe("one", last + "y").code == Code::limit);
+  CHECK(machine.subscribe("one", last).changed);
+  CHECK(find_session(machine.view(), "one")->bytes == subscription_bytes_per_session_max);
+  CHECK(machine.subscribe("one", "z").code == Code::limit);
+  CHECK(machine.subscribe("one", last).code == Code::done);  // known
+  CHECK(machine.subscribe("two", "z").changed);
+  CHECK(machine.unsubscribe("one", last).changed);
+  CHECK(machine.subscribe("one", "z").changed);
+}
+
+TEST_CASE("the row of a former version is counted once, at its next change (hazard 125)") {
+  MachineFixture machine;
+  machine.subscribe("one", "s");
+  machine.subscribe("one", "t", "k");
+  const std::uint64_t bytes = *find_session(machine.view(), "one")->bytes;
+  const auto forget_count = [&](std::size_t row_bytes) {
+    store::MemoryBatch batch(machine.tables);
+    batch.put(Table::sessions, "one", layout::session_record({2, 2, 1}).substr(0, row_bytes));
+  };
+  for (const std::size_t row_bytes : {16u, 24u}) {
+    forget_count(row_bytes);
+    CHECK_FALSE(find_session(machine.view(), "one")->bytes);
+    CHECK(machine.subscribe("one", "u").changed);
+    CHECK(machine.unsubscribe("one", "u").changed);
+    CHECK(find_session(machine.view(), "one")->bytes == bytes);
+    forget_count(row_bytes);
+    CHECK(machine.unsubscribe("one", "t", "k").changed);
+    CHECK(machine.subscribe("one", "t", "k").changed);
+    CHECK(find_session(machine.view(), "one")->bytes == bytes);
+  }
+  machine.apply(ExpireSessions{machine.last, {"one"}});
+  machine.subscribe("one", "s");
+  CHECK(find_session(machine.view(), "one")->bytes < bytes);
+}
+
+TEST_CASE("a great session expires in pieces, and nothing of it stays (hazard 125)") {
+  MachineFixture machine;
+  for (int i = 0; i < 2'500; ++i) machine.subscribe("one", "s", std::to_string(i));
+  machine.subscribe("another", "s");
+  CHECK(machine.apply(ExpireSessions{machine.last, {"one"}}).changed);
+  CHECK(machine.subscriptions("one").empty());
+  CHECK(machine.subscriptions("another").size() == 1);
+}
+
 }  // namespace
 }  // namespace iris
