@@ -1,4 +1,4 @@
-// The log in memory, and how much of it is on disk.
+// raft/log.h: the log in memory and its stable index.
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -20,7 +20,7 @@ Log log_with(const std::vector<std::uint64_t>& terms) {
   return Log(id(2, 10), std::move(entries), state);
 }
 
-// Hands everything that is not written to a ticket.
+// Gives all unwritten entries to one ticket.
 std::vector<std::uint64_t> write(Log& log, std::uint64_t ticket) {
   std::vector<std::uint64_t> indexes;
   for (const EntryPtr& written : log.take_unwritten()) indexes.push_back(written->id.index.value);
