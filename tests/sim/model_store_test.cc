@@ -1,4 +1,4 @@
-// The model store keeps the promises of store/store.h, and loses at a crash what it may lose.
+// The model store keeps the promises of store/store.h, and a crash loses only unsynced writes.
 #include "tests/sim/model_store.h"
 
 #include <map>
@@ -27,7 +27,7 @@ raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index) {
   return {{{term}, {index}}, {{{{1}, "a:1"}}, {}, {}}, {1}};
 }
 
-// A store without a schedule, and what it told.
+// A store without a schedule, and its completions.
 struct Open {
   explicit Open(ModelDisk& disk) : store(disk) {
     store.start({[this](Ticket ticket) { durable = ticket; },
