@@ -16,7 +16,7 @@ namespace {
 
 using samples::message;
 
-// What the generated code reads in our bytes, as text.
+// Our bytes as the generated code reads them, as text.
 std::string as_text(const std::string& batch) {
   peer::Batch parsed;
   REQUIRE(parsed.ParseFromString(batch));
@@ -443,7 +443,7 @@ TEST_CASE("a handshake without an identity is refused") {
   CHECK(wire::read_welcome("\xff").error().text == "Welcome: malformed bytes");
 }
 
-// --- Garbage. What is let through must be writable and let through again.
+// --- Garbage. An accepted message must survive writing and reading again.
 
 void swallow(const std::string& bytes) {
   for (const PeerBody& body : samples::read(bytes)) {

@@ -141,7 +141,7 @@ TEST_CASE("a crash keeps a prefix of the un-synced jobs and of the un-synced dat
   REQUIRE((seen[0] && seen[1] && seen[2] && seen[3]));
 }
 
-TEST_CASE("what was not acknowledged may be gone, what was is not") {
+TEST_CASE("a crash may lose unacknowledged writes and no others") {
   ModelDisk disk({1}, 1);
   {
     Open open(disk);
