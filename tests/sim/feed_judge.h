@@ -1,6 +1,5 @@
-// FeedJudge: judges one Listen stream, from its first update to its end, at the moment the node
-// writes each: against the committed log and what its session was subscribed to (invariants of
-// hazards.md).
+// FeedJudge: judges one Listen stream, each update at the moment the node writes it, against the
+// committed log and the subscriptions of its session (invariants.md).
 //   WO  updates come in the order of revision, then key      WU  none twice, none from before the
 //   WR  no due update is left out, from its beginning on        resume point
 //   WA  a RemoveSource is sent whole                         WB  nothing due is behind a BOOKMARK

@@ -17,7 +17,7 @@ void begin_report(std::uint64_t seed, const class Timeline* timeline, bool trace
 // One line of the trace: time, host (-1: none), text.
 void trace_line(int host, const std::string& text);
 
-// `invariant` is its short name (ES, CID, ...). Prints one line on stderr, ends the process.
+// `invariant` is a name of invariants.md. Prints one line on stderr, ends the process.
 [[noreturn]] void violation(std::string_view invariant, const std::string& text);
 
 }  // namespace iris::sim
