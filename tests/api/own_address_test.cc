@@ -37,7 +37,7 @@ TEST_CASE("the operator's address comes first") {
   REQUIRE(own_raft_address(all, 32001) == "10.0.0.1:32001");
 }
 
-TEST_CASE("a host to listen on that means every interface says nothing") {
+TEST_CASE("a -listen host that means every interface gives no address") {
   OwnAddressHints all = hints();
   for (const char* host : {"0.0.0.0", "0", "::", "::0", "0:0:0:0:0:0:0:0"}) {
     all.listen = host;
@@ -62,14 +62,14 @@ TEST_CASE("an address this machine does not have any more is replaced where a wa
           "127.0.0.1:32001");  // the source address of connections to that host
 }
 
-TEST_CASE("only what is every interface is a wildcard") {
+TEST_CASE("only a host that means every interface is a wildcard") {
   for (const char* host : {"", "127.0.0.1", "::1", "localhost", "0.example", "example"}) {
     CAPTURE(host);
     REQUIRE_FALSE(is_wildcard(host));
   }
 }
 
-TEST_CASE("an address that means something on one link only is nothing to tell others") {
+TEST_CASE("a link-local address is not told to others") {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
   const auto dialled = [&](const char* text, std::uint32_t scope) {

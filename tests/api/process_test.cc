@@ -104,7 +104,7 @@ TEST_CASE("a folder that cannot be made is named (exit 1)") {
   REQUIRE(iris.said("/dev/null"));
 }
 
-TEST_CASE("certificates that are no good are named (exit 78)") {
+TEST_CASE("bad certificates are named (exit 78)") {
   const Folder folder;
   const auto flags = std::vector<std::string>{"-nostela", "-port", std::to_string(free_port())};
   Iris missing(flags, &folder);

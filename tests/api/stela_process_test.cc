@@ -71,7 +71,7 @@ TEST_CASE("a Stela that is not there is waited for, and said to be away once") {
 }
 
 // The same node under another name of its machine, as in an entry of an earlier run.
-TEST_CASE("that nodes are missing of those that Stela lists is not said of a flag") {
+TEST_CASE("missing nodes of Stela's list are not blamed on a flag") {
   FakeStela stela;
   const std::uint16_t port = free_port();
   stela::pb::ServiceMessage other;

@@ -243,7 +243,7 @@ TEST_CASE("a message of 4 MiB is taken, one over it is refused by a sentence") {
   REQUIRE(client.get("s", "k").value().size() == fits);
 }
 
-TEST_CASE("greater values can be allowed") {
+TEST_CASE("larger values can be allowed") {
   TestServerOptions options;
   options.api.limits.value_bytes_max = 6u << 20;
   TestServer server(options);

@@ -87,8 +87,7 @@ TEST_CASE("a late ack of overwritten entries proves nothing of the new ones (haz
   CHECK(log.stable() == Index{15});
 }
 
-TEST_CASE(
-    "cutting what is stable lowers the stable index, and what was unwritten stays unwritten") {
+TEST_CASE("cutting stable entries lowers the stable index, and unwritten ones stay unwritten") {
   Log log = log_with({3, 3, 3});
   log.append(entry(3, 14));
   log.truncate_from(Index{12});
@@ -99,7 +98,7 @@ TEST_CASE(
   log.check_invariants();
 }
 
-TEST_CASE("after a snapshot only what is committed is true of the disk until its ticket is done") {
+TEST_CASE("until a snapshot's ticket is done the stable index is the commit index") {
   Log log = log_with({3, 3, 3});
   log.append(entry(3, 14));
   write(log, 1);

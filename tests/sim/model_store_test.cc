@@ -175,7 +175,7 @@ TEST_CASE("trim syncs the data before it drops the log (hazard 65)") {
   REQUIRE(open.store.recovered().raft.entries.size() == 1);
 }
 
-TEST_CASE("an install flips data and log at once, or leaves data the log gives way to (60)") {
+TEST_CASE("an install flips data and log at once, or leaves data that restarts the log (60)") {
   ModelDisk source({1}, 1);
   Open from(source);
   from.put(2, 9, "k", "nine");
