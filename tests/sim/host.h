@@ -56,8 +56,8 @@ class Host {
   [[nodiscard]] SimTransport& transport();
   // The part that serves Listen streams; nullptr in a run without subscribers.
   [[nodiscard]] Serving* serving() { return serving_.get(); }
-  [[nodiscard]] NodeJudge& judge() { return judge_; }
-  [[nodiscard]] const NodeJudge& judge() const { return judge_; }
+  [[nodiscard]] NodeJudge& node_judge() { return judge_; }
+  [[nodiscard]] const NodeJudge& node_judge() const { return judge_; }
   [[nodiscard]] bool leads() const;
   // The latest configuration of the node, or of the folder while no process runs, and the index of
   // its entry.

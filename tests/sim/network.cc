@@ -241,7 +241,7 @@ void SimTransport::set_peers(const std::vector<raft::Member>& peers) {
 
 void SimTransport::send(raft::NodeId to, PeerBody body) {
   if (!host_.effect()) return;
-  host_.judge().check_send(to, body);
+  host_.node_judge().check_send(to, body);
   const std::string* address = address_of(to);
   if (address == nullptr) return;
   host_.world().network.send(host_, to, *address, std::move(body));

@@ -368,9 +368,9 @@ void NodeJudge::check_acknowledged(const raft::Message& message, raft::Index ind
          who() + " acknowledges " + std::to_string(index.value) + ", on its disk is " +
              std::to_string(log.last().value));
   const Host* leader = world_.host_of(message.to);
-  if (leader == nullptr || !leader->runs() || leader->judge().leading_term() != message.term)
+  if (leader == nullptr || !leader->runs() || leader->node_judge().leading_term() != message.term)
     return;
-  const std::optional<raft::EntryId> theirs = leader->judge().id_at(index);
+  const std::optional<raft::EntryId> theirs = leader->node_judge().id_at(index);
   if (!theirs || index <= log.floor.last.index) return;
   VERIFY(log.holds(*theirs), "AD",
          who() + " acknowledges " + std::to_string(index.value) + ", where the leader has " +

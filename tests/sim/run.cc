@@ -123,7 +123,7 @@ class Run {
       advance(100 * ms);
     }
     for (const auto& host : world_.hosts) {
-      if (host->state() == Host::State::up) host->enter([&] { host->judge().check_all(); });
+      if (host->state() == Host::State::up) host->enter([&] { host->node_judge().check_all(); });
     }
   }
 
