@@ -29,7 +29,7 @@ wrong_usage() {
   print_help >&2
   exit 2
 }
-# help_if_asked ARGUMENT...: what stands behind -- is not for the script.
+# help_if_asked ARGUMENT...: arguments after -- are not the script's.
 help_if_asked() {
   local argument
   for argument in "$@"; do
@@ -47,7 +47,7 @@ missing_packages() {
   done
 }
 
-# need_packages NAME...: installs what is missing, with sudo where we are not root.
+# need_packages NAME...: installs the missing ones, with sudo for users other than root.
 need_packages() {
   command -v apt-get >/dev/null || die "needs Debian 12 or newer (no apt-get here); install by hand: $*"
   local missing as_root=() log

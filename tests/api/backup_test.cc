@@ -1,5 +1,4 @@
-// Maintenance.Snapshot through gRPC: the whole data, and how soon it is known that it cannot be
-// had.
+// Maintenance.Snapshot through gRPC: the whole data, or an early error.
 #include "tests/api/server.h"
 #include "tests/catch.h"
 

@@ -1,5 +1,5 @@
-// When what Stela answers is enough to found a cluster, and what a node says of itself there
-// (src/discovery/discovery.h).
+// src/discovery/discovery.h: when the answers of Stela suffice to found a cluster, and the entry
+// that a node registers there.
 #include "src/discovery/discovery.h"
 
 #include <chrono>
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr auto just_under = discovery_quiet - 1ms;
 
-// Answers each second, or when the test says.
+// A Stela that answers every second, or when the test says.
 struct Answers {
   bool at(std::chrono::milliseconds time, const std::set<std::string>& nodes = {}) {
     return steady.holds(nodes, SteadyAnswer::Clock::time_point(time));
@@ -68,7 +68,7 @@ TEST_CASE("an answer that comes as late as is allowed is no gap") {
   REQUIRE(answers.at(2 * discovery_gap_max));
 }
 
-TEST_CASE("what a node registers can be dialled by who knows IPv4 only, where there is a way") {
+TEST_CASE("a node registers an address that IPv4 clients can dial, where it has one") {
   DiscoveryOptions options;
   options.port = 32000;
   SECTION("an address of IPv4") {

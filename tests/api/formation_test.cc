@@ -1,5 +1,5 @@
-// How nodes without data come into one cluster (src/discovery/formation.h), among nodes that answer
-// as the test says.
+// src/discovery/formation.h: nodes without data find one cluster, among nodes that answer as the
+// test says.
 #include "src/discovery/formation.h"
 
 #include <grpcpp/server_builder.h>
@@ -136,7 +136,7 @@ TEST_CASE("a join that is refused is asked again, of the next target too") {
   await([&] { return admitting.joins > 0; });
 }
 
-TEST_CASE("who only joins never founds, whatever the others are") {
+TEST_CASE("a node that only joins never founds, whatever the others are") {
   Asked self(1);
   Asked empty(2);
   Forming forming(1);
@@ -234,7 +234,7 @@ TEST_CASE("a node that was admitted and waits for its log is neither empty nor a
 
 TEST_CASE("a node needs no way to its own address to count itself") {
   int port = 0;
-  { port = Asked(1).port(); }  // nobody answers there
+  { port = Asked(1).port(); }  // its port answers no more
   Asked two(2);
   FormationOptions options = Forming::fast();
   options.raft_address = "127.0.0.1:" + std::to_string(port + 1);

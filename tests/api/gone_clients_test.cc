@@ -1,4 +1,4 @@
-// Clients that ask for much and leave, or do not read: what they held is free for others.
+// Clients that ask for much and leave, or do not read: their slots and memory go to others.
 #include <condition_variable>
 #include <list>
 #include <mutex>
@@ -15,7 +15,7 @@ using grpc::StatusCode;
 
 constexpr std::uint64_t never = std::uint64_t{1} << 62;  // a revision
 
-// Reads that are under way together, on a channel of their own.
+// Concurrent reads on a channel of their own.
 class Reads {
  public:
   explicit Reads(TestServer& server) : stub_(pb::Iris::NewStub(server.new_channel())) {}
@@ -101,7 +101,7 @@ grpc::Status set(TestServer& server, const std::string& key, const std::string& 
   return server.iris().SetValue(context().get(), request, &response);
 }
 
-// A fault that was: they kept their slots until their deadline, an hour away.
+// They once kept their slots until their deadline, an hour later.
 TEST_CASE("reads that wait end with their client, and what they held is free") {
   TestServer server;
   Reads reads(server);

@@ -30,7 +30,7 @@ inline std::string read_text(const std::string& path) {
   return text.str();
 }
 
-// A socket that listens on a port of its own choice, or at once finds out that `port` is free.
+// A socket that listens on a free port, or checks that `port` is free.
 class Port {
  public:
   explicit Port(std::uint16_t port = 0) : socket_(::socket(AF_INET6, SOCK_STREAM, 0)) {

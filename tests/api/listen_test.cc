@@ -1,5 +1,5 @@
-// Listen through gRPC, as the clients of 2017 used it, and with the newer fields. What streams
-// carry is tested in tests/listeners; here it is the gRPC end.
+// Listen through gRPC, as the clients of 2017 used it, and with the newer fields. The content of
+// streams is tested in tests/listeners, the gRPC side here.
 #include <atomic>
 #include <map>
 #include <optional>
@@ -65,9 +65,9 @@ struct Listening {
   }
 };
 
-// What the Go and Node clients of 2017 do: one goroutine or event handler reads the one stream of
-// the session, whatever is subscribed to or not any more meanwhile, and calls the handler of the
-// update's source, or of its source and key.
+// A client like those of 2017 in Go and Node: one goroutine or event handler reads the stream of
+// the session through all subscriptions and unsubscriptions, and calls the handler of the update's
+// source, or of its source and key.
 class OldClient {
  public:
   explicit OldClient(TestServer& server) : server_(server) {
@@ -102,10 +102,10 @@ class OldClient {
     REQUIRE(response.source() == source);
     REQUIRE(response.key() == key);
   }
-  // The next update; it must be one that a handler is there for, or was.
+  // The next update, for which a handler is or was registered.
   void hear() {
     const auto update = listening_->next();
-    REQUIRE(update.op() != pb::Update::BOOKMARK);  // marks are for who asked
+    REQUIRE(update.op() != pb::Update::BOOKMARK);  // bookmarks are sent on request only
     REQUIRE(update.op() != pb::Update::SYNCED);
     auto handler = handlers_.find(update.source() + "/" + update.key());
     if (handler == handlers_.end()) handler = handlers_.find(update.source());
@@ -186,7 +186,7 @@ TEST_CASE("updates of a subscribed source come in order, with their revision") {
   }
 }
 
-TEST_CASE("what happens between Subscribe and Listen is not lost") {
+TEST_CASE("updates between Subscribe and Listen are not lost") {
   TestServer server;
   subscribe(server, "S", "colors");
   set(server, "colors", "sky", "blue");
@@ -354,8 +354,8 @@ TEST_CASE("rows share packets, but none is held back for long") {
   CHECK_FALSE(packing.may_wait(true));
 }
 
-// Else a client that gives silent streams up would begin anew for ever.
-TEST_CASE("what a slow node has to tell comes bit by bit, not at the end") {
+// Otherwise a client that gives up silent streams would begin anew for ever.
+TEST_CASE("the updates of a slow node come bit by bit, not at the end") {
   constexpr std::uint64_t updates = 400;
   TestServer server;
   subscribe(server, "S", "s");

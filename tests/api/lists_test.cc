@@ -213,7 +213,7 @@ TEST_CASE("a list shows one revision, whatever is written meanwhile (hazard 77)"
   REQUIRE(last == "001499");
 }
 
-TEST_CASE("what is wrong with a list request is said by its name") {
+TEST_CASE("the error of a list request names its field") {
   TestServerOptions options;
   options.api.limits.name_bytes_max = 10;
   TestServer server(options);
@@ -250,7 +250,7 @@ TEST_CASE("without a leader a list is UNAVAILABLE, and a stale one is served") {
   REQUIRE(keys(server, request).empty());
 }
 
-// Lists that are open at the server; the client's own view tells nothing of that.
+// The number of lists that are open on the server, which the client cannot see.
 std::size_t open_lists(TestServer& server) {
   return server.on_loop([&] { return server.api().open_answers(); });
 }

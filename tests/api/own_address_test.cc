@@ -1,5 +1,5 @@
-// What a node calls itself where nobody said it (src/net/own_address.h), and whether it can listen
-// there (src/net/bind_check.h).
+// The address that a node gives itself without a flag (src/net/own_address.h), and the check that
+// it can listen there (src/net/bind_check.h).
 #include "src/net/own_address.h"
 
 #include <arpa/inet.h>
@@ -24,7 +24,7 @@ OwnAddressHints hints() {
   return made;
 }
 
-TEST_CASE("what the operator says comes first") {
+TEST_CASE("the operator's address comes first") {
   OwnAddressHints all = hints();
   all.advertise = "a.example";
   all.listen = "10.0.0.1";
@@ -37,7 +37,7 @@ TEST_CASE("what the operator says comes first") {
   REQUIRE(own_raft_address(all, 32001) == "10.0.0.1:32001");
 }
 
-TEST_CASE("a host to listen on that means every interface says nothing") {
+TEST_CASE("a -listen host that means every interface gives no address") {
   OwnAddressHints all = hints();
   for (const char* host : {"0.0.0.0", "0", "::", "::0", "0:0:0:0:0:0:0:0"}) {
     all.listen = host;
@@ -53,30 +53,31 @@ TEST_CASE("an address with an interface is one to listen on, but nobody else's t
   REQUIRE(own_raft_address(all, 5) == "a.example:5");
 }
 
-TEST_CASE("what the members know stays, while it is this machine's, with the port of today") {
+TEST_CASE("the recorded address stays while it is this machine's, with today's port") {
   OwnAddressHints all = hints();
   all.recorded = "127.0.0.2:40001";
   REQUIRE(own_raft_address(all, 32001) == "127.0.0.2:32001");
-  all.recorded = "name.example:40001";  // whose it is, is the resolver's to say
+  all.recorded = "name.example:40001";  // the resolver decides whose it is
   REQUIRE(own_raft_address(all, 32001) == "name.example:32001");
 }
 
 TEST_CASE("an address this machine does not have any more is replaced where a way is known") {
   OwnAddressHints all = hints();
   all.recorded = elsewhere;
-  REQUIRE(own_raft_address(all, 32001) == "192.0.2.7:32001");  // nothing better is known
+  REQUIRE(own_raft_address(all, 32001) == "192.0.2.7:32001");  // no better one is known
   all.towards = {"no port", "127.0.0.3:7"};
-  REQUIRE(own_raft_address(all, 32001) == "127.0.0.1:32001");  // from here one goes there
+  REQUIRE(own_raft_address(all, 32001) ==
+          "127.0.0.1:32001");  // the source address of connections to that host
 }
 
-TEST_CASE("only what is every interface is a wildcard") {
+TEST_CASE("only a host that means every interface is a wildcard") {
   for (const char* host : {"", "127.0.0.1", "::1", "localhost", "0.example", "example"}) {
     CAPTURE(host);
     REQUIRE_FALSE(is_wildcard(host));
   }
 }
 
-TEST_CASE("an address that means something on one link only is nothing to tell others") {
+TEST_CASE("a link-local address is not told to others") {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
   const auto dialled = [&](const char* text, std::uint32_t scope) {

@@ -1,4 +1,4 @@
-// The program iris as a process: its exit codes and sentences, signals, and what it tells systemd.
+// The program iris as a process: exit codes and error sentences, signals, messages to systemd.
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -57,7 +57,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("what stands for a closed stdin, stdout or stderr is no file of the node") {
+TEST_CASE("a closed stdin, stdout or stderr is replaced by no file of the node") {
   const Folder folder;
   const std::uint16_t port = free_port();
   std::string line = "exec " + std::string(std::getenv("IRIS_BINARIES")) + "/iris";
@@ -105,7 +105,7 @@ TEST_CASE("a folder that cannot be made is named (exit 1)") {
   REQUIRE(iris.said("/dev/null"));
 }
 
-TEST_CASE("certificates that are no good are named (exit 78)") {
+TEST_CASE("bad certificates are named (exit 78)") {
   const Folder folder;
   const auto flags = std::vector<std::string>{"-nostela", "-port", std::to_string(free_port())};
   Iris missing(flags, &folder);
@@ -206,7 +206,7 @@ TEST_CASE("data on disk wins over -join, and the log says so") {
 
 TEST_CASE("a stop with open streams and waiting calls takes less than two seconds (exit 0)") {
   const std::uint16_t port = free_port();
-  // Joins nobody who is there: every write waits.
+  // No node answers at the address to join: every write waits.
   Iris iris(plain(port) + std::vector<std::string>{"-join", "127.0.0.1:9"});
   iris.await_log("\"serving\"");
   iris.await_log("not in a cluster yet");
@@ -226,8 +226,8 @@ TEST_CASE("a stop with open streams and waiting calls takes less than two second
   REQUIRE_FALSE(listening->Read(&update));
 }
 
-// A tick each millisecond, so that one of them is due in the very turn that leaves the loop: each
-// stop is a small chance of that, which was a crash once.
+// A tick each millisecond, so that one may be due in the turn that leaves the loop. That once
+// crashed; each stop here has a small chance of it.
 TEST_CASE("a node may be stopped at any moment (exit 0)") {
   constexpr int rounds = 10;
   constexpr int nodes_max = 4;
@@ -427,7 +427,7 @@ TEST_CASE("a join target that is down is tried until it is up") {
   REQUIRE(set(second, "k").ok());
 }
 
-// As after a reboot, when the number that scripts/cluster wrote down is another's.
+// As after a reboot, when the pid that scripts/cluster saved belongs to another process.
 TEST_CASE("scripts/cluster stops nobody whose pid a node had once") {
   const Folder folder;
   Process stranger = Process::start({"/bin/sleep", "100"}, folder / "log", folder / "");

@@ -1,5 +1,5 @@
-// restore and recover of the built iris, as a client meets them that was there before: what it has
-// seen of the old history is no place in the new one (hazards 86, 102).
+// restore and recover of the built iris, and a client of the old cluster: a revision of the old
+// history is no place to resume at in the new one (hazards 86, 102).
 #include <csignal>
 #include <filesystem>
 
@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 using Texts = std::vector<std::string>;
 
 constexpr const char* source = "s";
-constexpr int news = 20;  // more than the old cluster did after the backup
+constexpr int news = 20;  // more changes than the old cluster made after the backup
 
 std::string binary(const std::string& name) {
   return std::string(std::getenv("IRIS_BINARIES")) + "/" + name;
@@ -25,7 +25,7 @@ void run(const std::vector<std::string>& words, const Folder& folder) {
   REQUIRE(code == 0);
 }
 
-// A node on `folder`/NAME; stopped with its object, in good order.
+// A node on `folder`/NAME; the destructor stops it in good order.
 class Running {
  public:
   Running(const Folder& folder, const std::string& name)
@@ -79,7 +79,7 @@ class Running {
     REQUIRE(stub()->Subscribe(context().get(), request, &response).ok());
     return connected.session();
   }
-  // What is said first to a session that goes on after `revision`, up to a mark other than RESYNC.
+  // The first updates of a session that resumes after `revision`, up to a mark other than RESYNC.
   [[nodiscard]] Texts resume(const std::string& session, std::uint64_t revision) const {
     pb::ListenRequest request;
     request.set_session(session);
@@ -111,7 +111,7 @@ Texts state_of(Texts keys) {
 
 }  // namespace
 
-TEST_CASE("who comes back to a restored cluster is told to forget, however far it went (86, 102)") {
+TEST_CASE("a client of a restored cluster is told to forget, however far it was (86, 102)") {
   const Folder folder;
   std::string session;
   std::uint64_t kept = 0;
@@ -142,7 +142,7 @@ TEST_CASE("who comes back to a restored cluster is told to forget, however far i
   }
 }
 
-TEST_CASE("who comes back to a recovered node is told to forget what only others had (86, 102)") {
+TEST_CASE("a client of a recovered node is told to forget changes of lost nodes (86, 102)") {
   const Folder folder;
   std::string session;
   {

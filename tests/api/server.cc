@@ -34,7 +34,7 @@ TestServer::TestServer(TestServerOptions options) : options_(std::move(options))
     timer->async_wait([timer, fn = std::move(fn)](const asio::error_code&) { fn(); });
   };
   if (options_.cluster == TestServerOptions::Cluster::leaderless) {
-    // A former life, in which this node became a member.
+    // An earlier run, in which this node became a member.
     sim::ModelStore store(*disk_);
     store.start({[](raft::Ticket) {}, [](const Error&) { CHECK(false); }});
     store.adopt(cluster_id, [] {});

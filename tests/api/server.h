@@ -27,9 +27,9 @@ namespace iris::test {
 
 struct TestServerOptions {
   enum class Cluster {
-    alone,      // leads
-    none,       // belongs to none, so there is no leader
-    leaderless  // knows who leads, but is never answered
+    alone,      // the only voter, so it leads
+    none,       // in no cluster, so there is no leader
+    leaderless  // knows a leader, which never answers
   };
   Cluster cluster = Cluster::alone;
   ApiOptions api;  // the host is 127.0.0.1, the port any free one
@@ -95,7 +95,7 @@ class TestServer {
   std::unique_ptr<pb::Cluster::Stub> cluster_;
 };
 
-// A context with a deadline, which every call of a test has: none may hang.
+// A context with a deadline: no call of a test may hang.
 [[nodiscard]] std::unique_ptr<grpc::ClientContext> context(
     std::chrono::milliseconds timeout = std::chrono::seconds(20));
 // The trailing metadata of that name; empty where there is none.

@@ -1,4 +1,4 @@
-// What is around the values: sessions, Cluster, health, reflection, the port, the stop.
+// All services but those of values: sessions, Cluster, health, reflection; the port, the stop.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 
@@ -343,7 +343,7 @@ TEST_CASE("a port that is taken is named") {
   ApiOptions options;
   options.host = "127.0.0.1";
   options.port = static_cast<std::uint16_t>(std::stoi(first.address().substr(10)));
-  // Never started, so what it is made of is never used.
+  // Never started, so its parts are never used.
   first.on_loop([&] {
     Api second(loop, first.node(), first.store(), first.listeners(), options);
     const Status started = second.start();
@@ -385,7 +385,7 @@ TEST_CASE("a stop ends what is waiting, as not done, and refuses what comes late
   }
   const auto begin = std::chrono::steady_clock::now();
   server.stop(5'000);
-  REQUIRE(std::chrono::steady_clock::now() - begin < 4s);  // nothing was left to wait for
+  REQUIRE(std::chrono::steady_clock::now() - begin < 4s);  // the stop had nothing to wait for
   for (auto& thread : threads) thread.join();
   REQUIRE(not_done == 20);
   pb::SetValueResponse response;

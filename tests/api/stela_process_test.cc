@@ -62,7 +62,7 @@ TEST_CASE(
   const std::string cluster = status(ports[0]).cluster_id();
   REQUIRE(status(ports[1]).cluster_id() == cluster);
 
-  // It dies, is away until its clients are as patient as they get, and comes back with nothing.
+  // Stela dies, is away until its clients retry at their slowest, and comes back without entries.
   const int at_port = stela->port();
   stela.reset();
   stela = std::make_unique<FakeStela>(at_port);
@@ -94,8 +94,8 @@ TEST_CASE("a Stela that is not there is waited for, and said to be away once") {
   REQUIRE(stela.await_registered(0));
 }
 
-// The same node under a name of its machine, as an entry of a former life may be.
-TEST_CASE("that nodes are missing of those that Stela lists is not said of a flag") {
+// The same node under another name of its machine, as in an entry of an earlier run.
+TEST_CASE("missing nodes of Stela's list are not blamed on a flag") {
   FakeStela stela;
   const std::uint16_t port = free_port();
   stela::pb::ServiceMessage other;
@@ -225,8 +225,7 @@ TEST_CASE("a member whose name is advertised tells Stela the name, and its addre
   REQUIRE(stela.client_address == "127.0.0.1");
 }
 
-// The removed node is stopping by itself, and waits for its farewell to Stela, when the signal
-// comes.
+// The signal comes while the removed node is stopping by itself and waits for its deregistration.
 TEST_CASE("the first signal to a node that stops by itself is no second one (exit 0)") {
   FakeStela stela;
   const std::uint16_t leader = free_port();
@@ -253,7 +252,7 @@ TEST_CASE("a second signal ends a node at once (exit 1)") {
   iris.await_log("\"serving\"");
   stela.holds_farewells = true;
   iris.signal(SIGTERM);
-  iris.signal(SIGINT);  // another, for two of a kind may be taken for one
+  iris.signal(SIGINT);  // another signal, because two equal ones may be merged
   REQUIRE(iris.exit_code() == 1);
   REQUIRE(iris.said("a second signal"));
 }

@@ -1,5 +1,5 @@
-// TLS on the clients' port (src/net/grpc_tls.h): who gets in, and certificates that change
-// meanwhile.
+// TLS on the clients' port (src/net/grpc_tls.h): which clients get in, and certificates that change
+// at run time.
 #include "src/net/grpc_tls.h"
 
 #include <grpcpp/security/credentials.h>

@@ -91,7 +91,7 @@ TEST_CASE("values of any bytes and any size up to the limit come back as they we
   const std::string great(3u << 20, 'x');
   client.set("s", "great", great);
   REQUIRE(client.get("s", "great").value() == great);
-  client.set("s", "small", "y");  // by call objects that held the great one
+  client.set("s", "small", "y");  // by call objects that held the large value
   REQUIRE(client.get("s", "small").value() == "y");
 }
 
@@ -243,7 +243,7 @@ TEST_CASE("a message of 4 MiB is taken, one over it is refused by a sentence") {
   REQUIRE(client.get("s", "k").value().size() == fits);
 }
 
-TEST_CASE("greater values can be allowed") {
+TEST_CASE("larger values can be allowed") {
   TestServerOptions options;
   options.api.limits.value_bytes_max = 6u << 20;
   TestServer server(options);
@@ -330,7 +330,7 @@ TEST_CASE("a write that was sent to a silent leader is of unknown outcome (hazar
   TestServerOptions options;
   options.cluster = Cluster::leaderless;
   TestServer server(options);
-  // Until the node has heard who leads, it says so.
+  // Until the node knows a leader, it says so.
   pb::StatusResponse node;
   const auto give_up = std::chrono::steady_clock::now() + 10s;
   while (node.leader_address().empty()) {
@@ -347,7 +347,7 @@ TEST_CASE("a write that was sent to a silent leader is of unknown outcome (hazar
   REQUIRE(status.error_message().find("the outcome is unknown") != std::string::npos);
   REQUIRE(trailer(*limited, trailer_not_done).empty());
 
-  // A read is never in doubt, and is told whom to ask.
+  // A read is never in doubt; its error names the leader.
   const auto reading = context(1s);
   pb::GetValueRequest request;
   request.set_source("s");
@@ -358,7 +358,7 @@ TEST_CASE("a write that was sent to a silent leader is of unknown outcome (hazar
   REQUIRE(trailer(*reading, trailer_not_done) == "1");
   REQUIRE(trailer(*reading, trailer_leader) == "leader.example:40000");
 
-  request.set_consistency(pb::STALE);  // needs nobody
+  request.set_consistency(pb::STALE);  // needs no leader
   REQUIRE(server.iris().GetValue(context().get(), request, &got).ok());
 }
 

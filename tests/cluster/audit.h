@@ -1,5 +1,5 @@
-// Vocabulary of iris-chaos audit: sources and keys by number, updates as they are remembered for
-// the reckoning at the end. Plain values; any thread.
+// Values of iris-chaos audit: sources and keys by number, updates as they are kept for the
+// reckoning at the end. Any thread.
 #pragma once
 
 #include <charconv>

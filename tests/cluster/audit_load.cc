@@ -18,24 +18,24 @@ constexpr unsigned removed_sources = 5;
 constexpr unsigned removed_keys = 800;
 
 template <class Response>
-struct Answer {
+struct CallAnswer {
   Response response;
   std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
 };
 
 }  // namespace
 
-struct OpenLoad::Write {
+struct AuditLoad::Write {
   Stored what;
   grpc::ClientContext context;
   grpc::Status status;
-  std::variant<std::monostate, Answer<pb::SetValueResponse>, Answer<pb::RemoveValueResponse>,
-               Answer<pb::RemoveSourceResponse>>
+  std::variant<std::monostate, CallAnswer<pb::SetValueResponse>,
+               CallAnswer<pb::RemoveValueResponse>, CallAnswer<pb::RemoveSourceResponse>>
       answer;
 
   template <class Response, class Reader>
   void expect(Reader reader) {
-    auto& call = answer.emplace<Answer<Response>>();
+    auto& call = answer.emplace<CallAnswer<Response>>();
     call.reader = std::move(reader);
     call.reader->Finish(&call.response, &status, this);
   }
@@ -49,28 +49,28 @@ struct OpenLoad::Write {
   }
 };
 
-OpenLoad::OpenLoad(const Nodes& nodes, std::uint32_t rate, std::uint64_t seed)
+AuditLoad::AuditLoad(const Nodes& nodes, std::uint32_t rate, std::uint64_t seed)
     : nodes_(nodes), rate_(rate), random_(seed) {}
 
-OpenLoad::~OpenLoad() { pause(); }
+AuditLoad::~AuditLoad() { pause(); }
 
-void OpenLoad::start() {
+void AuditLoad::start() {
   pausing_ = false;
   queue_ = std::make_unique<grpc::CompletionQueue>();
   taker_ = std::thread([this] { take_answers(); });
   sender_ = std::thread([this] { send(); });
 }
 
-void OpenLoad::pause() {
+void AuditLoad::pause() {
   if (!queue_) return;
   pausing_ = true;
   sender_.join();
-  queue_->Shutdown();  // what is under way still ends
+  queue_->Shutdown();  // calls under way still end
   taker_.join();
   queue_.reset();
 }
 
-void OpenLoad::send() {
+void AuditLoad::send() {
   const auto begin = Clock::now();
   const std::chrono::duration<double> period(1.0 / rate_);
   for (std::uint64_t count = 0; !pausing_; ++count) {
@@ -84,7 +84,7 @@ void OpenLoad::send() {
   }
 }
 
-void OpenLoad::send_one() {
+void AuditLoad::send_one() {
   ++under_way_;
   auto write = std::make_unique<Write>();
   write->what = {0, static_cast<std::uint16_t>(random_() % sources),
@@ -111,10 +111,10 @@ void OpenLoad::send_one() {
     request.set_value(value_of(write->what.number));
     write->expect<pb::SetValueResponse>(stub.AsyncSetValue(&write->context, request, queue_.get()));
   }
-  static_cast<void>(write.release());  // take_answers() has it
+  static_cast<void>(write.release());  // take_answers() owns it
 }
 
-void OpenLoad::take_answers() {
+void AuditLoad::take_answers() {
   void* tag = nullptr;
   bool ok = false;
   while (queue_->Next(&tag, &ok)) {

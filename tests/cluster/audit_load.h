@@ -1,6 +1,7 @@
-// OpenLoad: writes to a real cluster at fixed times, sent whether or not earlier ones are answered,
-// to all nodes in turn: sets, removals of keys, and now and then of whole sources. Never repeats
-// one. Two threads of its own between start() and pause(); the faces are for one thread.
+// AuditLoad: an open load on a real cluster: writes at fixed times, whether or not earlier ones are
+// answered, to all nodes in turn. Sets, removals of keys, and a few of whole sources; none is
+// retried. Two threads of its own between start() and pause(); the public functions are for one
+// thread.
 #pragma once
 
 #include <grpcpp/completion_queue.h>
@@ -17,13 +18,13 @@
 
 namespace iris::test::audit {
 
-class OpenLoad {
+class AuditLoad {
  public:
   // `rate`: writes a second.
-  OpenLoad(const Nodes& nodes, std::uint32_t rate, std::uint64_t seed);
-  ~OpenLoad();
-  OpenLoad(const OpenLoad&) = delete;
-  OpenLoad& operator=(const OpenLoad&) = delete;
+  AuditLoad(const Nodes& nodes, std::uint32_t rate, std::uint64_t seed);
+  ~AuditLoad();
+  AuditLoad(const AuditLoad&) = delete;
+  AuditLoad& operator=(const AuditLoad&) = delete;
 
   void start();
   // Returns when every write has ended: by an answer or by its time limit.
@@ -44,10 +45,10 @@ class OpenLoad {
 
   const Nodes& nodes_;
   const std::uint32_t rate_;
-  std::mt19937_64 random_;    // of the sender, as the two below
+  std::mt19937_64 random_;    // of the sender, like the two below
   std::uint32_t number_ = 0;  // of the last write
   std::uint64_t skipped_ = 0;
-  std::vector<Stored> stored_;  // of the taker, as the one below
+  std::vector<Stored> stored_;  // of the taker, like the one below
   std::uint64_t last_revision_ = 0;
   std::atomic<std::uint64_t> acknowledged_ = 0, unacknowledged_ = 0;
   std::atomic<std::size_t> under_way_ = 0;

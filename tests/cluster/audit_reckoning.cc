@@ -7,7 +7,7 @@ namespace iris::test::audit {
 
 namespace {
 
-using Streams = std::vector<std::unique_ptr<Stream>>;
+using Streams = std::vector<std::unique_ptr<AuditStream>>;
 
 // The history of each source, in order.
 using History = std::array<std::vector<Seen>, sources>;
@@ -42,8 +42,8 @@ auto find_place(const std::vector<Seen>& all, Place place) {
 }
 
 // Updates that the stream should have seen in one span and did not.
-void check_span(Stream& stream, const Stream::Span& span, std::size_t end, const History& history,
-                std::uint64_t revision) {
+void check_span(AuditStream& stream, const AuditStream::Span& span, std::size_t end,
+                const History& history, std::uint64_t revision) {
   // Of its own updates, by source; they are a part of the history.
   std::array<std::vector<Place>, sources> own;
   for (std::size_t i = span.first; i < end; ++i) {
@@ -68,7 +68,7 @@ void check_span(Stream& stream, const Stream::Span& span, std::size_t end, const
   }
 }
 
-// An acknowledged value that no stream saw: lost by all that should have.
+// An acknowledged value that no stream saw is lost by all streams to which it was due.
 void check_stored(const Streams& streams, const Stored& stored, const History& history,
                   std::uint64_t revision, std::vector<std::string>& wrong) {
   const Seen expected{{stored.revision, stored.key}, stored.source, stored.number};

@@ -1,6 +1,6 @@
-// The reckoning at the end of iris-chaos audit: what all streams saw together is the history of the
-// sources; each stream must have seen all of its part, and the history must have all that was
-// acknowledged. Main thread, when nothing runs any more.
+// The reckoning at the end of iris-chaos audit. The updates of all streams together are the history
+// of the sources; each stream must have seen its whole part of it, and the history must contain
+// every acknowledged write. Main thread, after all others have ended.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@
 
 namespace iris::test::audit {
 
-// Up to `revision`, which every stream must have reached. Adds what is lost to the counts of the
-// streams. Returns what two streams saw differently, and acknowledged values that were seen
-// otherwise, one sentence each.
-[[nodiscard]] std::vector<std::string> reckon(const std::vector<std::unique_ptr<Stream>>& streams,
-                                              const std::vector<Stored>& stored,
-                                              std::uint64_t revision);
+// Judges up to `revision`, which every stream must have reached. Adds lost updates to the counts of
+// the streams. Returns one sentence for each update that two streams saw differently and each
+// acknowledged value that was seen otherwise.
+[[nodiscard]] std::vector<std::string> reckon(
+    const std::vector<std::unique_ptr<AuditStream>>& streams, const std::vector<Stored>& stored,
+    std::uint64_t revision);
 
 }  // namespace iris::test::audit

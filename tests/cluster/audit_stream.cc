@@ -22,7 +22,7 @@ std::string text_of(Place place) {
          (place.key == key_end ? "end" : key_name(place.key));
 }
 
-// nullopt: not of this run's making.
+// nullopt: not written by this run.
 std::optional<Seen> parse(const client::Update& update) {
   const auto number_in = [](const std::string& name, char letter) {
     return name.starts_with(letter) ? leading_number<std::uint16_t>(name.substr(1)) : std::nullopt;
@@ -40,10 +40,10 @@ std::optional<Seen> parse(const client::Update& update) {
 
 }  // namespace
 
-Stream::Stream(std::string name, std::vector<Topic> topics, std::string session)
+AuditStream::AuditStream(std::string name, std::vector<Topic> topics, std::string session)
     : name_(std::move(name)), topics_(std::move(topics)), session_(std::move(session)) {}
 
-void Stream::open(Client& client) {
+void AuditStream::open(Client& client) {
   CHECK(!listener_);
   client::ListenOptions options{.heartbeat = heartbeat, .session = session_};
   for (const auto& topic : topics_) {
@@ -83,12 +83,12 @@ void Stream::open(Client& client) {
   listener_ = std::move(*listener);
 }
 
-void Stream::reopen(Client& client) {
+void AuditStream::reopen(Client& client) {
   close();
   open(client);
 }
 
-void Stream::close() {
+void AuditStream::close() {
   if (!listener_) return;
   listener_->stop();
   const bool ended = listener_->wait(stop_limit);
@@ -96,7 +96,7 @@ void Stream::close() {
   listener_.reset();
   const std::lock_guard lock(mutex_);
   if (!ended) complain(&StreamCounts::wrong, "did not stop within 20 s");
-  // The library's own word on where to go on is what a program would keep.
+  // The cursor of the library, which a program would save.
   const Place until = in_state_ ? Place{} : spans_.back().until;
   const std::string key = until.key == key_end || in_state_ ? "" : key_name(until.key);
   if (position.revision != until.revision || position.key != key) {
@@ -105,7 +105,7 @@ void Stream::close() {
   }
 }
 
-void Stream::take(const client::Update& update) {
+void AuditStream::take(const client::Update& update) {
   const std::lock_guard lock(mutex_);
   if (update.op != Op::put && update.op != Op::remove) return take_mark(update);
   const auto seen = parse(update);
@@ -116,7 +116,7 @@ void Stream::take(const client::Update& update) {
   take_row(*seen, update.op);
 }
 
-void Stream::take_mark(const client::Update& update) {
+void AuditStream::take_mark(const client::Update& update) {
   if (update.op == Op::resync) {
     ++counts_.resyncs;
     in_state_ = true;
@@ -141,11 +141,11 @@ void Stream::take_mark(const client::Update& update) {
   }
 }
 
-void Stream::take_row(const Seen& seen, Op op) {
+void AuditStream::take_row(const Seen& seen, Op op) {
   ++counts_.updates;
   const std::pair name(seen.source, seen.place.key);
   if (op == Op::remove) {
-    // Only what is there is removed: if it is not there, what made it was lost.
+    // Only present keys are removed: for an absent one the update that set it was lost.
     if (in_state_ || map_.erase(name) == 0) {
       complain(&StreamCounts::wrong, "a removal of what is not there, at " + text_of(seen.place));
     }
@@ -158,8 +158,8 @@ void Stream::take_row(const Seen& seen, Op op) {
   seen_.push_back(seen);
 }
 
-// Bookmarks may repeat; updates must go on.
-void Stream::check_place(Place place) {
+// A bookmark may repeat a revision; an update must be after the last one.
+void AuditStream::check_place(Place place) {
   const Place until = spans_.back().until;
   const bool bookmark = place.key == key_end;
   if (place > until || (bookmark && place == until)) return;
@@ -170,13 +170,13 @@ void Stream::check_place(Place place) {
            text_of(place) + " after " + text_of(until));
 }
 
-bool Stream::wants(std::uint16_t source, std::uint16_t key) const {
+bool AuditStream::wants(std::uint16_t source, std::uint16_t key) const {
   return std::any_of(topics_.begin(), topics_.end(), [&](const Topic& topic) {
     return topic.source == source && (!topic.key || *topic.key == key);
   });
 }
 
-std::string Stream::difference(const Map& all, std::uint64_t revision) const {
+std::string AuditStream::difference(const Map& all, std::uint64_t revision) const {
   const std::lock_guard lock(mutex_);
   const std::string where = " (at " + node_ + ", connected " + std::to_string(counts_.connections) +
                             " times; last lost: " + trouble_ + ")";
@@ -206,28 +206,28 @@ std::string Stream::difference(const Map& all, std::uint64_t revision) const {
   return "";
 }
 
-bool Stream::synced() const {
+bool AuditStream::synced() const {
   const std::lock_guard lock(mutex_);
   return !in_state_;
 }
 
-StreamCounts Stream::counts() const {
+StreamCounts AuditStream::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
 }
 
-std::vector<std::string> Stream::complaints() const {
+std::vector<std::string> AuditStream::complaints() const {
   const std::lock_guard lock(mutex_);
   return complaints_;
 }
 
-void Stream::add_lost(std::uint64_t updates, const std::string& what) {
+void AuditStream::add_lost(std::uint64_t updates, const std::string& what) {
   const std::lock_guard lock(mutex_);
   complain(&StreamCounts::lost, what);
   counts_.lost += updates - 1;
 }
 
-void Stream::complain(std::uint64_t StreamCounts::*counter, std::string text) {
+void AuditStream::complain(std::uint64_t StreamCounts::*counter, std::string text) {
   ++(counts_.*counter);
   if (complaints_.size() < complaints_max) complaints_.push_back(name_ + " " + std::move(text));
 }

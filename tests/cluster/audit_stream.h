@@ -1,9 +1,9 @@
-// Stream: one listener of the client library, which rebuilds a map out of what it is told,
-// remembers every update for the reckoning, and checks at once what can be: the order, that nothing
-// comes twice, nothing comes that was not asked for, nothing is removed that is not there. A stream
-// survives its listener: reopen() goes on at other nodes where it stopped, as a program that was
-// started again does. The callbacks run on the listener's thread; the faces are thread-safe but for
-// reopen(), which is for one thread.
+// AuditStream: one listener of the client library. It rebuilds a map from its updates, keeps every
+// update for the reckoning, and checks each at once: updates come in order and once, only for the
+// topics, and a removal only of a key that is there. A stream survives its listener: reopen()
+// resumes at other nodes, as a restarted program does. The callbacks run on the listener's thread;
+// the public functions are thread-safe, but for open(), reopen() and close(), which are for one
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -33,23 +33,23 @@ struct StreamCounts {
   std::uint64_t wrong = 0;
 };
 
-class Stream {
+class AuditStream {
  public:
-  // From here to there every update of the topics was promised.
+  // A range of revisions in which every update of the topics is due.
   struct Span {
     std::uint64_t after = 0;
-    Place until;            // of what was told, bookmarks too
-    std::size_t first = 0;  // its updates begin there in `seen`
+    Place until;            // the last update or bookmark
+    std::size_t first = 0;  // the position of its first update in `seen`
   };
 
-  // `session` empty: one of the library's own, another one after each reopen().
-  Stream(std::string name, std::vector<Topic> topics, std::string session);
+  // `session` empty: the library makes one, a new one after each reopen().
+  AuditStream(std::string name, std::vector<Topic> topics, std::string session);
   // REQUIRES: not open. The client may be gone before the listener.
   void open(Client& client);
   void reopen(Client& client);
   void close();
 
-  // Empty: the map is that of the topics in `all`, and nothing more is to come up to `revision`.
+  // Empty: the map equals `all` for the topics, and all updates up to `revision` came.
   [[nodiscard]] std::string difference(const Map& all, std::uint64_t revision) const;
   [[nodiscard]] bool synced() const;
   [[nodiscard]] StreamCounts counts() const;
@@ -79,12 +79,12 @@ class Stream {
   mutable std::mutex mutex_;  // of all below
   Map map_;
   bool in_state_ = true;
-  std::vector<Seen> seen_;  // but for those of a state
+  std::vector<Seen> seen_;  // without the rows of states
   std::vector<Span> spans_;
   StreamCounts counts_;
   std::vector<std::string> complaints_;
-  std::string node_;     // where it was connected last,
-  std::string trouble_;  // and why the last connection ended
+  std::string node_;     // the last address
+  std::string trouble_;  // why the last connection ended
 };
 
 }  // namespace iris::test::audit

@@ -1,6 +1,6 @@
-// iris-chaos: real nodes, real faults, checked while they happen. For CI one short round each; the
-// long ones by hand are in tests/README.md. Prints what it saw; the last line is "N passed, N
-// failed", a round counting as one.
+// iris-chaos: real nodes and real faults, checked while they happen. CI runs a short round of each
+// kind; tests/README.md lists the long runs by hand. Prints its findings; the last line is "N
+// passed, N failed", a round counting as one.
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-// Chaos: arguments and helpers that all kinds of rounds of iris-chaos share. Main thread only.
+// Chaos: arguments, results and helpers of all kinds of rounds of iris-chaos. Main thread only.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct Tally {
 
 void report(const Ledger& ledger);
 void print_times(const char* what, std::vector<double> times_ms);
-// The share of the sorted times at or below the answer.
+// The value at or below which this share of the sorted times lies.
 [[nodiscard]] double quantile(const std::vector<double>& times_ms, double share);
 [[nodiscard]] double since(Clock::time_point start);  // in ms
 
@@ -50,21 +50,21 @@ Tally rolling_rounds(const Arguments& arguments);
 Tally catchup_rounds(const Arguments& arguments);
 // chaos_backup.cc: backup under load, restore, flipped bits.
 Tally backup_rounds(const Arguments& arguments);
-// chaos_disk.cc: full, lying and damaged disks. Needs root, to mount; else it says so.
+// chaos_disk.cc: full, lying and damaged disks. Skipped where nothing can be mounted (needs root).
 Tally disk_rounds(const Arguments& arguments);
 
-// True: as it should be. False: says what is not, as a violation.
+// False: prints `otherwise` as a violation.
 bool expect(bool holds, const std::string& otherwise);
 
-// chaos_audit.cc: a hundred listeners through all that can befall nodes.
+// chaos_audit.cc: a hundred listeners through every fault.
 Tally audit_rounds(const Arguments& arguments);
 
-// chaos_listeners.cc: what a listener notices of the death of its node, and others of a great
-// removal.
+// chaos_listener_failover.cc: death of a listener's node.
 Tally listener_failover_rounds(const Arguments& arguments);
+// chaos_remove_source.cc: removal of a source with many keys.
 Tally remove_source_rounds(const Arguments& arguments);
 
-// chaos_watch.cc: what many listeners cost, and one that never reads.
+// chaos_watch.cc: cost of many listeners, and of one that never reads.
 Tally slow_reader_rounds(const Arguments& arguments);
 Tally sessions_rounds(const Arguments& arguments);
 

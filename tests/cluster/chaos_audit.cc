@@ -1,6 +1,6 @@
 // iris-chaos audit: a hundred listeners on real nodes that are killed, stopped, partitioned and
 // restarted under load. At quiet points and at the end each stream, rebuilt into a map, must equal
-// a linearizable sweep; at the end every stream must have seen all that happened, once, in order.
+// a linearizable sweep; at the end every stream must have seen every due update, once, in order.
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -33,13 +33,13 @@ std::vector<Topic> topics_of(std::size_t stream) {
           {static_cast<std::uint16_t>((source + 7) % sources), std::uint16_t{2}}};
 }
 
-// The whole run; each step says on stdout what went wrong.
+// The whole run; each step prints its failures.
 class Audit {
  public:
   explicit Audit(const Arguments& arguments)
       : arguments_(arguments),
         random_(arguments.seed),
-        // A short log, so that some who were away must be told the state.
+        // A short log, so that some streams resume with a state.
         nodes_({.count = arguments.nodes,
                 .tls = arguments.tls,
                 .flags =
@@ -78,9 +78,9 @@ class Audit {
     }
     for (std::size_t i = 0; i < fixed_streams + roaming_streams; ++i) {
       const bool fixed = i < fixed_streams;
-      // Every other one keeps its session, as the programs of 2017 make it themselves.
+      // Every other stream names its own session, as the programs of 2017 do.
       const std::string session = i % 2 == 0 ? "AUDIT" + std::to_string(i) : "";
-      streams_.push_back(std::make_unique<Stream>(
+      streams_.push_back(std::make_unique<AuditStream>(
           (fixed ? "fixed " : "roaming ") + std::to_string(i), topics_of(i), session));
       if (fixed) {
         streams_.back()->open(fixed_clients_[i % nodes_.size()]);
@@ -98,25 +98,25 @@ class Audit {
     return make_client(nodes_, std::move(addresses));
   }
 
-  // A roaming one ends, and begins again where it was, maybe elsewhere.
+  // A roaming stream ends, and resumes, perhaps at another node.
   void roam() {
     Client client = roaming_client();
     streams_[fixed_streams + random_() % roaming_streams]->reopen(client);
     ++roamed_;
   }
 
-  // Nothing is written; each stream must become what the cluster has. A write whose outcome is
-  // unknown may still happen after the sweep: then the next one has it.
+  // Without writes each stream must become equal to the cluster's data. A write with an unknown
+  // outcome may still be applied after the sweep; the next sweep then has it.
   bool quiet_point() {
     load_.pause();
     ++quiet_points_;
-    std::vector<Stream*> behind;
+    std::vector<AuditStream*> behind;
     for (const auto& stream : streams_) behind.push_back(stream.get());
     std::string difference;
     const bool agreed = await(agree_limit, [&] {
       const auto swept = sweep();
       if (!swept) return false;
-      std::erase_if(behind, [&](Stream* stream) {
+      std::erase_if(behind, [&](AuditStream* stream) {
         std::string differs = stream->difference(*swept, load_.last_revision());
         if (!differs.empty()) difference = stream->name() + " " + differs;
         return differs.empty();
@@ -132,7 +132,7 @@ class Audit {
 
   // GetKeys of every source, GetValue of every key, at a random node. nullopt: a call failed.
   std::optional<Map> sweep() {
-    const Api& api = nodes_.api(random_() % nodes_.size());
+    const NodeApi& api = nodes_.api(random_() % nodes_.size());
     Map map;
     for (std::uint16_t source = 0; source < sources; ++source) {
       const auto listing = api.list(source_name(source), Milliseconds(5'000));
@@ -205,9 +205,9 @@ class Audit {
   std::mt19937_64 random_;
   Nodes nodes_;
   Faults faults_;
-  OpenLoad load_;
+  AuditLoad load_;
   std::vector<Client> fixed_clients_;
-  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<AuditStream>> streams_;
   std::size_t roamed_ = 0;
   std::size_t quiet_points_ = 0;
   bool void_ = false;

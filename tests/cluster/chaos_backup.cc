@@ -52,7 +52,7 @@ class BackupRound {
     load.start();
     bool good = expect(load.await_progress(2000, patience), "no progress before the backup");
     const std::uint64_t before = load.acknowledged();
-    // Through a node that does not lead: it must ask for what was acknowledged.
+    // Through a follower, which must ask the leader for a read index.
     good = backup((leader + 1) % nodes_.size()) && good;
     const std::uint64_t during = load.acknowledged() - before;
     good = expect(load.await_progress(200, patience), "no progress after the backup") && good;
@@ -118,7 +118,7 @@ class BackupRound {
       if (i == 0) std::printf("  %lu and %lu rows as acknowledged\n", load.rows, filled.rows);
     }
     const WriteAnswer written = fresh.api(1).set("load", "new", "value", patience);
-    good = expect(written.answer == Answer::ok, "the new cluster takes no write") && good;
+    good = expect(written.answer == CallAnswer::ok, "the new cluster takes no write") && good;
     return expect(written.revision > revision_, "revisions of the new cluster go back") && good;
   }
 

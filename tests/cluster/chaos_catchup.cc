@@ -1,5 +1,5 @@
-// A follower is down while so much is written that the leader trims its log past it. It comes back
-// and is sent a snapshot, while others write on. The leader must keep most of its write rate.
+// A follower is down until the leader has trimmed its log past it. It comes back and gets a
+// snapshot while the load goes on. The leader must keep most of its write rate.
 #include <cstdio>
 #include <thread>
 
@@ -16,7 +16,7 @@ namespace {
 // the same data. Healthy is the fair measure here, where all nodes share the processors: a follower
 // that is down costs nothing, one that comes back costs at least what a healthy one does.
 constexpr double rate_share_min = 0.70;
-// Below it a transfer is over before its rate means anything.
+// A smaller transfer is too short to measure a rate.
 constexpr double judged_seconds_min = 3;
 constexpr std::size_t large_megabytes = 256;
 

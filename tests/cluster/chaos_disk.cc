@@ -1,4 +1,4 @@
-// Disks that are full, that lie, and that have changed what was written, under real nodes.
+// Real nodes on disks that are full, that lie about a sync, or that changed synced bytes.
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Milliseconds patience{60000};
-// New keys all the time: the disk fills up.
+// A load of ever new keys, which fills the disk.
 const LoadOptions growth = {
     .source = "growth", .writers = 8, .keys_per_writer = 100'000, .value_bytes = 16u << 10};
 
@@ -110,7 +110,7 @@ class FullDisk {
   static constexpr std::size_t large_megabytes = 1024;
   static constexpr std::size_t victims = 200;
 
-  [[nodiscard]] const Api& api() const { return nodes_->api(leader_); }
+  [[nodiscard]] const NodeApi& api() const { return nodes_->api(leader_); }
 
   bool fill_and_remove_half() {
     LoadOptions options = growth;
@@ -127,7 +127,7 @@ class FullDisk {
     return remove_half(rows) && good;
   }
 
-  // Nobody frees space but by removals.
+  // Only removals free space here.
   bool removals_made_room() {
     const auto begin = Clock::now();
     const bool good = expect(load_->await_progress(removed_ / 2, patience),
@@ -149,7 +149,7 @@ class FullDisk {
     for (std::size_t i = 0; i < threads_count; ++i) {
       threads.emplace_back([&] {
         for (std::size_t key = next++; key < keys.size() && good; key = next++) {
-          if (api().remove("ballast", keys[key], patience).answer != Answer::ok) good = false;
+          if (api().remove("ballast", keys[key], patience).answer != CallAnswer::ok) good = false;
         }
       });
     }
@@ -160,7 +160,7 @@ class FullDisk {
   bool store_victims() {
     bool good = true;
     for (std::size_t i = 0; i < victims && good; ++i) {
-      good = api().set("victims", std::to_string(i), "x", patience).answer == Answer::ok;
+      good = api().set("victims", std::to_string(i), "x", patience).answer == CallAnswer::ok;
     }
     return expect(good, "no write succeeds on an empty disk");
   }
@@ -171,7 +171,7 @@ class FullDisk {
     WriteAnswer answer;
     const bool refused = await(patience, [&] {
       answer = one_more();
-      return answer.answer == Answer::not_done;
+      return answer.answer == CallAnswer::not_done;
     });
     std::printf("  refused after %lu writes with: %s\n", load_->acknowledged(),
                 answer.text.c_str());
@@ -193,7 +193,8 @@ class FullDisk {
     bool good = expect(api().get("victims", "0", patience).found, "a read fails on a full disk");
     for (std::size_t i = 0; i < victims; ++i) {
       const WriteAnswer removed = api().remove("victims", std::to_string(i), patience);
-      good = expect(removed.answer == Answer::ok, "a removal was refused: " + removed.text) && good;
+      good = expect(removed.answer == CallAnswer::ok, "a removal was refused: " + removed.text) &&
+             good;
       if (!good) break;
     }
     return good;
@@ -205,7 +206,7 @@ class FullDisk {
       good = expect(mount->grow(large_megabytes), "a tmpfs does not grow") && good;
     }
     const auto begin = Clock::now();
-    good = expect(await(patience, [&] { return one_more().answer == Answer::ok; }),
+    good = expect(await(patience, [&] { return one_more().answer == CallAnswer::ok; }),
                   "growth stays refused though there is room") &&
            good;
     std::printf("  taken again after %.1f s\n",
@@ -213,7 +214,7 @@ class FullDisk {
     return good;
   }
 
-  // Somebody else takes all the space there is: no reserve helps. The node says so and ends.
+  // Another program takes all the space, so that no reserve helps. The node says so and ends.
   bool a_follower_without_a_byte() {
     const std::size_t victim = (leader_ + 1) % mounts_.size();
     mounts_[victim]->fill_up();
@@ -253,7 +254,7 @@ std::optional<bool> lying_disk(bool tls) {
   return all_equal(nodes, nodes.await_leader(), load) && good;
 }
 
-// --- A bit that flips in what was synced.
+// --- A flipped bit in synced bytes.
 
 // In the middle of the newest write-ahead file of the node's log.
 std::string flip_a_bit(const std::string& data_folder, std::uint64_t random) {

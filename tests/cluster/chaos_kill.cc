@@ -27,7 +27,7 @@ Tally kill_rounds(const Arguments& arguments) {
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       if (all || i == victim) nodes.kill(i);
     }
-    // With a majority alive the service must go on without the dead one.
+    // With a majority alive the service must go on without the dead node.
     if (!all) good = ledger.await_progress(50, Milliseconds(30000)) && good;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       if (!nodes.running(i)) nodes.start(i);
@@ -54,8 +54,8 @@ Tally kill_rounds(const Arguments& arguments) {
   return tally;
 }
 
-// The leader is stopped, others elect and write, it wakes up: it must not answer a read with the
-// old value.
+// The leader is stopped, the others elect another one and write, then it is continued: it must not
+// answer a read with the old value.
 Tally pause_rounds(const Arguments& arguments) {
   Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {}});
   nodes.start_all();
@@ -67,13 +67,13 @@ Tally pause_rounds(const Arguments& arguments) {
     const std::string after = "after " + std::to_string(round);
     bool good = await(Milliseconds(20000), [&] {
       return nodes.api(old_leader).set("pause", "key", before, Milliseconds(5000)).answer ==
-             Answer::ok;
+             CallAnswer::ok;
     });
     nodes.signal(old_leader, SIGSTOP);
     good = await(Milliseconds(20000),
                  [&] {
                    return nodes.api(other).set("pause", "key", after, Milliseconds(5000)).answer ==
-                          Answer::ok;
+                          CallAnswer::ok;
                  }) &&
            good;
     // Reads that wait in the stopped leader's sockets, so that they are the first thing it sees.
@@ -123,7 +123,7 @@ Tally failover_rounds(const Arguments& arguments) {
     const std::string value = std::to_string(round);
     bool good = await(Milliseconds(20000), [&] {
       return nodes.api(other).set("failover", "key", value, Milliseconds(5000)).answer ==
-             Answer::ok;
+             CallAnswer::ok;
     });
     const auto start = Clock::now();
     nodes.kill(leader);
@@ -131,7 +131,7 @@ Tally failover_rounds(const Arguments& arguments) {
         await(Milliseconds(20000),
               [&] {
                 return nodes.api(other).set("failover", "key", value, Milliseconds(5000)).answer ==
-                       Answer::ok;
+                       CallAnswer::ok;
               }) &&
         good;
     times_ms.push_back(since(start));

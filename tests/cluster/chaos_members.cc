@@ -19,7 +19,7 @@ bool remove_member(Nodes& nodes, std::size_t who, std::size_t through) {
     request.set_id(status.id());
     pb::RemoveMemberResponse response;
     const auto answer = nodes.api(through).cluster().RemoveMember(&context, request, &response);
-    // The outcome of an earlier try may have been unknown: gone is gone.
+    // An earlier try with an unknown outcome may have removed it already.
     return answer.ok() || answer.error_code() == grpc::StatusCode::NOT_FOUND;
   });
 }

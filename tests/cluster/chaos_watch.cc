@@ -18,8 +18,8 @@ namespace {
 using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
-// slow-reader: what one listener that takes nothing may cost. Its queue, the pages it is served
-// from, what gRPC holds for it; and what two runs differ by anyhow.
+// slow-reader: the memory that a listener which reads nothing may cost: its queue, its pages, the
+// buffers of gRPC, and the usual difference of two runs.
 constexpr double slow_reader_mib_max = 32;
 constexpr double slow_reader_p99_factor_max = 2;
 constexpr double slow_reader_p99_slack_ms = 20;
@@ -50,7 +50,7 @@ struct Run {
   }
 };
 
-// iris-bench watch on three fresh nodes. nullopt: it did not end well; says so.
+// iris-bench watch on three fresh nodes. nullopt: it failed, which is printed.
 std::optional<Run> bench(const Arguments& arguments, const Words& more) {
   Nodes nodes({.count = 3, .tls = arguments.tls, .flags = {"-log-bytes", "16MiB"}});
   nodes.start_all();
@@ -138,7 +138,7 @@ bool many_sessions(const Arguments& arguments) {
   const auto load = [&](std::uint64_t listeners) {
     return Words{"-listeners", std::to_string(listeners), "-sources", sources, "-rate", sources};
   };
-  // The same writes, and no more listeners than there must be: what these cost is all the same.
+  // The same writes with the fewest possible listeners, as the baseline.
   const auto few = bench(arguments, load(arguments.sources));
   if (!few) return false;
   print("one session a source", *few);

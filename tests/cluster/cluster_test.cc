@@ -13,7 +13,7 @@ TEST_CASE("any node stores and returns, with TLS and without") {
   nodes.start_all();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const std::string key = "key" + std::to_string(i);
-    REQUIRE(nodes.api(i).set("colors", key, "value", Milliseconds(5000)).answer == Answer::ok);
+    REQUIRE(nodes.api(i).set("colors", key, "value", Milliseconds(5000)).answer == CallAnswer::ok);
     for (std::size_t j = 0; j < nodes.size(); ++j) {
       const auto read = nodes.api(j).get("colors", key, Milliseconds(5000));
       INFO("written through " << i << ", read through " << j << ": " << read.text);
@@ -66,7 +66,7 @@ TEST_CASE(
 TEST_CASE("a node with an emptied folder joins again as a new member (hazard 50)") {
   Nodes nodes({});
   nodes.start_all();
-  REQUIRE(nodes.api(0).set("colors", "sky", "blue", Milliseconds(5000)).answer == Answer::ok);
+  REQUIRE(nodes.api(0).set("colors", "sky", "blue", Milliseconds(5000)).answer == CallAnswer::ok);
   pb::StatusResponse before;
   REQUIRE(nodes.api(2).status(before, Milliseconds(5000)));
   nodes.kill(2);
@@ -83,10 +83,10 @@ TEST_CASE("a node with an emptied folder joins again as a new member (hazard 50)
   });
   INFO(members.DebugString());
   REQUIRE(replaced);
-  // It counts: with another node dead, the two still serve.
+  // The new node counts: with another node dead, the two still serve.
   nodes.kill(1);
   REQUIRE(await(Milliseconds(20000), [&] {
-    return nodes.api(2).set("colors", "sea", "green", Milliseconds(5000)).answer == Answer::ok;
+    return nodes.api(2).set("colors", "sea", "green", Milliseconds(5000)).answer == CallAnswer::ok;
   }));
   REQUIRE(nodes.api(2).get("colors", "sky", Milliseconds(5000)).value == "blue");
 }

@@ -7,7 +7,7 @@ namespace iris::test {
 namespace {
 
 struct Reading {
-  const Api& api;
+  const NodeApi& api;
   pb::Consistency consistency;
   std::uint64_t min_revision;
   Milliseconds limit;
@@ -52,7 +52,7 @@ class Rows {
     const auto status = stream_->Finish();
     return status.ok() ? "" : "the keys cannot be listed: " + status.error_message();
   }
-  // Before it: somebody else knows enough.
+  // Ends the call before the last row.
   void cancel() { context_.TryCancel(); }
 
  private:
@@ -104,7 +104,7 @@ void compare_rows(const Reading& one, const Reading& other, const std::string& s
 
 }  // namespace
 
-Compared compare_content(const Api& one, const Api& other, Milliseconds limit) {
+Compared compare_content(const NodeApi& one, const NodeApi& other, Milliseconds limit) {
   Compared compared;
   pb::StatusResponse status;
   if (!one.status(status, limit)) return {0, "no status"};
@@ -124,7 +124,7 @@ Compared compare_content(const Api& one, const Api& other, Milliseconds limit) {
   return compared;
 }
 
-Compared compare_source(const Api& api, const std::string& source,
+Compared compare_source(const NodeApi& api, const std::string& source,
                         const std::map<std::string, std::string>& expected,
                         const std::set<std::string>& unclear, Milliseconds limit) {
   Compared compared;

@@ -7,7 +7,7 @@
 #include <set>
 #include <string>
 
-#include "tests/cluster/api.h"
+#include "tests/cluster/node_api.h"
 
 namespace iris::test {
 
@@ -18,13 +18,14 @@ struct Compared {
   [[nodiscard]] bool equal() const { return difference.empty(); }
 };
 
-// Every source, key, value and revision: `one` read linearizably, `other` from its own data, once
-// that has what `one` had when it was asked. Nobody writes meanwhile, or they differ.
-[[nodiscard]] Compared compare_content(const Api& one, const Api& other, Milliseconds limit);
+// Compares every source, key, value and revision: `one` by linearizable reads, `other` by stale
+// ones at least as new. Writes meanwhile would make a difference.
+[[nodiscard]] Compared compare_content(const NodeApi& one, const NodeApi& other,
+                                       Milliseconds limit);
 
-// One source, read from the node's own data, against what it ought to be. Keys in `unclear` may
-// hold anything, or not be there.
-[[nodiscard]] Compared compare_source(const Api& api, const std::string& source,
+// Compares one source, by stale reads, with its expected rows. Keys in `unclear` may have any value
+// or none.
+[[nodiscard]] Compared compare_source(const NodeApi& api, const std::string& source,
                                       const std::map<std::string, std::string>& expected,
                                       const std::set<std::string>& unclear, Milliseconds limit);
 

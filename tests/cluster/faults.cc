@@ -84,7 +84,7 @@ std::vector<std::size_t> Faults::victims() {
   return all;
 }
 
-// How long a fault lasts is its nature: there is no state to wait for.
+// The duration is part of a fault: there is no state to wait for.
 void Faults::hold(Milliseconds shortest, Milliseconds longest) {
   std::uniform_int_distribution<std::int64_t> choice(shortest.count(), longest.count());
   std::this_thread::sleep_for(Milliseconds(choice(random_)));
@@ -130,7 +130,7 @@ bool Faults::do_restart() {
   return code == 0;
 }
 
-// A leader, and every node applies what is written now.
+// True: there is a leader, and every node applies a new write.
 bool Faults::recovered() {
   const auto serves = [&](std::size_t node) {
     return nodes_.running(node) &&

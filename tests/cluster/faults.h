@@ -1,5 +1,5 @@
-// Faults: what befalls the nodes of a real cluster, one thing after another: SIGKILL, SIGSTOP,
-// partitions, orderly restarts. Each run() brings all of them back and waits until the cluster
+// Faults: the faults of a real cluster, one after another: SIGKILL, SIGSTOP, partitions, orderly
+// restarts. Each run() brings all of them back and waits until the cluster
 // serves again. Main thread only. Owns the relay between the nodes.
 #pragma once
 
@@ -19,7 +19,7 @@ class Faults {
   enum class Kind { kill, pause, isolate, one_way, restart, kill_all };
   static constexpr std::size_t kinds = 6;
 
-  // Flags a node needs so that the way to it leads through the relay.
+  // The flags with which peers reach a node through the relay.
   [[nodiscard]] static std::vector<std::string> flags();
   // REQUIRES: the nodes have these flags and are not started.
   Faults(Nodes& nodes, std::uint64_t seed);
@@ -30,7 +30,7 @@ class Faults {
   [[nodiscard]] bool run();
   [[nodiscard]] std::uint64_t count() const;
   [[nodiscard]] bool all_kinds() const;  // each came at least once
-  // Whether the partitions held anything back.
+  // True: the partitions held bytes back.
   [[nodiscard]] bool partitions_held() const { return relay_.held() > 0; }
   [[nodiscard]] std::string summary() const;
 

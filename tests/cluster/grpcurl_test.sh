@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What people do with grpcurl: list, describe, SetValue and GetValue through leader and followers, error
+# Calls as people make them with grpcurl: list, describe, SetValue and GetValue through leader and followers, error
 # codes. Skipped (77) where grpcurl is not installed. Usage: grpcurl_test.sh BUILD_FOLDER
 set -euo pipefail
 

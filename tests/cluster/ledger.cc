@@ -40,7 +40,7 @@ std::string Ledger::value_of(std::uint64_t number) const {
 
 void Ledger::write(std::size_t writer) {
   auto& key = *keys_[writer];
-  const Api& api = *apis_[writer % apis_.size()];
+  const NodeApi& api = *apis_[writer % apis_.size()];
   while (!stopping_) {
     std::uint64_t number = 0;
     {
@@ -48,7 +48,7 @@ void Ledger::write(std::size_t writer) {
       number = ++key.issued;
     }
     const auto answer = api.set(options_.source, key.name, value_of(number), options_.call_limit);
-    if (answer.answer == Answer::ok) {
+    if (answer.answer == CallAnswer::ok) {
       const std::lock_guard lock(key.mutex);
       if (answer.revision <= key.last_revision) {
         violation(key.name + ": a later write got revision " + std::to_string(answer.revision) +
@@ -59,7 +59,7 @@ void Ledger::write(std::size_t writer) {
       note_acknowledged();
     } else {
       // A dead node refuses at once: do not burn the machine while it is away. Nothing to wait for.
-      if (answer.answer == Answer::unknown) ++unknown_;
+      if (answer.answer == CallAnswer::unknown) ++unknown_;
       std::this_thread::sleep_for(Milliseconds(20));
     }
   }
@@ -74,7 +74,7 @@ void Ledger::read(std::size_t reader) {
   }
 }
 
-bool Ledger::check_read(Key& key, const Api& api, const std::string& through) {
+bool Ledger::check_read(Key& key, const NodeApi& api, const std::string& through) {
   std::uint64_t acknowledged = 0;
   std::uint64_t seen = 0;
   {
@@ -100,7 +100,7 @@ bool Ledger::check_read(Key& key, const Api& api, const std::string& through) {
   return true;
 }
 
-void Ledger::check_final(const Api& api, const std::string& through) {
+void Ledger::check_final(const NodeApi& api, const std::string& through) {
   for (auto& key : keys_) {
     if (!await(Milliseconds(20000), [&] { return check_read(*key, api, through); })) {
       violation(key->name + " could not be read through " + through + " within 20 s");

@@ -2,8 +2,8 @@
 // older. Each key has one writer that stores 1, 2, 3, ... A read is linearizable exactly when
 //   acknowledged before it was invoked <= value <= issued before it returned, and
 //   no earlier finished read of the key (by anyone) saw a greater value.
-// That is checked online, at any length and concurrency. Threads of its own; the faces are
-// thread-safe.
+// That is checked online, at any length and concurrency. Threads of its own; the
+// public functions are thread-safe.
 #pragma once
 
 #include <atomic>
@@ -46,7 +46,7 @@ class Ledger {
   // Violations so far, one sentence each; empty is good.
   [[nodiscard]] std::vector<std::string> violations() const;
   // After stop(): reads every key through `api` and checks it.
-  void check_final(const Api& api, const std::string& through);
+  void check_final(const NodeApi& api, const std::string& through);
   // Waits until `more` further writes are acknowledged.
   [[nodiscard]] bool await_progress(std::uint64_t more, Milliseconds limit) const;
 
@@ -61,13 +61,13 @@ class Ledger {
   };
   void write(std::size_t writer);
   void read(std::size_t reader);
-  bool check_read(Key& key, const Api& api, const std::string& through);
+  bool check_read(Key& key, const NodeApi& api, const std::string& through);
   void violation(std::string text);
   void note_acknowledged();
   [[nodiscard]] std::string value_of(std::uint64_t number) const;
 
   LedgerOptions options_;
-  std::vector<const Api*> apis_;
+  std::vector<const NodeApi*> apis_;
   std::vector<std::unique_ptr<Key>> keys_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};

@@ -26,7 +26,7 @@ std::size_t fill_keys(std::size_t megabytes) { return megabytes * ((1u << 20) / 
 
 }  // namespace
 
-bool fill(const Api& api, std::size_t megabytes) {
+bool fill(const NodeApi& api, std::size_t megabytes) {
   constexpr std::size_t threads_count = 8;
   const std::size_t keys = fill_keys(megabytes);
   std::atomic<std::size_t> next{0};
@@ -38,7 +38,7 @@ bool fill(const Api& api, std::size_t megabytes) {
         const std::string name = std::to_string(key);
         const auto answer =
             api.set("fill", name, unlike_any(name, 1, fill_value_bytes), Milliseconds(20000));
-        if (answer.answer == Answer::ok) continue;
+        if (answer.answer == CallAnswer::ok) continue;
         std::printf("a write failed: %s\n", answer.text.c_str());
         good = false;
       }
@@ -57,7 +57,7 @@ std::map<std::string, std::string> fill_content(std::size_t megabytes) {
   return content;
 }
 
-Load::Load(const Api& api, LoadOptions options)
+Load::Load(const NodeApi& api, LoadOptions options)
     : api_(api), options_(std::move(options)), writers_(options_.writers) {
   for (Writer& writer : writers_) writer.unclear.resize(options_.keys_per_writer);
 }
@@ -94,11 +94,11 @@ void Load::write(std::size_t which) {
         removes ? api_.remove(options_.source, name, options_.call_limit)
                 : api_.set(options_.source, name, unlike_any(name, number, options_.value_bytes),
                            options_.call_limit);
-    if (answer.answer == Answer::ok) {
+    if (answer.answer == CallAnswer::ok) {
       writer.writes.push_back({answer.revision, key, number});
       ++acknowledged_;
     } else {
-      if (answer.answer == Answer::unknown) {
+      if (answer.answer == CallAnswer::unknown) {
         writer.unclear[key] = true;
         ++unknown_;
       }

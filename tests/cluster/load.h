@@ -1,6 +1,6 @@
-// Load: writers that keep one node busy, and what they know of every acknowledged write: its
-// revision and its bytes. So the state of the cluster at any revision can be told afterwards.
-// Threads of its own; acknowledged() and unknown() at any time, the rest after stop().
+// Load: writers that keep one node busy and keep the revision and value of every acknowledged
+// write, from which the state of the cluster at any revision follows. Threads of its own;
+// acknowledged() and unknown() at any time, the rest after stop().
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/cluster/api.h"
+#include "tests/cluster/node_api.h"
 
 namespace iris::test {
 
@@ -30,12 +30,12 @@ struct LoadOptions {
 
 // Writes megabytes of keys once each, through `api`: source "fill", 64 KiB a value. False: a write
 // failed, which is printed.
-[[nodiscard]] bool fill(const Api& api, std::size_t megabytes);
+[[nodiscard]] bool fill(const NodeApi& api, std::size_t megabytes);
 [[nodiscard]] std::map<std::string, std::string> fill_content(std::size_t megabytes);
 
 class Load {
  public:
-  Load(const Api& api, LoadOptions options);
+  Load(const NodeApi& api, LoadOptions options);
   ~Load();
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -44,7 +44,7 @@ class Load {
   void stop();  // waits for the calls under way
 
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_.load(); }
-  // Writes that may have happened or not, now or later.
+  // The number of writes with an unknown outcome.
   [[nodiscard]] std::uint64_t unknown() const { return unknown_.load(); }
   // Acknowledged writes a second, over `span` from now.
   [[nodiscard]] double rate(Milliseconds span) const;
@@ -52,7 +52,7 @@ class Load {
 
   // Key and value of the whole source as it was at `revision`, but for the unclear ones.
   [[nodiscard]] std::map<std::string, std::string> at(std::uint64_t revision) const;
-  // Keys with an unknown write, ever: they may hold what at() cannot know.
+  // Keys that ever had a write with an unknown outcome: at() does not know their values.
   [[nodiscard]] std::set<std::string> unclear() const;
   [[nodiscard]] std::uint64_t last_revision() const;  // of an acknowledged write
   [[nodiscard]] const LoadOptions& options() const { return options_; }
@@ -72,7 +72,7 @@ class Load {
   void write(std::size_t which);
   [[nodiscard]] std::string key_name(std::size_t writer, std::size_t key) const;
 
-  const Api& api_;
+  const NodeApi& api_;
   const LoadOptions options_;
   std::vector<Writer> writers_;
   std::atomic<bool> stopping_{false};

@@ -1,6 +1,6 @@
-// Mount: a small file system of its own, for one node's data: one that can be full, or one that
-// lies. Unmounted when this goes; until then nobody may have files open there. One thread.
-// Needs the right to mount (root): make() gives nothing where it is missing.
+// Mount: a small file system for one node's data, which can be full or lie about a sync. The
+// destructor unmounts it; no process may have files open there then. One thread.
+// Needs the right to mount (root): without it the functions that make one return nothing.
 #pragma once
 
 #include <cstddef>

@@ -69,7 +69,7 @@ Nodes::Nodes(NodesOptions options) : options_(std::move(options)) {
   for (std::size_t i = 0; i < options_.count; ++i) {
     nodes_.emplace_back();
     nodes_.back().port = free_port_pair();
-    nodes_.back().api = std::make_unique<Api>(address(i), tls_);
+    nodes_.back().api = std::make_unique<NodeApi>(address(i), tls_);
     if (i > 0) nodes_.back().join = address(0);
     std::filesystem::create_directories(folder_ + "/node" + std::to_string(i));
   }
@@ -151,7 +151,7 @@ std::size_t Nodes::add(const std::string& join) {
   nodes_.emplace_back();
   nodes_[i].port = free_port_pair();
   nodes_[i].join = join;
-  nodes_[i].api = std::make_unique<Api>(address(i), tls_);
+  nodes_[i].api = std::make_unique<NodeApi>(address(i), tls_);
   std::filesystem::create_directories(folder_ + "/node" + std::to_string(i));
   launch(i);
   return i;
@@ -191,8 +191,8 @@ std::optional<std::size_t> Nodes::leader() {
 }
 
 void Nodes::await_voters(std::size_t voters, Milliseconds limit) {
-  // While a change is on its way the former voters must agree too: with one of two of them killed
-  // now, nothing would move any more. So a majority is not enough, all spare ones must count.
+  // During a change the former voters must agree, too: killing one of two of them would stop the
+  // cluster. So a majority of members is not enough: all nodes must be voters.
   const bool happened = await(limit, [&] {
     const auto who = leader();
     pb::StatusResponse status;

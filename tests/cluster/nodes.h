@@ -1,4 +1,4 @@
-// Nodes: a real cluster of real processes on loopback. One thread at a time, but for api(). Owns
+// Nodes: a cluster of real processes on loopback. One thread at a time, but for api(). Owns
 // its processes and a temporary folder, removed at the end unless IRIS_KEEP is set.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/cluster/api.h"
+#include "tests/cluster/node_api.h"
 #include "tests/cluster/process.h"
 
 namespace iris::test {
@@ -44,14 +44,14 @@ class Nodes {
   void set_join(std::size_t i, std::string address) { nodes_[i].join = std::move(address); }
 
   [[nodiscard]] bool running(std::size_t i) { return nodes_[i].process.running(); }
-  [[nodiscard]] const Api& api(std::size_t i) const { return *nodes_[i].api; }
+  [[nodiscard]] const NodeApi& api(std::size_t i) const { return *nodes_[i].api; }
   [[nodiscard]] std::string address(std::size_t i) const;
   [[nodiscard]] std::string raft_address(std::size_t i) const;
   [[nodiscard]] pid_t pid(std::size_t i) const { return nodes_[i].process.pid(); }
   [[nodiscard]] std::string data_folder(std::size_t i) const;
   [[nodiscard]] std::string log_text(std::size_t i) const;
   [[nodiscard]] std::string log_tail(std::size_t i) const;
-  // After a failure: prints what each node says of itself and logged last; their folders stay.
+  // After a failure: prints the status and the last log lines of each node, and keeps the folders.
   void keep_evidence();
   [[nodiscard]] const Tls& tls() const { return tls_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }
@@ -60,7 +60,7 @@ class Nodes {
   }
   [[nodiscard]] std::string role(std::size_t i) const;  // empty: no answer
 
-  // Waits; aborts the test with the nodes' last words where it does not happen in time.
+  // These wait, and abort the test with the nodes' last log lines at the time limit.
   // All of them alive and no change under way, so that a minority may be killed.
   void await_voters(std::size_t voters, Milliseconds limit = Milliseconds(30000));
   std::size_t await_leader(Milliseconds limit = Milliseconds(20000));
@@ -75,7 +75,7 @@ class Nodes {
     std::string join;
     std::string data;  // empty: below folder_
     Process process;
-    std::unique_ptr<Api> api;
+    std::unique_ptr<NodeApi> api;
   };
   void fail(const std::string& what);
   void launch(std::size_t i);

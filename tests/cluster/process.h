@@ -1,4 +1,4 @@
-// Process: one child of the harness. One thread at a time. Kills and reaps what it started.
+// Process: one child of the harness, killed and reaped by the destructor. One thread at a time.
 #pragma once
 
 #include <sys/types.h>

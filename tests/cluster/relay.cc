@@ -102,7 +102,7 @@ struct Relay::State {
 
   void accepted(std::size_t node, const std::shared_ptr<Connection>& connection) {
     const auto dialler = who_dialled(connection->dialler);
-    if (!dialler) return connection->close();  // it is gone
+    if (!dialler) return connection->close();  // the dialling process has ended
     connection->target.async_connect(
         {asio::ip::address_v4::loopback(), doors[node].port},
         [this, node, connection, dialler = *dialler](asio::error_code error) {
@@ -147,7 +147,7 @@ struct Relay::State {
                       });
   }
 
-  // The end of a connection does not get through a cut either.
+  // A cut holds back the end of a connection, too.
   void unless_cut(const std::shared_ptr<Way>& way, std::function<void()> next) {
     if (way->connection->closed) return;
     if (!cuts.contains(way->ends)) return next();

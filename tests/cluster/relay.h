@@ -1,8 +1,8 @@
-// Relay: the way between the raft ports of real nodes, which it can cut. Nodes advertise
-// Relay::host; there this listens in place of each of them and passes on to 127.0.0.1 what comes.
-// Which node dials is found out in /proc, so TLS is no obstacle and nobody needs to be root.
-// A thread of its own; the faces are thread-safe. Never changes a byte. Unlike on a cut cable, a
-// new connection is taken while the way is cut, and then hears nothing.
+// Relay: a proxy between the raft ports of real nodes, which can cut links. Nodes advertise
+// Relay::host; the relay listens there for each of them and forwards to 127.0.0.1. It finds the
+// dialling node in /proc, so it works with TLS and without root.
+// A thread of its own; the public functions are thread-safe. Never changes a byte. Unlike with a
+// cut cable, a new connection is accepted on a cut link, and then carries nothing.
 #pragma once
 
 #include <sys/types.h>
@@ -29,7 +29,7 @@ class Relay {
   // Bytes from `from` to `to` are held back until heal(), as TCP holds back after a lost segment.
   void cut(std::size_t from, std::size_t to);
   void heal();
-  // How often something was held back.
+  // How often bytes were held back.
   [[nodiscard]] std::uint64_t held() const;
 
  private:

@@ -15,7 +15,7 @@
 namespace iris {
 namespace {
 
-// What `run` writes to stderr, line by line. A pipe holds 64 KiB: enough for what is written here.
+// The lines that `run` writes to stderr. A pipe holds 64 KiB, which is enough here.
 template <class Run>
 std::vector<std::string> lines_of(Run run) {
   int ends[2];
@@ -75,7 +75,7 @@ TEST_CASE("bytes that are not UTF-8 are replaced, not thrown at") {
   REQUIRE(nlohmann::json::parse(lines[0])["name"] == "\xef\xbf\xbd");
 }
 
-TEST_CASE("what is below the level is not written") {
+TEST_CASE("lines below the level are not written") {
   const auto lines = lines_of([] {
     log(LogLevel::debug, "0");
     log(LogLevel::info, "1");

@@ -1,4 +1,4 @@
-// verify, restore and recover of the built iris: what they say must get out, or they say so.
+// verify, restore and recover of the built iris: a failure to write their output is an error.
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -52,7 +52,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-TEST_CASE("what verify, restore and recover have to say must get out (exit 1)") {
+TEST_CASE("verify, restore and recover fail where their output is lost (exit 1)") {
   const store::test::TempFolder folder;
   const std::string backup = folder.path() + "/backup";
   const std::string restored = folder.path() + "/restored";
@@ -78,7 +78,7 @@ TEST_CASE("what verify, restore and recover have to say must get out (exit 1)") 
     REQUIRE(help.code == 1);
     REQUIRE(help.err == "iris: cannot write the output: No space left on device\n");
   }
-  // What went wrong besides keeps its words.
+  // An earlier failure keeps its sentence.
   const Ended none = iris({"verify", folder.path() + "/none"}, full);
   REQUIRE(none.code == 1);
   REQUIRE(contains(none.err, "/none"));

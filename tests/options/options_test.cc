@@ -129,7 +129,7 @@ TEST_CASE("the port leaves room for the raft port") {
   REQUIRE(contains(error({"-port", "0"}), "-port"));
 }
 
-TEST_CASE("what is no flag is refused") {
+TEST_CASE("an argument that is no flag is refused") {
   REQUIRE(
       error({"start"}) ==
       "unexpected argument \"start\": iris takes flags, or first of all one of verify, restore, "
@@ -179,7 +179,7 @@ TEST_CASE("several nodes cannot be expected without their addresses") {
   REQUIRE(contains(error({"-bootstrap-expect", "10"}), "from 0 to 9"));
 }
 
-TEST_CASE("what TLS needs must not be empty") {
+TEST_CASE("a TLS path must not be empty") {
   REQUIRE(contains(error({"-cert="}), "-cert is empty"));
   REQUIRE(contains(error({"-key="}), "-key is empty"));
   REQUIRE(contains(error({"-ca="}), "-ca is empty"));
@@ -285,7 +285,7 @@ TEST_CASE("values are taken at their limit and refused one over it (hazard 40)")
           "value is 101 bytes long; the limit is 100 (server flag -max-value-bytes)");
 }
 
-TEST_CASE("what is stored can be delivered: its update fits a message (hazard 40)") {
+TEST_CASE("every value that can be stored fits an update's message (hazard 40)") {
   const Limits limits;
   REQUIRE(limits.message_bytes_max() == 4u << 20);
   const std::size_t fits = limits.message_bytes_max() - update_overhead_bytes - 2;

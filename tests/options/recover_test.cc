@@ -1,4 +1,4 @@
-// recover of the built iris: under which address the node goes on alone.
+// recover of the built iris: the address of the only member afterwards.
 #include <string>
 #include <vector>
 

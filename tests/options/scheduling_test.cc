@@ -51,7 +51,7 @@ TEST_CASE("all threads are batch while the loop is busy, and a chosen policy is 
     Scheduling scheduling;
     scheduling.tick();  // begins a window
     for (int tries = 0; tries < 100 && policies().first != SCHED_BATCH; ++tries) {
-      work();  // again: other programs may have had the processor
+      work();  // repeated: other programs may have had the processor
       scheduling.tick();
     }
     busy = policies();

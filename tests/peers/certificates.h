@@ -1,4 +1,4 @@
-// Certificates for tests, made on the spot in a folder that goes with the object.
+// Certificates for tests, made in a folder that the destructor removes.
 #pragma once
 
 #include <openssl/evp.h>
@@ -41,7 +41,7 @@ inline void write_file(const std::string& path, const std::string& text) {
   REQUIRE(file.flush());
 }
 
-// What a certificate says. Times in seconds from now.
+// The fields of a certificate. Times in seconds from now.
 struct CertificatePlan {
   std::string common_name = "Iris";
   std::string alternative_names;  // "DNS:Iris,IP:127.0.0.1"; empty: none
@@ -117,7 +117,7 @@ inline TlsPaths write_files(const Folder& folder, const std::string& prefix, con
   return paths;
 }
 
-// A CA, and what it has signed.
+// A CA and the certificates that it signs.
 class Authority {
  public:
   explicit Authority(const std::string& name = "Test CA")

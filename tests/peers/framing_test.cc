@@ -1,4 +1,4 @@
-// src/framing and src/crc32c: how bytes are cut, whatever the network does to them.
+// src/peers/framing.h: frames in a stream of bytes that the network cuts anywhere or damages.
 #include "src/peers/framing.h"
 
 #include <algorithm>
@@ -117,7 +117,7 @@ TEST_CASE("no flipped bit in a frame goes unnoticed") {
     std::string flipped = whole;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
     CAPTURE(bit);
-    // A longer length makes the reader wait for more; it never yields what was not sent.
+    // A longer length makes the reader wait; it never yields a frame that was not sent.
     CHECK(cut(flipped).payloads.empty());
   }
 }

@@ -1,4 +1,4 @@
-// A loop, nodes on it that have nothing but Peers, and raw sockets that misbehave.
+// A loop, nodes on it that consist of Peers alone, and raw sockets that misbehave.
 #pragma once
 
 #include <fcntl.h>
@@ -43,7 +43,7 @@ class Loop {
     }
     return true;
   }
-  // For what must not happen: gives it this long to happen.
+  // Runs for this long, for events that must not happen.
   [[nodiscard]] bool never(const std::function<bool()>& state, milliseconds time) {
     return !until(state, time);
   }
@@ -144,7 +144,7 @@ inline wire::Hello hello_of(std::uint64_t node, wire::Purpose purpose = wire::Pu
           .purpose = purpose};
 }
 
-// A socket without manners. Its calls return at once; the loop must be driven by the test.
+// A raw socket that sends anything. Its calls do not block; the test drives the loop.
 class RawSocket {
  public:
   RawSocket(Loop& loop, const std::string& bytes_first, std::uint16_t port,
@@ -157,7 +157,7 @@ class RawSocket {
   explicit RawSocket(tcp::socket socket, bool reads = true) : socket_(std::move(socket)) {
     if (reads) read();
   }
-  // What is refused must arrive in full, so it is all written by the kernel's leave.
+  // Blocks until the kernel has all bytes: a message that is to be refused must arrive whole.
   void write(const std::string& bytes) {
     std::error_code error;
     asio::write(socket_, asio::buffer(bytes), error);

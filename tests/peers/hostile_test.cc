@@ -1,5 +1,5 @@
-// src/peers against those who do not behave: garbage, bombs, slow and silent callers, wrong
-// clusters, peers that do not read, and a process without descriptors.
+// src/peers against hostile peers: garbage, length bombs, slow and silent callers, wrong clusters,
+// peers that do not read; and a process out of descriptors.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -197,7 +197,7 @@ TEST_CASE("a loop that stood still does not call its peers silent (hazard 16)") 
   peer.write(framed(samples::bytes(ReadIndexRequest{1})));
   std::this_thread::sleep_for(milliseconds(500));  // the fault itself
   REQUIRE(loop.until([&] { return node.got(1); }));
-  REQUIRE(loop.until([&] { return peer.closed; }));  // now it is silent indeed
+  REQUIRE(loop.until([&] { return peer.closed; }));  // now it is silent
 }
 
 TEST_CASE("nodes of two clusters refuse each other, and both say so (hazard 51)") {
@@ -316,7 +316,7 @@ TEST_CASE("the queue to a peer that does not read is bounded, the newest is drop
   while (node.peers.stats().messages_dropped == 0) send(1u << 20);
   CHECK(node.peers.queued_bytes(samples::receiver) > options.queue_bytes_max - (2u << 20));
   while (node.peers.stats().messages_dropped < 100) send(1u << 20);
-  // What is small still fits where what is large does not, to the last byte.
+  // A small message still fits where a large one does not, to the last byte.
   const std::size_t left = options.queue_bytes_max - node.peers.queued_bytes(samples::receiver);
   const auto dropped = node.peers.stats().messages_dropped;
   const std::size_t overhead = frame_header_bytes + samples::bytes(ForwardRequest{1, "x"}).size();

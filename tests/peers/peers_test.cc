@@ -39,7 +39,7 @@ TEST_CASE("every kind of message arrives whole, in order, from the node that sen
   CHECK(a.peers.queued_bytes(b.id) == 0);
 }
 
-TEST_CASE("what a turn of the loop sends leaves in one write") {
+TEST_CASE("messages of one loop turn leave in one write") {
   const Security security(GENERATE(false, true));
   Loop loop;
   TestNode a(loop, quick_options(1), security.get());
@@ -156,7 +156,7 @@ TEST_CASE("a connection that stood for a while makes dials frequent again (hazar
   CHECK(loop.until([&] { return a.peers.stats().dials == before + 6; }, milliseconds(10'000)));
 }
 
-TEST_CASE("what is queued while a peer is down does not outlive the next failed dial") {
+TEST_CASE("messages queued for a peer that is down are dropped at the next failed dial") {
   Loop loop;
   TestNode a(loop, quick_options(1));
   a.peers.set_peers({{{2}, "127.0.0.1:1"}});

@@ -85,7 +85,7 @@ inline std::string bytes(const PeerBody& body) {
   return batch;
 }
 
-// All that a batch holds, or nothing where it is refused; then `error` says why.
+// The messages of a batch; none where it is refused, then `error` says why.
 inline std::vector<PeerBody> read(std::string_view batch, std::string* error = nullptr) {
   std::vector<PeerBody> messages;
   const Status status = wire::read(batch, sender, receiver, [&](PeerBody body) {

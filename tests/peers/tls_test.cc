@@ -1,5 +1,4 @@
-// src/net/tls: what it says of bad files, how it reloads; and who gets through the raft port with
-// it.
+// src/net/tls.h: errors of bad files, reloading; and which certificates open the raft port.
 #include "src/net/tls.h"
 
 #include <openssl/ssl.h>

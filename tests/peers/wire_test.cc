@@ -16,7 +16,7 @@ namespace {
 
 using samples::message;
 
-// What the generated code reads in our bytes, as text.
+// Our bytes as the generated code reads them, as text.
 std::string as_text(const std::string& batch) {
   peer::Batch parsed;
   REQUIRE(parsed.ParseFromString(batch));

@@ -1,6 +1,6 @@
-// Bare: one core with its disk and no other node: the test plays all the others.
-// One thread. Messages that leave the core are in `left` until the test takes them. The disk is
-// done at once, unless a test says otherwise.
+// Bare: one core with its disk; the test plays all other nodes.
+// One thread. Messages that leave the core are in `left` until the test takes them. The disk
+// finishes every job at once, unless `disk_waits`.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ class Bare {
     } while (host.core().has_output());
   }
 
-  // Takes all messages of one kind that left, and forgets the others before and between them.
+  // Takes all messages of one kind out of `left`, and drops the others.
   template <class Kind>
   std::vector<std::pair<Message, Kind>> take() {
     std::vector<std::pair<Message, Kind>> taken;

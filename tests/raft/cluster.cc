@@ -212,7 +212,7 @@ void Cluster::settle() {
 }
 
 void Cluster::settle(const std::function<bool(const Message&)>& lost) {
-  // A bound on the consequences of one cause: a storm of messages ends here (hazard 37).
+  // One input has bounded consequences: a storm of messages fails here (hazard 37).
   for (std::size_t steps = 0; steps < 1'000'000; ++steps) {
     for (auto& [id, host] : hosts_) {
       host->flush(wire);

@@ -1,5 +1,5 @@
 // Bare cores, each with a disk in memory, and a wire between them that the test works by hand.
-// One thread. Owns cores, disks and the messages on their way; nothing moves but by a call.
+// One thread. Owns cores, disks and the messages in transit; nothing moves without a call.
 // check_invariants() runs after every input to a core.
 #pragma once
 
@@ -39,6 +39,7 @@ struct Disk {
 // A disk whose log is the configuration as entry (1, 1), then an entry of each of `terms`.
 [[nodiscard]] Disk disk_with(const Members& members, const std::vector<std::uint64_t>& terms = {});
 
+// A node: a core, its disk and the queue of jobs for that disk.
 class Host {
  public:
   Host(NodeId id, Options options, Disk disk);
@@ -65,8 +66,9 @@ class Host {
   [[nodiscard]] std::vector<EntryPtr> queued_entries() const;
   // Applies the committed entries that the core handed out, up to `limit`, and tells it so.
   void apply(Index limit = {std::numeric_limits<std::uint64_t>::max()});
-  // Loses all that is not on disk. The first `kept` queued jobs were done, without an answer to the
-  // core. The data, synced only before a trim, falls back to `data_kept` (not below the floor).
+  // Loses everything in memory. The first `kept` queued jobs reach the disk, without an answer to
+  // the core. The data, which is synced only before a trim, falls back to `data_kept` (not below
+  // the floor).
   void crash(std::size_t kept = 0, Index data_kept = {std::numeric_limits<std::uint64_t>::max()});
   void restart();                               // REQUIRES: !is_up()
   void trim(Index floor);                       // in memory and on disk
@@ -98,6 +100,7 @@ class Host {
   Index applied_index_;
 };
 
+// Several hosts and one wire. A message leaves the wire by deliver() or settle().
 class Cluster {
  public:
   explicit Cluster(Options options = {}) : options_(options) {}
@@ -109,16 +112,17 @@ class Cluster {
   [[nodiscard]] std::map<std::uint64_t, std::unique_ptr<Host>>& hosts() { return hosts_; }
   [[nodiscard]] Core& core(std::uint64_t id) { return hosts_.at(id)->core(); }
 
-  // Messages leave and disks finish, until nothing moves. A message that `lost` holds for is lost.
+  // Delivers messages and finishes disk jobs until nothing is left. Messages for which `lost` is
+  // true are dropped.
   void settle();
   void settle(const std::function<bool(const Message&)>& lost);
   void flush(std::uint64_t id);
-  void deliver(Message message);  // to its addressee, if it is up, and flushes that
+  void deliver(Message message);  // to its addressee, which is flushed; dropped where that is down
   void tick(std::uint64_t id, std::uint32_t ticks = 1);
   void tick_all(std::uint32_t ticks = 1);  // with settle() after each
   void elect(std::uint64_t id);            // campaign and settle; CHECKs that it leads
   EntryId propose(std::uint64_t id, std::string command = "x");  // and settles
-  // The hosts' part of snapshots: each that `leader` wants is taken and arrives.
+  // The hosts' part of snapshots: takes each one that `leader` wants, and delivers it.
   void send_snapshots(std::uint64_t leader);
   [[nodiscard]] std::uint64_t leader();  // of the latest term; 0: none
 

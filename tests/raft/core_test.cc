@@ -45,9 +45,9 @@ TEST_CASE(
   CHECK(replies.at(0).second.durable == Index{2});
 }
 
-TEST_CASE("what was to be said in an overtaken term is not said (hazards 1, 2)") {
+TEST_CASE("messages of an overtaken term are not sent (hazards 1, 2)") {
   Bare bare = three();
-  // Two votes asked in one turn: the first would never be on disk.
+  // Two vote requests in one turn: the vote for the first would never be on disk.
   bare.core().step({NodeId{2}, NodeId{1}, Term{2}, VoteRequest{id(1, 1), false}});
   bare.core().step({NodeId{3}, NodeId{1}, Term{3}, VoteRequest{id(1, 1), false}});
   bare.settle();
@@ -109,7 +109,7 @@ TEST_CASE(
     "a learner that needs longer than an election timeout for a round has not caught up "
     "(hazard 52)") {
   Bare bare = leader_with_learner(quick());
-  // The next round aims at entry 3 and takes 12 ticks, during which it is heard.
+  // The next catch-up round aims at entry 3 and takes 12 ticks; the learner answers heartbeats.
   REQUIRE(bare.core().propose("x").has_value());
   bare.settle();
   for (int tick = 0; tick < 12; ++tick) {
@@ -120,7 +120,7 @@ TEST_CASE(
   bare.settle();
   bare.acknowledge(2, 3);
   CHECK_FALSE(bare.host.status().peers.at(0).caught_up);
-  // The round after that aims at 4 and is quick.
+  // The round after that aims at entry 4 and is quick.
   bare.acknowledge(2, 4);
   CHECK(bare.host.status().peers.at(0).caught_up);
 }
@@ -141,7 +141,7 @@ TEST_CASE("a node whose own log says that it was removed asks, and stops when to
         std::any_of(bare.left.begin(), bare.left.end(), [](const Message& message) {
           return std::holds_alternative<PreVoteRequest>(message.body);
         });
-    CHECK(campaigns == (applied == 2));  // it may be needed until its removal is committed
+    CHECK(campaigns == (applied == 2));  // its vote may be needed until its removal is committed
     CHECK(bare.take<HeartbeatReply>().size() == 2);
     bare.receive(1, 1, Dismissed{Index{3}, true, {Term{1}, Index{3}}});
     CHECK(bare.host.removed);
@@ -215,7 +215,7 @@ TEST_CASE("an empty turn has no output, and taking it twice brings nothing new")
 TEST_CASE("reads that wait are refused when leadership is lost, each once (hazards 42, 72)") {
   Bare bare = three({}, quick());
   bare.lead();
-  // One waits for the first commit of the term, one for its round.
+  // One read waits for the first commit of the term, the other for its round.
   REQUIRE(bare.core().read().has_value());
   bare.settle();
   bare.acknowledge(2, 2);
@@ -239,24 +239,24 @@ TEST_CASE("a lone voter with learners commits and reads by itself (hazards 6, 30
   CHECK(bare.commit() == 3);
   REQUIRE(bare.host.reads.size() == 1);
   CHECK(bare.host.reads[0].granted);
-  bare.tick(100);  // nobody answers, and nobody needs to
+  bare.tick(100);  // learners do not answer, and their answers are not needed
   CHECK(bare.role() == Role::leader);
 }
 
-// --- Node 9 is in no configuration of the log. Faults that were: each ended any node.
+// --- Strangers: node 9 is in no configuration of the log. Each message below once ended a node.
 
-TEST_CASE("a stranger's word that a node was removed is nothing (hazard 123)") {
+TEST_CASE("a stranger's removal notice is ignored (hazard 123)") {
   for (const bool hears : {false, true}) {
     Bare bare = three({1});
     if (hears) bare.receive(2, 2, AppendRequest{id(1, 2), {}, {}});
     bare.receive(9, 7, Dismissed{Index{1u << 30}, true, id(9, 1u << 30)});
     CHECK_FALSE(bare.host.halted.has_value());
     bare.receive(3, 7, Dismissed{Index{1u << 30}, true, id(9, 1u << 30)});
-    CHECK(bare.host.halted.has_value());  // a member's is believed
+    CHECK(bare.host.halted.has_value());  // node 3 is a member
   }
 }
 
-TEST_CASE("a stranger's leadership is nothing to a node that hears its leader (hazard 123)") {
+TEST_CASE("a stranger's claim to lead is ignored while the leader is heard (hazard 123)") {
   const std::vector<Body> bodies = {AppendRequest{id(1, 1), Index{1}, {}},
                                     Heartbeat{Index{1}, Index{1}, Round{1}}, TimeoutNow{},
                                     VoteRequest{id(9, 99), true}};
@@ -276,12 +276,12 @@ TEST_CASE("a stranger's leadership is nothing to a node that hears its leader (h
   }
 }
 
-TEST_CASE("a stranger may lead a node that hears nobody: its log may lag (hazards 43, 123)") {
+TEST_CASE("a stranger may lead a node that hears no leader: its log may lag (hazards 43, 123)") {
   Bare bare = three({1});
   bare.receive(9, 99, AppendRequest{id(1, 2), {}, {}});
   CHECK(bare.term() == 99);
   CHECK(bare.core().leader() == NodeId{9});
-  bare.receive(9, 99, Heartbeat{{}, {}, Round{1}});  // and goes on, though one is heard now
+  bare.receive(9, 99, Heartbeat{{}, {}, Round{1}});  // the same stranger goes on leading
   CHECK(bare.take<HeartbeatReply>().size() == 1);
 }
 
@@ -296,7 +296,7 @@ TEST_CASE(
       Bare bare = three({1});
       bare.receive(2, 2, AppendRequest{id(1, 2), Index{2}, {}});
       REQUIRE(bare.commit() == 2);
-      bare.tick(2 * Options().election_ticks);  // hears nobody any more
+      bare.tick(2 * Options().election_ticks);  // has lost contact with its leader
       bare.receive(from, 99, body);
       CHECK(bare.host.halted.has_value() == (from == 3));
     }

@@ -1,4 +1,4 @@
-// The log in memory, and how much of it is on disk.
+// raft/log.h: the log in memory and its stable index.
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -20,7 +20,7 @@ Log log_with(const std::vector<std::uint64_t>& terms) {
   return Log(id(2, 10), std::move(entries), state);
 }
 
-// Hands everything that is not written to a ticket.
+// Gives all unwritten entries to one ticket.
 std::vector<std::uint64_t> write(Log& log, std::uint64_t ticket) {
   std::vector<std::uint64_t> indexes;
   for (const EntryPtr& written : log.take_unwritten()) indexes.push_back(written->id.index.value);
@@ -87,8 +87,7 @@ TEST_CASE("a late ack of overwritten entries proves nothing of the new ones (haz
   CHECK(log.stable() == Index{15});
 }
 
-TEST_CASE(
-    "cutting what is stable lowers the stable index, and what was unwritten stays unwritten") {
+TEST_CASE("cutting stable entries lowers the stable index, and unwritten ones stay unwritten") {
   Log log = log_with({3, 3, 3});
   log.append(entry(3, 14));
   log.truncate_from(Index{12});
@@ -99,7 +98,7 @@ TEST_CASE(
   log.check_invariants();
 }
 
-TEST_CASE("after a snapshot only what is committed is true of the disk until its ticket is done") {
+TEST_CASE("until a snapshot's ticket is done the stable index is the commit index") {
   Log log = log_with({3, 3, 3});
   log.append(entry(3, 14));
   write(log, 1);

@@ -1,5 +1,5 @@
 // The tests named after sections 5.1 and 5.2 of the paper (Ongaro & Ousterhout 2014): terms and
-// elections. With those of paper_logs_test.cc they are 26.
+// elections. Sections 5.3 and 5.4 are in paper_logs_test.cc.
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -66,7 +66,8 @@ TEST_CASE("5.1 a message of an earlier term changes nothing") {
     CHECK(bare.core().leader() == NodeId{});
     CHECK(bare.last() == 2);
     CHECK(bare.host.disk().state.vote == NodeId{});
-    for (const Message& message : bare.left) CHECK(message.term == Term{3});  // tells it so
+    for (const Message& message : bare.left)
+      CHECK(message.term == Term{3});  // the answer carries the later term
   }
 }
 
@@ -120,7 +121,7 @@ TEST_CASE("5.2 a candidate that does not win starts over") {
   bare.left.clear();
   bare.tick(2 * 10);
   CHECK(bare.role() == Role::precandidate);
-  CHECK(bare.term() == 2);  // moves on only if it can win (hazard 9)
+  CHECK(bare.term() == 2);  // without pre-votes its term stays (hazard 9)
   bare.receive(3, 3, PreVoteReply{true});
   CHECK(bare.role() == Role::candidate);
   CHECK(bare.term() == 3);
@@ -187,12 +188,12 @@ TEST_CASE("5.2 a candidate falls back when it hears from a leader of its term or
     CHECK(bare.role() == Role::follower);
     CHECK(bare.term() == term);
     CHECK(bare.core().leader() == NodeId{2});
-    // It has voted for itself in term 2, whoever leads (hazard 3).
+    // Its vote of term 2, for itself, stays (hazard 3).
     CHECK(bare.host.disk().state.vote == NodeId{term == 2 ? 1u : 0u});
   }
 }
 
-// How many ticks until the next campaign begins.
+// Number of ticks until the next campaign begins.
 std::uint32_t ticks_to_campaign(Bare& bare) {
   bare.left.clear();
   for (std::uint32_t ticks = 1; ticks < 100; ++ticks) {
@@ -211,7 +212,7 @@ void check_randomized(bool as_candidate) {
     if (as_candidate) bare.stand();
     seen.insert(ticks_to_campaign(bare));
   }
-  // Each of [10, 20) and nothing else.
+  // All values of [10, 20) and no others.
   CHECK(seen.size() == 10);
   CHECK(*seen.begin() == 10);
   CHECK(*seen.rbegin() == 19);
@@ -235,7 +236,8 @@ void check_rarely_together(bool as_candidates) {
     std::sort(timeouts.begin(), timeouts.end());
     if (timeouts[0] == timeouts[1]) ++conflicts;
   }
-  // Drawn evenly from 50, the two earliest of five fall together in about 9 of 100 rounds.
+  // Of five timeouts drawn evenly from 50 values, the two earliest are equal in about 9 of 100
+  // rounds.
   CHECK(conflicts < rounds * 3 / 20);
 }
 

@@ -1,5 +1,5 @@
 // The tests named after sections 5.3 and 5.4 of the paper (Ongaro & Ousterhout 2014): logs,
-// commitment and what keeps them safe. With those of paper_elections_test.cc they are 26.
+// commitment and safety. Sections 5.1 and 5.2 are in paper_elections_test.cc.
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -53,7 +53,7 @@ TEST_CASE("5.3 a leader commits an entry that a majority has, applies it and tel
   REQUIRE(requests.size() == 2);
   CHECK(requests[0].second.commit == Index{3});
   CHECK(requests[0].second.entries.empty());
-  // Once: further answers bring nothing new, so nothing is sent (hazard 37).
+  // Sent once: further answers bring nothing new (hazard 37).
   bare.acknowledge(3, 3);
   bare.acknowledge(2, 3);
   CHECK(bare.left.empty());

@@ -22,13 +22,13 @@ namespace {
 
 constexpr std::uint32_t nodes = 7;
 constexpr std::uint32_t sets = 1u << nodes;
-using Set = std::uint32_t;  // bit n: node n + 1
+using NodeSet = std::uint32_t;  // bit n: node n + 1
 
-bool is_majority(Set part, Set whole) {
+bool is_majority(NodeSet part, NodeSet whole) {
   return 2 * std::popcount(part & whole) > std::popcount(whole);
 }
 
-std::vector<Member> list(Set set) {
+std::vector<Member> list(NodeSet set) {
   std::vector<Member> members;
   for (std::uint32_t node = 0; node < nodes; ++node) {
     if ((set >> node & 1) != 0) members.push_back(member(node + 1));
@@ -36,8 +36,8 @@ std::vector<Member> list(Set set) {
   return members;
 }
 
-Set set_of(const std::vector<Member>& members) {
-  Set set = 0;
+NodeSet set_of(const std::vector<Member>& members) {
+  NodeSet set = 0;
   for (const Member& each : members) set |= 1u << (each.id.value - 1);
   return set;
 }
@@ -46,7 +46,7 @@ void expect(bool holds, const char* what) {
   if (!holds) FAIL(what);
 }
 
-bool is_quorum(const Members& members, Set part) {
+bool is_quorum(const Members& members, NodeSet part) {
   return is_majority(part, set_of(members.voters)) &&
          (members.outgoing.empty() || is_majority(part, set_of(members.outgoing)));
 }
@@ -54,7 +54,7 @@ bool is_quorum(const Members& members, Set part) {
 // The greatest value such that some quorum has reached it, by trying every set of nodes.
 std::uint64_t naive_value(const Members& members, const std::array<std::uint64_t, nodes>& values) {
   std::uint64_t best = 0;
-  for (Set part = 0; part < sets; ++part) {
+  for (NodeSet part = 0; part < sets; ++part) {
     if (!is_quorum(members, part)) continue;
     std::uint64_t least = ~std::uint64_t{0};
     for (std::uint32_t node = 0; node < nodes; ++node) {
@@ -67,15 +67,15 @@ std::uint64_t naive_value(const Members& members, const std::array<std::uint64_t
 }
 
 // Won: the granting voters are a quorum. Lost: they are none even if all others grant.
-Tally naive_tally(const Members& members, Set granted, Set refused) {
+Tally naive_tally(const Members& members, NodeSet granted, NodeSet refused) {
   if (is_quorum(members, granted)) return Tally::won;
   return is_quorum(members, (sets - 1) & ~refused) ? Tally::pending : Tally::lost;
 }
 
 TEST_CASE("quorum values equal enumeration for all configurations (hazard 28)") {
   std::mt19937_64 chance(28);
-  for (Set voters_set = 1; voters_set < sets; ++voters_set) {
-    for (Set outgoing = 0; outgoing < sets; ++outgoing) {
+  for (NodeSet voters_set = 1; voters_set < sets; ++voters_set) {
+    for (NodeSet outgoing = 0; outgoing < sets; ++outgoing) {
       const Members members{list(voters_set), list(outgoing), {}};
       std::array<std::uint64_t, nodes> values{};
       for (std::uint64_t& value : values) value = chance() % 6;  // few, so that some are equal
@@ -88,14 +88,14 @@ TEST_CASE("quorum values equal enumeration for all configurations (hazard 28)") 
 
 TEST_CASE("vote tallies equal enumeration for all configurations and many votes (hazard 28)") {
   std::mt19937_64 chance(28);
-  for (Set voters_set = 1; voters_set < sets; ++voters_set) {
-    for (Set outgoing = 0; outgoing < sets; ++outgoing) {
+  for (NodeSet voters_set = 1; voters_set < sets; ++voters_set) {
+    for (NodeSet outgoing = 0; outgoing < sets; ++outgoing) {
       const Members members{list(voters_set), list(outgoing), {}};
       for (int round = 0; round < 8; ++round) {
-        const Set granted = chance() % sets;
-        const Set refused = chance() % sets & ~granted;
+        const NodeSet granted = chance() % sets;
+        const NodeSet refused = chance() % sets & ~granted;
         const Tally tally = quorum_tally(members, [&](NodeId id) -> std::optional<bool> {
-          const Set bit = 1u << (id.value - 1);
+          const NodeSet bit = 1u << (id.value - 1);
           if ((granted & bit) != 0) return true;
           if ((refused & bit) != 0) return false;
           return std::nullopt;
@@ -114,13 +114,13 @@ TEST_CASE("no voters are no quorum") {
 // --- Changes of membership.
 
 struct Model {
-  Set voters;
-  Set learners;
+  NodeSet voters;
+  NodeSet learners;
 };
 
-// The sets after a change; nothing where it must be refused.
+// The configuration after a change; nullopt where the change must be refused.
 std::optional<Model> naive_change(Model now, const MemberChange& change) {
-  const auto bit = [](NodeId id) { return Set{1} << (id.value - 1); };
+  const auto bit = [](NodeId id) { return NodeSet{1} << (id.value - 1); };
   if (const auto* add = std::get_if<AddLearner>(&change)) {
     if (((now.voters | now.learners) & bit(add->member.id)) != 0) return std::nullopt;
     return Model{now.voters, now.learners | bit(add->member.id)};
@@ -134,15 +134,15 @@ std::optional<Model> naive_change(Model now, const MemberChange& change) {
     }
     return next;
   }
-  const Set gone = bit(std::get<Remove>(change).id);
+  const NodeSet gone = bit(std::get<Remove>(change).id);
   if (((now.voters | now.learners) & gone) == 0 || now.voters == gone) return std::nullopt;
   return Model{now.voters & ~gone, now.learners & ~gone};
 }
 
-// Two configurations can never decide apart: each quorum of one meets every quorum of the other, so
-// its complement is no quorum of the other.
+// Two configurations cannot decide independently: each quorum of one intersects every quorum of the
+// other, so its complement contains no quorum of the other.
 bool quorums_meet(const Members& left, const Members& right) {
-  for (Set part = 0; part < sets; ++part) {
+  for (NodeSet part = 0; part < sets; ++part) {
     if (is_quorum(left, part) && is_quorum(right, (sets - 1) & ~part)) return false;
   }
   return true;
@@ -157,7 +157,8 @@ void check_change(Model now, const MemberChange& change) {
   expect(well_formed(*after), "malformed");
   expect(set_of(after->voters) == expected->voters, "voters differ");
   expect(set_of(after->learners) == expected->learners, "learners differ");
-  // Joint if and only if the voters change; and every step meets the one before it (thesis 4.3).
+  // Joint if and only if the voters change; the quorums of successive configurations intersect
+  // (thesis 4.3).
   expect(is_joint(*after) == (expected->voters != now.voters), "joint or not");
   expect(!is_joint(*after) || after->outgoing == before.voters, "the outgoing are not the former");
   expect(quorums_meet(before, *after), "quorums of a change do not meet");
@@ -167,8 +168,8 @@ void check_change(Model now, const MemberChange& change) {
 TEST_CASE(
     "every change of every configuration equals its model, and its quorums meet "
     "(hazards 43, 44)") {
-  for (Set voters_set = 1; voters_set < sets; ++voters_set) {
-    for (Set learners = 0; learners < sets; ++learners) {
+  for (NodeSet voters_set = 1; voters_set < sets; ++voters_set) {
+    for (NodeSet learners = 0; learners < sets; ++learners) {
       if ((voters_set & learners) != 0) continue;
       const Model now{voters_set, learners};
       for (std::uint64_t id = 1; id <= nodes; ++id) {
@@ -199,7 +200,7 @@ TEST_CASE("an address changes where its member is listed, and only there (hazard
   CHECK(changed(before, SetAddress{NodeId{2}, "node2:1"}).error().code == Errc::refused);
 }
 
-// A longer list would fit no message: its entry could never leave the leader, nor what follows it.
+// A longer list would fit no message: neither its entry nor any later one could leave the leader.
 TEST_CASE("a list of members_per_list_max members takes no other (hazards 40, 57)") {
   Members full;
   for (std::uint64_t id = 1; id <= members_per_list_max; ++id) full.voters.push_back(member(id));

@@ -1,7 +1,7 @@
 // Three or five cores in random weather: messages lost, repeated and reordered, slow disks, crashes
 // that lose unsynced writes, trims, snapshots, transfers and membership changes.
-// Every core checks itself after every input; this file checks the properties of all together.
-// Small on purpose: the simulator of the whole server is tests/sim.
+// Each core checks its own invariants after every input; this file checks the properties of the
+// whole cluster. Small on purpose: the simulator of the whole server is tests/sim.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -21,7 +21,7 @@
 namespace iris::raft::test {
 namespace {
 
-// REQUIRE, but cheap where it holds: these run millions of times.
+// Like REQUIRE, but cheap while the condition holds: these checks run millions of times.
 void expect(bool holds, const char* what) {
   if (!holds) FAIL(what);
 }
@@ -37,9 +37,9 @@ Options small_options(std::uint64_t seed) {
   return options;
 }
 
-class World {
+class RandomCluster {
  public:
-  World(std::uint64_t seed, std::uint64_t nodes, bool changes_members)
+  RandomCluster(std::uint64_t seed, std::uint64_t nodes, bool changes_members)
       : cluster_(nodes, small_options(seed)), chance_(seed), changes_members_(changes_members) {
     for (auto& [id, host] : cluster_.hosts()) watch(*host);
     next_id_ = nodes + 1;
@@ -82,16 +82,16 @@ class World {
              "a vote left before it was durable");
     } else if (const auto* ack = std::get_if<AppendReply>(&message.body);
                ack != nullptr && ack->matched) {
-      acked(id, message, ack->index);
+      check_acknowledged(id, message, ack->index);
     } else if (const auto* beat = std::get_if<HeartbeatReply>(&message.body)) {
-      if (beat->durable > Index{}) acked(id, message, beat->durable);
+      if (beat->durable > Index{}) check_acknowledged(id, message, beat->durable);
     }
   }
 
-  void acked(std::uint64_t id, const Message& message, Index index) {
+  void check_acknowledged(std::uint64_t id, const Message& message, Index index) {
     const Disk& disk = cluster_[id].disk();
     expect(disk.state.term >= message.term, "an acknowledgement left before its term was durable");
-    if (disk.state.term != message.term) return;  // overtaken: the leader it is for is deposed
+    if (disk.state.term != message.term) return;  // overtaken: the addressee is deposed
     const Index last{disk.floor.last.index.value + disk.entries.size()};
     expect(index <= last, "an acknowledged entry is not on disk");
     const Host& leader = cluster_[message.to.value];
@@ -130,7 +130,7 @@ class World {
     } else if (dice < 970) {
       trim(any());
     } else if (dice < 985) {
-      snapshots(any());
+      send_snapshots(any());
     } else if (dice < 988) {
       cut_links();
     } else if (dice < 992) {
@@ -158,7 +158,7 @@ class World {
       wire.erase(at);
       deliver(std::move(message));
     } else {
-      deliver(Message(*at));  // and again later
+      deliver(Message(*at));  // a repeated message
     }
   }
 
@@ -196,7 +196,7 @@ class World {
     if (below(2) == 0) flush(host);
   }
 
-  // RL: a grant must cover all that was committed anywhere before its read began.
+  // RL: a grant must cover every entry that was committed on any node before its read began.
   void read() {
     Host& host = any();
     if (!host.is_up()) return;
@@ -221,8 +221,8 @@ class World {
     host.trim({status.first.value + below(status.applied.value - status.first.value + 1)});
   }
 
-  // A snapshot transfer as hosts do it: of the leader's applied state, at any later time.
-  void snapshots(Host& leader) {
+  // A snapshot transfer as a host does it: the leader's applied state, at any later time.
+  void send_snapshots(Host& leader) {
     if (!leader.is_up()) return;
     for (const NodeId to : std::exchange(leader.snapshots_wanted, {})) {
       const SnapshotMark sent = leader.snapshot();
@@ -266,7 +266,7 @@ class World {
     for (auto& [id, host] : cluster_.hosts()) {
       if (!host->is_up()) continue;
       if (host->halted) {
-        REQUIRE(host->removed);  // no disk loses synced writes here
+        REQUIRE(host->removed);  // disks here lose no synced writes
         gone_.insert(id);
         host->crash(all);
         continue;
@@ -275,7 +275,7 @@ class World {
       if (core.role() == Role::leader) lead(id, core);
       highest_commit_ = std::max(highest_commit_, core.commit_index());
       std::size_t& seen = seen_[{id, lives_[id]}];
-      if (seen > host->applied().size()) seen = 0;  // a snapshot took their place
+      if (seen > host->applied().size()) seen = 0;  // a snapshot replaced them
       for (; seen < host->applied().size(); ++seen) {
         const EntryPtr& entry = host->applied()[seen];
         const auto [known, fresh] = committed_.try_emplace(entry->id.index.value, entry);
@@ -304,7 +304,7 @@ class World {
                "a new leader lacks a committed entry");
       }
     }
-    // CID, recounted from the disks.
+    // CID: counted again on the disks.
     const Index commit = core.commit_index();
     const EntryPtr entry = core.entry(commit);
     if (entry == nullptr || entry->id.term != core.term()) return;
@@ -316,7 +316,8 @@ class World {
                return at < disk.entries.size() && disk.entries[at]->id == entry->id;
              }) == Tally::won;
     };
-    // It was counted in the latest configuration then; one more may have been appended since.
+    // The leader counted in the configuration that was its latest then; it may have appended
+    // another one since.
     expect(is_on_quorum(core.members()) || is_on_quorum(core.mark_at(commit).members),
            "an entry was committed without a quorum of disks");
   }
@@ -377,12 +378,12 @@ void run_seeds(std::uint64_t nodes, bool changes_members) {
   std::size_t reads = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     INFO("IRIS_SEED=" << seed);
-    World world(seed, nodes, changes_members);
+    RandomCluster world(seed, nodes, changes_members);
     world.run(10000);
     committed += world.committed();
     reads += world.reads_granted();
   }
-  // A run without successes proves nothing.
+  // A run in which nothing was committed or read would prove nothing.
   CHECK(committed > count * 30);
   CHECK(reads > count * 5);
 }

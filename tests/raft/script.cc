@@ -43,17 +43,17 @@ class Script {
   void after_input(std::uint64_t node);
   void settle(const Cuts& cuts, const std::string& lost_kind = "");
 
-  void options(Line& line);
-  void add_nodes(Line& line);
-  void add_node(Line& line);
-  void propose(Line& line);
-  void change(Line& line);
-  void snapshot(Line& line);
-  void deliver(Line& line);
-  void drop(Line& line);
-  void send(Line& line);
-  void show_log(Line& line);
-  void run_ticks(Line& line);
+  void options(ScriptLine& line);
+  void add_nodes(ScriptLine& line);
+  void add_node(ScriptLine& line);
+  void propose(ScriptLine& line);
+  void change(ScriptLine& line);
+  void snapshot(ScriptLine& line);
+  void deliver(ScriptLine& line);
+  void drop(ScriptLine& line);
+  void send(ScriptLine& line);
+  void show_log(ScriptLine& line);
+  void run_ticks(ScriptLine& line);
 
   Options options_{.election_ticks = 10, .heartbeat_ticks = 2, .disk_stall_ticks = 0};
   std::unique_ptr<Cluster> cluster_;
@@ -110,7 +110,7 @@ void Script::settle(const Cuts& cuts, const std::string& lost_kind) {
   });
 }
 
-void Script::options(Line& line) {
+void Script::options(ScriptLine& line) {
   Options& o = options_;
   o.election_ticks = static_cast<std::uint32_t>(line.option_or("election", o.election_ticks));
   o.heartbeat_ticks = static_cast<std::uint32_t>(line.option_or("heartbeat", o.heartbeat_ticks));
@@ -124,7 +124,7 @@ void Script::options(Line& line) {
   o.seed = line.option_or("seed", o.seed);
 }
 
-void Script::add_nodes(Line& line) {
+void Script::add_nodes(ScriptLine& line) {
   const std::vector<std::uint64_t> ids = ids_up_to(line.node());
   const std::vector<std::uint64_t> learners = line.list("learners");
   Cluster& cluster = made(cluster_, options_);
@@ -132,7 +132,7 @@ void Script::add_nodes(Line& line) {
   for (const std::uint64_t id : learners) watch(cluster.add(id, disk_with(voters(ids, learners))));
 }
 
-void Script::add_node(Line& line) {
+void Script::add_node(ScriptLine& line) {
   const std::uint64_t node = line.node();
   const auto voter_ids = line.list("members");
   const auto learners = line.list("learners");
@@ -146,7 +146,7 @@ void Script::add_node(Line& line) {
   cluster_->flush(node);
 }
 
-void Script::propose(Line& line) {
+void Script::propose(ScriptLine& line) {
   const std::uint64_t node = line.node();
   const std::uint64_t count = line.option_or("count", 1);
   std::string command = line.optional_word().value_or("x");
@@ -158,7 +158,7 @@ void Script::propose(Line& line) {
   after_input(node);
 }
 
-void Script::change(Line& line) {
+void Script::change(ScriptLine& line) {
   const std::uint64_t node = line.node();
   MemberChange change;
   if (const auto id = line.option("add")) {
@@ -181,7 +181,7 @@ void Script::change(Line& line) {
   after_input(node);
 }
 
-void Script::snapshot(Line& line) {
+void Script::snapshot(ScriptLine& line) {
   const std::uint64_t node = line.node();
   const std::uint64_t to = line.option_or("to", 0);
   const bool is_lost = line.flag("lost");
@@ -200,7 +200,7 @@ void Script::snapshot(Line& line) {
   after_input(node);
 }
 
-void Script::deliver(Line& line) {
+void Script::deliver(ScriptLine& line) {
   const Filter filter(line);
   const bool keeps = line.flag("keep");
   std::vector<Message> chosen;
@@ -216,7 +216,7 @@ void Script::deliver(Line& line) {
   }
 }
 
-void Script::drop(Line& line) {
+void Script::drop(ScriptLine& line) {
   const Filter filter(line);
   for (const Message& message : cluster_->wire) {
     if (filter.takes(message)) print("lost " + text(message));
@@ -224,7 +224,7 @@ void Script::drop(Line& line) {
   std::erase_if(cluster_->wire, [&](const Message& message) { return filter.takes(message); });
 }
 
-Body body_of(const std::string& kind, Line& line) {
+Body body_of(const std::string& kind, ScriptLine& line) {
   if (kind == "pre-vote") return PreVoteRequest{line.entry_or("last", {})};
   if (kind == "pre-vote-reply") return PreVoteReply{line.flag("yes")};
   if (kind == "vote") return VoteRequest{line.entry_or("last", {}), line.flag("transfer")};
@@ -256,7 +256,7 @@ Body body_of(const std::string& kind, Line& line) {
   return Dismissed{Index{line.option_or("by", 0)}, false, line.entry_or("at", {})};
 }
 
-void Script::send(Line& line) {
+void Script::send(ScriptLine& line) {
   const auto ends = split(line.word(), '>');
   CHECK(ends.size() == 2);
   const std::uint64_t term = number(line.word().substr(1));
@@ -268,7 +268,7 @@ void Script::send(Line& line) {
   cluster_->deliver(std::move(message));
 }
 
-void Script::show_log(Line& line) {
+void Script::show_log(ScriptLine& line) {
   const std::uint64_t node = line.node();
   const Disk& disk = (*cluster_)[node].disk();
   if ((*cluster_)[node].is_up()) {
@@ -285,7 +285,7 @@ void Script::show_log(Line& line) {
                   std::to_string(disk.state.led.value));
 }
 
-void Script::run_ticks(Line& line) {
+void Script::run_ticks(ScriptLine& line) {
   const std::uint64_t ticks = line.node();
   const Cuts cuts(line);
   const std::string lost_kind = line.option("lose").value_or("");
@@ -299,116 +299,116 @@ void Script::run_ticks(Line& line) {
 
 std::string Script::run(const std::string& command) {
   out_.clear();
-  Line line(command);
+  ScriptLine line(command);
   is_quiet_ = line.flag("quiet");
   const std::string name = line.word();
-  static const std::map<std::string, std::function<void(Script&, Line&)>> commands{
-      {"options", [](Script& s, Line& l) { s.options(l); }},
-      {"add-nodes", [](Script& s, Line& l) { s.add_nodes(l); }},
-      {"add-node", [](Script& s, Line& l) { s.add_node(l); }},
-      {"propose", [](Script& s, Line& l) { s.propose(l); }},
-      {"change", [](Script& s, Line& l) { s.change(l); }},
-      {"snapshot", [](Script& s, Line& l) { s.snapshot(l); }},
-      {"deliver", [](Script& s, Line& l) { s.deliver(l); }},
-      {"drop", [](Script& s, Line& l) { s.drop(l); }},
-      {"send", [](Script& s, Line& l) { s.send(l); }},
-      {"log", [](Script& s, Line& l) { s.show_log(l); }},
-      {"run", [](Script& s, Line& l) { s.run_ticks(l); }},
+  static const std::map<std::string, std::function<void(Script&, ScriptLine&)>> commands{
+      {"options", [](Script& s, ScriptLine& l) { s.options(l); }},
+      {"add-nodes", [](Script& s, ScriptLine& l) { s.add_nodes(l); }},
+      {"add-node", [](Script& s, ScriptLine& l) { s.add_node(l); }},
+      {"propose", [](Script& s, ScriptLine& l) { s.propose(l); }},
+      {"change", [](Script& s, ScriptLine& l) { s.change(l); }},
+      {"snapshot", [](Script& s, ScriptLine& l) { s.snapshot(l); }},
+      {"deliver", [](Script& s, ScriptLine& l) { s.deliver(l); }},
+      {"drop", [](Script& s, ScriptLine& l) { s.drop(l); }},
+      {"send", [](Script& s, ScriptLine& l) { s.send(l); }},
+      {"log", [](Script& s, ScriptLine& l) { s.show_log(l); }},
+      {"run", [](Script& s, ScriptLine& l) { s.run_ticks(l); }},
       {"bootstrap",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          s.cluster_->core(node).bootstrap(voters({node}));
          s.after_input(node);
        }},
       {"campaign",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          s.cluster_->core(node).campaign();
          s.after_input(node);
        }},
       {"elect",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          s.cluster_->elect(node);
          s.out_.clear();
          s.print(node, role_text(s.cluster_->core(node).status()));
        }},
       {"tick",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          s.cluster_->tick(node,
                           static_cast<std::uint32_t>(number(l.optional_word().value_or("1"))));
        }},
       {"persist",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          const auto jobs = l.optional_word();
          (*s.cluster_)[node].persist(s.cluster_->wire, jobs ? number(*jobs) : all);
          s.cluster_->flush(node);
        }},
       {"apply",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          Host& host = (*s.cluster_)[l.node()];
          host.auto_apply = false;
          if (const auto limit = l.optional_word()) host.apply({number(*limit)});
        }},
       {"status",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          s.print(node, text(s.cluster_->core(node).status()));
        }},
       {"members",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          for (const Member& each : all_members(s.cluster_->core(node).members())) {
            s.print(node, std::to_string(each.id.value) + " at " + each.address);
          }
        }},
       {"read",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          if (const auto id = s.cluster_->core(node).read(); s.succeeds(id)) {
            s.print("read " + std::to_string(id->value));
          }
        }},
-      {"flush", [](Script& s, Line& l) { s.after_input(l.node()); }},
+      {"flush", [](Script& s, ScriptLine& l) { s.after_input(l.node()); }},
       {"transfer",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          const auto target = s.cluster_->core(node).transfer(NodeId{l.option_or("to", 0)});
          if (s.succeeds(target)) s.print("to " + std::to_string(target->value));
          s.after_input(node);
        }},
       {"trim",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          Host& host = (*s.cluster_)[l.node()];
          host.trim(Index{l.node()});
        }},
       {"pin",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          const SnapshotMark pinned = s.pinned_[node] = (*s.cluster_)[node].snapshot();
          s.print(node, "pins " + text(pinned.last) + ", members " + text(pinned.members));
        }},
       {"crash",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          const std::size_t kept = l.option_or("kept", 0);
          (*s.cluster_)[node].crash(kept, Index{l.option_or("data", ~std::uint64_t{0})});
        }},
       {"restart",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
          (*s.cluster_)[node].restart();
          s.print(node, role_text(s.cluster_->core(node).status()));
          s.cluster_->flush(node);
        }},
       {"wire",
-       [](Script& s, Line&) {
+       [](Script& s, ScriptLine&) {
          for (const Message& message : s.cluster_->wire) s.print("   " + text(message));
        }},
       {"settle",
-       [](Script& s, Line& l) {
+       [](Script& s, ScriptLine& l) {
          const Cuts cuts(l);
          s.settle(cuts, l.option("lose").value_or(""));
        }},

@@ -5,25 +5,25 @@
 //   # a comment
 //   command [NODE...] [key=value...] [flag...]
 //   ----
-//   what it prints, up to an empty line
+//   the print, up to an empty line
 //
 // Commands (N, M: nodes; I: an index; T/I: an entry by term and index):
 //   options [election=] [heartbeat=] [append-bytes=] [window-bytes=] [window-messages=]
 //           [entry-bytes=] [uncommitted-bytes=] [promote-lag=] [disk-stall=] [seed=]
 //   add-nodes COUNT [learners=N,..]      voters 1..COUNT, each with the configuration as entry 1/1
 //   add-node N [members=N,..] [learners=N,..] [terms=T,..] [term=T] [vote=M] [applied=I]
-//                                        one with such a disk; without members: a newcomer
+//                                        one node with such a disk; without members: a newcomer
 //   elect N                              campaign and settle, without prints
 //   bootstrap N | campaign N | tick N [COUNT] | persist N [JOBS] | status N | log N | members N |
 //   flush N
-//   apply N [I]                          from now on by hand, and up to I
+//   apply N [I]                          entries from now on by hand, up to I
 //   propose N [TEXT] [bytes=] [count=] | transfer N [to=M] | read N   (a read leaves with `flush`)
 //   change N add=M | promote=M [replaces=M] | remove=M | address=M:TEXT [force]
-//   trim N I | pin N | snapshot N to=M [lost]   (the pinned one, else of what is applied)
+//   trim N I | pin N | snapshot N to=M [lost]   (the pinned one, else the applied state)
 //   crash N [kept=JOBS] [data=I] | restart N
-//   wire                                 the messages on their way
+//   wire                                 the messages in transit
 //   deliver [from=N] [to=M] [kind=KIND] [keep] | drop [from=N] [to=M] [kind=KIND]
-//                                        the messages on the wire now, not those they cause
+//                                        the messages in transit now, not their consequences
 //   send N>M tT KIND [last=T/I] [transfer] [yes] [after=T/I] [entries=T/I,..] [commit=I]
 //            [matched=I] [refused=I] [try=T/I] [round=] [match=I] [verified=I] [durable=I] [by=I]
 //            [at=T/I] [unflushed]        as if node N had sent it; delivered at once

@@ -1,6 +1,6 @@
-// One command line of a script, parsed: words, key=value options, and their meaning.
-// One thread; plain values. A word or option that its command does not read ends the run: a script
-// with a misspelt one would test nothing.
+// ScriptLine: one command line of a script, parsed: words and key=value options.
+// One thread; plain values. A word or option that the command does not read ends the run, because a
+// script with a misspelt one would test nothing.
 #pragma once
 
 #include <algorithm>
@@ -41,10 +41,10 @@ namespace iris::raft::test {
   return {Term{number(parts[0])}, Index{number(parts[1])}};
 }
 
-// One command line: words, and options by name. CHECKs in the end that all of them were read.
-class Line {
+// The destructor CHECKs that all words and options were read.
+class ScriptLine {
  public:
-  explicit Line(const std::string& line) {
+  explicit ScriptLine(const std::string& line) {
     for (const std::string& word : split(line, ' ')) {
       const auto equals = word.find('=');
       if (equals == std::string::npos) {
@@ -54,12 +54,12 @@ class Line {
       }
     }
   }
-  ~Line() {
+  ~ScriptLine() {
     CHECK(next_ == words_.size());
     CHECK(options_.empty());
   }
-  Line(const Line&) = delete;
-  Line& operator=(const Line&) = delete;
+  ScriptLine(const ScriptLine&) = delete;
+  ScriptLine& operator=(const ScriptLine&) = delete;
 
   std::string word() {
     CHECK(next_ < words_.size());
@@ -106,7 +106,7 @@ class Line {
 
 // The messages that a command selects.
 struct Filter {
-  explicit Filter(Line& line)
+  explicit Filter(ScriptLine& line)
       : from(line.option_or("from", 0)),
         to(line.option_or("to", 0)),
         of_kind(line.option("kind").value_or("")) {}
@@ -122,7 +122,7 @@ struct Filter {
 // Links that carry nothing: "3" all of a node's, "1-2" both ways, "1>2" one way.
 class Cuts {
  public:
-  explicit Cuts(Line& line) {
+  explicit Cuts(ScriptLine& line) {
     for (const std::string& part : split(line.option("cut").value_or(""), ',')) {
       const auto at = part.find_first_of("->");
       if (at == std::string::npos) {

@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   std::printf("1..%zu\n", paths.size());
   int failures = paths.empty() ? 1 : 0;
   for (std::size_t at = 0; at < paths.size(); ++at) {
-    std::fprintf(stderr, "%s\n", paths[at].stem().c_str());  // shows whose abort it is
+    std::fprintf(stderr, "%s\n", paths[at].stem().c_str());  // names the script if it aborts
     const std::string expected = read_file(paths[at]);
     const std::string actual = iris::raft::test::run_script(expected);
     const bool holds = expected == actual;

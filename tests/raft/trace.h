@@ -12,7 +12,7 @@ namespace iris::raft::test {
 [[nodiscard]] std::string text(EntryId id);
 [[nodiscard]] std::string text(const std::vector<EntryPtr>& entries);
 [[nodiscard]] std::string text(const Members& members);
-[[nodiscard]] std::string kind(const Body& body);        // one word, as scripts name it
+[[nodiscard]] std::string kind(const Body& body);        // the word that scripts use
 [[nodiscard]] std::string text(const Message& message);  // "1>2 t3 append after 1/1 [3/2] commit 1"
 [[nodiscard]] std::string text(const LogWrite& write);
 [[nodiscard]] std::string role_text(const CoreStatus& status);

@@ -59,7 +59,7 @@ Calls::CallPtr Calls::begin(Host& host, std::string text, std::uint64_t deadline
   return call;
 }
 
-// A node answers in its own time: its clock may be half as fast as ours, and it may stand still.
+// A node answers by its own clock, which may be half as fast as simulated time, or stand still.
 void Calls::watch_time(const CallPtr& call) {
   const std::uint64_t tick_us = std::uint64_t{world_.options.node.tick_ms} * 1000;
   const std::uint64_t patience_us = 2 * (call->deadline_ms * 1000 + 4 * tick_us) + 100'000;
@@ -69,7 +69,7 @@ void Calls::watch_time(const CallPtr& call) {
       violation("LV", call->text + " on h" + std::to_string(call->host->number()) + " begun at " +
                           std::to_string(call->begun_us) + " us was not answered");
     }
-    finish(*call, Answer::unknown, 0);  // the client looks elsewhere
+    finish(*call, CallResult::unknown, 0);  // the client turns to another node
   });
 }
 
@@ -81,14 +81,14 @@ bool Calls::answered(Call& call) {
   return true;
 }
 
-void Calls::finish(Call& call, Answer answer, std::uint64_t point) {
+void Calls::finish(Call& call, CallResult answer, std::uint64_t point) {
   floor_ = std::max(floor_, point);
   if (std::exchange(call.finished, true)) return;
   TRACE(call.host->tag(), call.text + ": " +
-                              (answer == Answer::ok                 ? "ok at "
-                               : answer == Answer::condition_failed ? "condition failed at "
-                               : answer == Answer::refused          ? "not done "
-                                                                    : "unknown ") +
+                              (answer == CallResult::ok                 ? "ok at "
+                               : answer == CallResult::condition_failed ? "condition failed at "
+                               : answer == CallResult::refused          ? "not done "
+                                                                        : "unknown ") +
                               std::to_string(point));
   std::erase_if(open_, [&call](const CallPtr& each) { return each.get() == &call; });
   if (call.then) call.then(answer, point);
@@ -99,7 +99,7 @@ void Calls::process_ended(const Host& host, std::uint64_t life) {
   for (const CallPtr& call : open_) {
     if (call->host == &host && call->life == life) lost.push_back(call);
   }
-  for (const CallPtr& call : lost) finish(*call, Answer::unknown, 0);
+  for (const CallPtr& call : lost) finish(*call, CallResult::unknown, 0);
 }
 
 // --- Writes.
@@ -130,13 +130,13 @@ void Calls::judge_write(Call& call, const Result<Outcome>& result) {
   switch (result.error().code) {
     case Errc::unknown_outcome:
       ++world_.stats.writes_unknown;
-      finish(call, Answer::unknown, 0);
+      finish(call, CallResult::unknown, 0);
       return;
     case Errc::unavailable:
     case Errc::limit:
       ++world_.stats.writes_failed;
       if (!unique_value(call.operation).empty()) world_.ghost.deny(unique_value(call.operation));
-      finish(call, Answer::refused, 0);
+      finish(call, CallResult::refused, 0);
       return;
     default:
       violation("NC", call.text + " was answered: " + result.error().text);
@@ -160,11 +160,11 @@ void Calls::judge_done(Call& call, const Outcome& outcome) {
          call.text + " is at " + std::to_string(revision.value) + ", but " +
              std::to_string(call.floor) + " was known before it began");
   VERIFY(ghost.claim(revision), "EO", call.text + ": its revision was given to another call");
-  finish(call, Answer::ok, revision.value);
+  finish(call, CallResult::ok, revision.value);
 }
 
-// The answer does not say where in the log the command is: the first place that fits will do,
-// for equal commands are each other's equals.
+// The answer does not say the command's index. The first entry that fits is taken: equal commands
+// are interchangeable.
 void Calls::judge_condition(Call& call, const Outcome& outcome) {
   Ghost& ghost = world_.ghost;
   ++world_.stats.writes_failed;
@@ -175,7 +175,7 @@ void Calls::judge_condition(Call& call, const Outcome& outcome) {
     const auto* there = std::get_if<raft::Command>(&committed.entry->payload);
     if (there == nullptr || *there != command) continue;
     ghost.claim(at);
-    finish(call, Answer::condition_failed, at.value);
+    finish(call, CallResult::condition_failed, at.value);
     return;
   }
   violation("LIN", call.text + ": no committed command failed like this");
@@ -189,7 +189,7 @@ bool Calls::may_serve(Call& call, const Status& status) {
   VERIFY(code == Errc::unavailable || code == Errc::limit, "NC",
          call.text + " was answered: " + status.error().text);
   ++world_.stats.reads_failed;
-  finish(call, Answer::refused, 0);
+  finish(call, CallResult::refused, 0);
   return false;
 }
 
@@ -247,7 +247,7 @@ void Calls::judge_get(Call& call, const std::string& source, const std::string& 
              (read.found ? "revision " + std::to_string(read.revision) : "none") +
              ", which was not the value at or after " + std::to_string(call.floor));
   ++world_.stats.reads_checked;
-  finish(call, Answer::ok, call.linearizable ? *point : 0);
+  finish(call, CallResult::ok, call.linearizable ? *point : 0);
 }
 
 void Calls::judge_view(Call& call, std::uint64_t applied, bool equal) {
@@ -257,7 +257,7 @@ void Calls::judge_view(Call& call, std::uint64_t applied, bool equal) {
   VERIFY(equal, "LIN",
          call.text + " gave other rows than were there at " + std::to_string(applied));
   ++world_.stats.reads_checked;
-  finish(call, Answer::ok, call.linearizable ? applied : 0);
+  finish(call, CallResult::ok, call.linearizable ? applied : 0);
 }
 
 void Calls::list_keys(Host& host, const std::string& source, Consistency consistency,
@@ -307,15 +307,16 @@ void Calls::list_sources(Host& host, Consistency consistency, std::uint64_t min_
 
 void Calls::admin(Host& host, AdminRequest request, std::uint64_t deadline_ms,
                   const std::function<void(bool, const std::string&)>& then) {
-  const CallPtr call = begin(host, "admin call", deadline_ms, [then](Answer answer, std::uint64_t) {
-    if (answer == Answer::unknown) then(false, "unknown");
-  });
+  const CallPtr call =
+      begin(host, "admin call", deadline_ms, [then](CallResult answer, std::uint64_t) {
+        if (answer == CallResult::unknown) then(false, "unknown");
+      });
   host.enter_life(call->life, [this, call, request = std::move(request), then] {
     call->host->node().admin(request, call->deadline_ms,
                              [this, call, then](const Result<raft::NodeId>& result) {
                                if (!answered(*call)) return;
                                const std::string text = result ? "done" : result.error().text;
-                               finish(*call, result ? Answer::ok : Answer::refused, 0);
+                               finish(*call, result ? CallResult::ok : CallResult::refused, 0);
                                then(result.has_value(), text);
                              });
     call->inside = false;

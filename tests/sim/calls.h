@@ -1,8 +1,8 @@
-// Calls: what clients ask of a node, and the judgement of every answer (invariants LIN RL ACK EO of
-// hazards.md): revisions are unique and the log's, real-time order holds, each read equals the last
-// write at or before its point, "not proposed" never happened, each call is answered once and in
-// time.
-// One thread. Owns the open calls. Does what src/api does between a call and a node.
+// Calls: the calls of clients and operators to nodes, and the judgement of every answer (invariants
+// LIN RL ACK EO): revisions are unique and those of the log, real-time order holds, each read
+// equals the last write at or before its point, a command answered as "not proposed" is never
+// committed, and each call is answered once and in time. One thread. Owns the open calls. Stands
+// for src/api between a client and a node.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,16 @@ namespace iris::sim {
 class Host;
 class World;
 
-enum class Answer {
+enum class CallResult {
   ok,
   condition_failed,
   refused,  // certainly not done
-  unknown,  // may have been done; also: the process ended, or the client lost patience
+  unknown,  // may have been done; also where the process ended or the client gave up
 };
 
 class Calls {
  public:
-  using Then = std::function<void(Answer answer, std::uint64_t revision)>;
+  using Then = std::function<void(CallResult answer, std::uint64_t revision)>;
 
   explicit Calls(World& world) : world_(world) {}
 
@@ -43,7 +43,7 @@ class Calls {
   void admin(Host& host, AdminRequest request, std::uint64_t deadline_ms,
              const std::function<void(bool ok, const std::string& text)>& then);
 
-  // Nobody will answer any more.
+  // The open calls to this life of the process end as unknown.
   void process_ended(const Host& host, std::uint64_t life);
   [[nodiscard]] std::size_t open() const { return open_.size(); }
 
@@ -56,9 +56,9 @@ class Calls {
     std::uint64_t paused_us = 0;  // of the process, when it began
     std::uint64_t deadline_ms = 0;
     std::uint64_t floor = 0;  // the least point it may have
-    bool inside = true;       // the node's function has not returned
+    bool inside = true;       // the function of the node has not returned yet
     bool node_answered = false;
-    bool finished = false;  // the client knows, or has given up
+    bool finished = false;  // the client has its answer, or has given up
     bool linearizable = true;
     std::uint64_t min_revision = 0;
     Operation operation;  // of a write
@@ -67,21 +67,22 @@ class Calls {
   using CallPtr = std::shared_ptr<Call>;
 
   CallPtr begin(Host& host, std::string text, std::uint64_t deadline_ms, Then then);
-  // The node said something; false: it must not be looked at (its process is as good as dead).
+  // Notes that the node answered. False: the answer must be ignored, because its process has died
+  // before this effect.
   bool answered(Call& call);
-  void finish(Call& call, Answer answer, std::uint64_t point);
+  void finish(Call& call, CallResult answer, std::uint64_t point);
   void watch_time(const CallPtr& call);
   void judge_write(Call& call, const Result<Outcome>& result);
   void judge_done(Call& call, const Outcome& outcome);
   void judge_condition(Call& call, const Outcome& outcome);
   void judge_get(Call& call, const std::string& source, const std::string& key,
                  const KeyModel::Read& read);
-  // A list, seen in a state that contains exactly what is up to `applied`.
+  // A list that was read from the state at revision `applied`.
   void judge_view(Call& call, std::uint64_t applied, bool equal);
   CallPtr begin_read(Host& host, std::string text, Consistency consistency,
                      std::uint64_t min_revision, std::uint64_t deadline_ms, Then then,
                      const std::function<void(const CallPtr&)>& serve);
-  // The read may be served now? Else the call is finished.
+  // True: the read may be served now. False: the call is finished.
   bool may_serve(Call& call, const Status& status);
 
   World& world_;

@@ -76,7 +76,8 @@ void run_seed(const CampaignOptions& campaign, std::uint64_t seed, Shared::Worke
   SimOptions options = draw_options(seed);
   if (campaign.narrow) campaign.narrow(options);
   const Verdict verdict = run(options, false);
-  // RocksDB's own threads are not ours to schedule: there only results are compared, not traces.
+  // The simulator does not schedule the threads of RocksDB: there only results are compared, not
+  // traces.
   if (!options.rocks && seed % twice_every == 0) {
     if (run(options, false).hash != verdict.hash) {
       std::fprintf(stderr, "violation of DET in seed %llu: two runs of it differ\n",

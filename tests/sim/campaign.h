@@ -1,6 +1,6 @@
-// Campaign: many seeds in worker processes, so that a run that aborts takes only itself along.
-// Owns the workers. Prints progress and the summary on stderr; tells the first failure with the
-// command that replays it.
+// Campaign: many seeds in worker processes, so that a run that aborts ends only its own process.
+// Owns the workers. Prints progress, the summary, and the first failure with the command that
+// replays it, on stderr.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,14 @@ struct CampaignOptions {
   std::uint64_t time_s = 0;  // 0: until the seeds are through
   unsigned jobs = 1;
   bool keep_going = false;                  // do not stop at the first failure
-  std::string replay;                       // what narrows the options, for the replay line
-  std::function<void(SimOptions&)> narrow;  // the same
+  std::string replay;                       // the arguments that narrow the options
+  std::function<void(SimOptions&)> narrow;  // applies them
 };
 
 // True where every seed passed.
 [[nodiscard]] bool run_campaign(const CampaignOptions& campaign);
 
-// One run in a process of its own: empty where it passed, else what it said on stderr.
+// One run in a process of its own: empty where it passed, else its stderr.
 [[nodiscard]] std::string run_apart(const SimOptions& options);
 
 // Looks for the least options with which the seed still fails in the same way, and prints them.

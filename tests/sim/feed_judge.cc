@@ -42,8 +42,8 @@ void FeedJudge::told(const Update& update) {
          text("is told of " + std::to_string(update.revision) + ", which is not committed"));
   const bool mark = update.op != Update::Op::put && update.op != Update::Op::remove;
   VERIFY(!mark || marks_, "WF", text("is told a mark and asked for none"));
-  // A row has the revision that wrote it, which is older than the state it is of.
-  // One that is told of times before its subscriptions may begin after what it is told of first.
+  // A row has the revision that wrote it, which is older than the revision of the state. A stream
+  // that also gets changes older than its subscriptions may have begun after the first of them.
   if (begun_ == 0 && (mark || (!in_state_ && !update.of_state))) {
     begun_ = spec_.earlier ? ghost_.committed().value : update.revision;
   }
@@ -110,8 +110,8 @@ void FeedJudge::resync(std::uint64_t revision) {
   rows_.clear();
 }
 
-// A session that the stream has served and that is gone by now has no state: its end is told, or
-// its client waits for ever.
+// A session that has expired since the stream began has no state: the stream must end, or its
+// client would wait for ever.
 void FeedJudge::check_alive(std::uint64_t revision) const {
   const SessionModel::Session* session = ghost_.sessions().find(spec_.session);
   if (session == nullptr || begun_ == 0) return;
@@ -162,13 +162,14 @@ void FeedJudge::row(const Update& update) {
          text("is told " + name_of(update.source, update.key) + " twice in one state"));
 }
 
-// It is not told where the state begins and ends; so of each row only that it can be part of one.
+// Such a stream does not say where a state begins and ends, so each row is judged by itself: it
+// must be a possible part of one.
 void FeedJudge::late_row(const Update& update) const {
   const std::string source(update.source);
   const std::string key(update.key);
   const bool put = update.op == Update::Op::put;
   const KeyModel::Read read{put, std::string(update.value), put ? update.revision : 0};
-  // A removal tells the revision of the state, a value its own.
+  // A removal has the revision of the state, a value has its own.
   const std::uint64_t from = put ? revision_ : update.revision;
   const std::optional<std::uint64_t> point = ghost_.keys().point_of(source, key, read, from);
   VERIFY(point && (put || *point == from), "WR",
@@ -217,7 +218,7 @@ std::size_t FeedJudge::find_change(const Update& update) const {
   return at;
 }
 
-// What it was not told up to there was not due.
+// No change before `until` that was not sent was due.
 void FeedJudge::check_passed(std::size_t until) const {
   const auto& changes = ghost_.keys().changes();
   for (std::size_t i = next_; i < until; ++i) {
@@ -233,7 +234,7 @@ void FeedJudge::check_passed(std::size_t until) const {
   }
 }
 
-// --- What is due.
+// --- Due updates.
 
 std::uint64_t FeedJudge::since_of(const SessionModel::Subscription& subscription) const {
   const bool earlier = spec_.earlier && spec_.after_revision > 0;
@@ -242,7 +243,7 @@ std::uint64_t FeedJudge::since_of(const SessionModel::Subscription& subscription
 
 bool FeedJudge::is_due(const KeyModel::Change& change) const {
   return any_standing(ghost_.sessions().find(spec_.session), [&](const auto& each) {
-    // Of a subscription that came while the stream began, the node may not have known by then.
+    // The node may not have applied a subscription that came while the stream began.
     const std::uint64_t since = each.since <= opened_ ? since_of(each) : each.since;
     return since < change.revision && each.covers(change.source, change.key);
   });

@@ -1,14 +1,14 @@
-// FeedJudge: judges one Listen stream, from its first update to its end, at the moment the node
-// writes each: against the committed log and what its session was subscribed to (invariants of
-// hazards.md).
+// FeedJudge: judges one Listen stream, each update at the moment the node writes it, against the
+// committed log and the subscriptions of its session (invariants.md).
 //   WO  updates come in the order of revision, then key      WU  none twice, none from before the
-//   WR  none that is due is left out, from where it begins       resume point
-//   WA  a RemoveSource is told whole                         WB  nothing due is behind a BOOKMARK
-//   WF  nothing but what is subscribed, no unasked mark      WP  nothing that is not committed
+//   WR  no due update is left out, from its beginning on        resume point
+//   WA  a RemoveSource is sent whole                         WB  nothing due is behind a BOOKMARK
+//   WF  only subscribed names, no unrequested mark           WP  nothing uncommitted
 // Between RESYNC (or the beginning of a state that was asked for) and SYNCED, the rows are exactly
-// the state at SYNCED's revision. A stream that asked for no field cannot be told RESYNC: of it, WR
-// is judged by Shadow alone.
-// One thread. Owns how far the stream went. What ended by an Unsubscribe may be told or not.
+// the state at SYNCED's revision. A stream without optional fields gets no RESYNC: its WR is judged
+// by Shadow alone. A mark is an update without a key: BOOKMARK, RESYNC, SYNCED.
+// One thread. Owns the progress of the stream. An update of a subscription that an Unsubscribe
+// ended may be sent or not.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,14 @@ class FeedJudge {
 
   void told(const Update& update);
   void ended(StreamEnd end) const;
-  // What was committed when the node took the call.
+  // The last committed revision when the node took the call.
   [[nodiscard]] std::uint64_t opened() const { return opened_; }
-  // When the node had begun at the latest: the revision of the first change or mark that was told,
-  // or what was committed then, where the client hears of times before it subscribed; 0: not known.
+  // A revision at which the stream had certainly begun: that of the first change or mark, or, where
+  // the client also hears of changes older than its subscription, the last committed one at that
+  // time. 0: not known.
   [[nodiscard]] std::uint64_t begun() const { return begun_; }
-  // nullptr: all that is due up to `revision` was told, and no state is half told; else what lacks.
+  // nullptr: everything due up to `revision` was sent, and no state is under way; else what is
+  // missing.
   [[nodiscard]] const char* lacks(std::uint64_t revision) const;
 
  private:
@@ -53,26 +55,27 @@ class FeedJudge {
   void change(const Update& update);
   [[nodiscard]] std::size_t find_change(const Update& update) const;
   void check_passed(std::size_t until) const;
-  // By a subscription that stands; so it must be told.
+  // By a subscription that stands: it must be sent.
   [[nodiscard]] bool is_due(const KeyModel::Change& change) const;
-  // By any subscription, also one that ended since; so it may be told.
+  // By any subscription, also one that has ended: it may be sent.
   [[nodiscard]] bool was_due(const KeyModel::Change& change) const;
   // In a state at `revision`.
   [[nodiscard]] bool is_in_state(std::string_view source, std::string_view key,
                                  std::uint64_t revision) const;
   [[nodiscard]] bool was_in_state(std::string_view source, std::string_view key,
                                   std::uint64_t revision) const;
-  // Updates after it are due: with `earlier`, also older ones than the subscription.
+  // Updates after this revision are due: with `earlier`, also ones older than the subscription.
   [[nodiscard]] std::uint64_t since_of(const SessionModel::Subscription& subscription) const;
   [[nodiscard]] std::string text(const std::string& what) const;
 
   const Ghost& ghost_;
   const ListenSpec spec_;
   const std::string who_;
-  const std::uint64_t opened_;  // what was committed then; the node knows it when it begins
-  const bool marks_;            // asked for a new field
+  const std::uint64_t
+      opened_;  // last committed revision then; the node has it applied when the stream begins
+  const bool marks_;  // asked for optional fields, so marks may come
 
-  std::size_t next_ = 0;        // of KeyModel::changes(): all before was told, or not due
+  std::size_t next_ = 0;        // of KeyModel::changes(): all before it were sent, or not due
   std::uint64_t revision_ = 0;  // of the last update or mark
   std::uint64_t begun_ = 0;
   bool in_state_ = false;

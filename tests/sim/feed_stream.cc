@@ -70,7 +70,7 @@ void FeedStream::end(std::optional<StreamEnd> why) {
 void FeedStream::process_ended(const Host& host, std::uint64_t life) {
   if (over_ || &host != &host_ || life != life_) return;
   id_.reset();
-  // What the kernel had may still arrive.
+  // Bytes that the kernel has taken may still arrive.
   if (random_.below(2) == 0) way_.clear();
   if (!ending_) end(std::nullopt);
 }
@@ -107,7 +107,7 @@ void FeedStream::arrive_later() {
   world_.timeline.after(delay_us, [self = shared_from_this()] { self->arrive(); });
 }
 
-// All that is under way comes at once: a message takes a time, not a turn.
+// All updates in transit arrive together: the delay is one of time, not of turns.
 void FeedStream::arrive() {
   arriving_ = false;
   if (over_ || !reading_) return;

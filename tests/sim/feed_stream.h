@@ -1,7 +1,7 @@
-// FeedStream: one Listen call of a subscriber at one process, and the connection it uses: what is
-// written arrives in order and a little later, and is lost when the connection or the process is.
-// One thread. Owns what is under way, and the FeedJudge of the stream. Lives until both ends know
-// that it is over.
+// FeedStream: one Listen call of a subscriber to one process, and its connection. Updates arrive in
+// order after a delay, and are lost with the connection or the process.
+// One thread. Owns the updates in transit and the FeedJudge of the stream. Lives until both ends
+// know that it is over.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,8 @@ class FeedReader {
 class FeedStream final : public UpdateStream, public std::enable_shared_from_this<FeedStream> {
  public:
   struct Pace {
-    std::size_t window = 1;     // updates under way before the writer must wait
-    std::uint64_t read_us = 0;  // at most, that the client takes for one update
+    std::size_t window = 1;     // updates in transit before the writer must wait
+    std::uint64_t read_us = 0;  // of the client for one update, at most
   };
 
   // `reader` is told until abandon(), cut() or over().
@@ -44,7 +44,7 @@ class FeedStream final : public UpdateStream, public std::enable_shared_from_thi
   void begin();
   // The client reads nothing, or reads on.
   void set_reading(bool reading);
-  // The client forgets the stream and goes on reading it: it has taken the session over elsewhere.
+  // The client reads on but ignores the updates: it has taken its session over at another node.
   void abandon() { reader_ = nullptr; }
   // The client's end is gone; the node hears of it after `delay_us`.
   void cut(std::uint64_t delay_us);
@@ -54,7 +54,7 @@ class FeedStream final : public UpdateStream, public std::enable_shared_from_thi
   [[nodiscard]] const FeedJudge* judge() const { return judge_ ? &*judge_ : nullptr; }
   // The node serves it.
   [[nodiscard]] bool is_open() const { return id_.has_value(); }
-  // Nothing is under way to the client but heartbeats: to a slow one, some always are.
+  // Nothing but heartbeats is in transit; to a slow client some always are.
   [[nodiscard]] bool is_read() const;
   // Neither end will hear of it any more.
   [[nodiscard]] bool is_over() const { return over_; }
@@ -81,9 +81,9 @@ class FeedStream final : public UpdateStream, public std::enable_shared_from_thi
   std::optional<ListenerId> id_;
   std::deque<UpdatePtr> way_;  // to the client
   bool reading_ = true;
-  bool arriving_ = false;  // an event is under way
+  bool arriving_ = false;  // an arrival is scheduled
   bool blocked_ = false;   // the writer waits for writable()
-  bool ending_ = false;    // the end comes behind what is under way
+  bool ending_ = false;    // the end follows the updates in transit
   std::optional<StreamEnd> end_;
   bool over_ = false;
 };

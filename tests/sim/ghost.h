@@ -1,7 +1,7 @@
-// Ghost: what the whole cluster has decided, as nobody in it can know: the committed log and the
-// state it means, every vote, every leader, every prefix ever seen.
-// One thread. Owns its own copy of the truth; takes nothing back. A node that contradicts it has
-// broken an invariant of hazards.md, and the run ends there.
+// Ghost: the history of the whole cluster, which no node can know: the committed log and its state,
+// every vote, every leader, every log prefix ever seen.
+// One thread. Owns its copies; only grows. A node that contradicts it has broken an invariant, and
+// the run ends.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace iris::sim {
 
-// Stands for all entries up to one, so that two logs are compared by one number.
+// A hash of all entries up to one: two logs are compared by one number.
 using Chain = std::uint64_t;
 inline constexpr Chain chain_of_nothing = 0x1d5;
 [[nodiscard]] Chain extend(Chain before, const raft::Entry& entry);
@@ -51,14 +51,15 @@ class Ghost {
   [[nodiscard]] const raft::Members& members_at(raft::Index index) const;
   [[nodiscard]] const raft::Members& members() const { return members_at(committed()); }
   [[nodiscard]] raft::Index members_index_at(raft::Index index) const;
-  // A committed configuration, made by entry `since` or a later one, did without this node.
+  // Some committed configuration, made by entry `since` or a later one, does not contain this node.
   [[nodiscard]] bool did_without(raft::NodeId id, raft::Index since) const;
 
-  // It is not committed and never will be: another is in its place, or a later term before that.
+  // This entry can never be committed: another one is committed at its index, or an entry of a
+  // later term before it.
   [[nodiscard]] bool is_undone(raft::EntryId id) const;
 
   // --- Every log (LM).
-  // A log holds `id` after the prefix `chain` stands for.
+  // A log holds `id` as the end of a prefix with this hash.
   void prefix(raft::EntryId id, Chain chain);
 
   // --- Elections (ES, VD).
@@ -68,14 +69,14 @@ class Ghost {
   [[nodiscard]] raft::Term highest_term() const { return highest_term_; }
 
   // --- Data (SMS, SN, WP).
-  // A node has this applied. `where` says who and when, for the report.
+  // A node has applied up to this state. `where` names the node and the moment in the report.
   void check_data(const DataState& data, const std::string& where) const;
   void check_mark(const raft::SnapshotMark& mark, const std::string& where) const;
 
   // --- Clients.
   [[nodiscard]] const KeyModel& keys() const { return keys_; }
   [[nodiscard]] const SessionModel& sessions() const { return sessions_; }
-  // Where a value, unique in the run, was committed; 0: not (yet).
+  // The revision of a value, which is unique in the run; 0: not committed (yet).
   [[nodiscard]] std::uint64_t revision_of(const std::string& value) const;
   // This value's command was answered "not proposed": it must never be committed.
   void deny(const std::string& value);

@@ -9,13 +9,12 @@
 namespace iris::sim {
 namespace {
 
-// Inputs that the kernel keeps for a process that stands still.
+// Inputs that the kernel keeps for a paused process.
 constexpr std::size_t backlog_max = 10'000;
-// A peer that did not get through, was not let in, or that nobody knows any more, dials again after
-// this time.
+// A peer whose connection failed or was refused dials again after this time.
 constexpr std::uint64_t redial_us = 300'000;
-// A process that ends by itself: what it had written but not synced is not lost by that, except
-// what it had not written yet.
+// A process that ends by itself: writes that the kernel has are kept, also unsynced ones; queued
+// ones are lost.
 constexpr ModelDisk::Crash by_itself{ModelDisk::Keep::some, ModelDisk::Keep::some, true};
 
 }  // namespace
@@ -24,7 +23,7 @@ Host::Host(World& world, std::size_t number)
     : world_(world),
       number_(number),
       address_("h" + std::to_string(number) + ":1"),
-      watch_(world, *this) {
+      judge_(world, *this) {
   wipe();
 }
 
@@ -79,8 +78,8 @@ void Host::wipe() {
   is_first_ = false;
   if (rocks_ != nullptr) lost_rocks_[id().value] = std::move(rocks_);
   if (disk_ != nullptr) world_.keep_lost(std::move(disk_));
-  Random random = world_.random(Stream::hosts, number_ * 1000 + disks_++);
-  // A small number that tells host and folder, so that a trace can be read.
+  Random random = world_.random(RandomStream::hosts, number_ * 1000 + disks_++);
+  // A small number made of host and folder, so that a trace can be read.
   const raft::NodeId id{(number_ + 1) * 100 + disks_};
   disk_ = std::make_unique<ModelDisk>(id, random.next());
   if (world_.options.rocks) {
@@ -116,12 +115,12 @@ NodeHooks Host::make_hooks() {
   };
   hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {
     if (doomed_) return;
-    watch_.applied(entry, outcome);
+    judge_.applied(entry, outcome);
     if (serving_) serving_->on_applied(entry, outcome);
   };
   hooks.on_installed = [this](raft::Index index) {
     if (doomed_) return;
-    watch_.installed(index);
+    judge_.installed(index);
     if (serving_) serving_->on_installed(index);
   };
   hooks.on_trimmed = [this](raft::Index floor) {
@@ -176,7 +175,7 @@ void Host::start() {
   TRACE(tag(), "starts as node " + to_text(id()) + " at " + address_);
   enter([this] {
     node_->start();
-    if (!doomed_) watch_.started();
+    if (!doomed_) judge_.started();
     if (serving_ && !doomed_) serving_->start();
     if (!doomed_ && is_first_ && !node_->initialized()) node_->bootstrap();
   });
@@ -233,15 +232,15 @@ void Host::crash_after_effects(std::uint64_t effects, ModelDisk::Crash how) {
   CHECK(runs());
   effects_left_ = effects;
   crash_ = how;
-  // Or amid what RocksDB does with one of them, whichever comes first.
+  // Or amid the operations of RocksDB for one of them, whichever comes first.
   if (rocks_ != nullptr) rocks_->files().die_after(1 + effects);
 }
 
 bool Host::effect() {
   if (doomed_ || ending_) return false;
   if (effects_left_ == 0) {
-    // Effects before this moment have been seen by the world.
-    watch_.check();
+    // Others have seen the effects before this moment.
+    judge_.check();
     doomed_ = true;
     return false;
   }
@@ -263,7 +262,7 @@ void Host::resume() {
   paused_us_ += world_.now_us() - paused_since_us_;
   state_ = State::up;
   const std::uint64_t life = life_;
-  // A late timer is one tick; whether it is seen before or after the rest is anybody's guess.
+  // However late a timer is, it is one tick; it comes before or after the other inputs by chance.
   const bool tick_first = (world_.now_us() & 1) != 0;
   const auto late_tick = [&] {
     if (tick_missed_) enter_life(life, [this] { tick(); });
@@ -289,7 +288,7 @@ void Host::enter(std::function<void()> fn) {
 }
 
 void Host::judge() {
-  if (!doomed_) watch_.check();
+  if (!doomed_) judge_.check();
   if (doomed_) {
     ++world_.stats.crashes;
     TRACE(tag(), "crashes between two effects");
@@ -324,7 +323,7 @@ void Host::end(State state) {
 void Host::halted(bool clean, const Error& why) {
   TRACE(tag(), "ends: " + why.text);
   if (clean) {
-    // It may be a member again already, by a second join that was under way all the while.
+    // A second join that was under way may have made it a member again.
     VERIFY(world_.ghost.did_without(id(), decided_members_index()), "CF",
            "node " + to_text(id()) + " ends as removed and is a member: " + why.text);
   } else {
@@ -333,7 +332,7 @@ void Host::halted(bool clean, const Error& why) {
   ending_ = clean ? State::removed : State::failed;
 }
 
-// --- What reaches it.
+// --- Inputs.
 
 bool Host::admits(const PeerIdentity& from, std::uint64_t from_life) {
   const auto found = std::find_if(greeted_.begin(), greeted_.end(),

@@ -1,6 +1,7 @@
 // Host: one machine of the simulated world: an address, a folder, and the process that runs a node
-// on it. A process may crash (also between two of its effects), stand still, or end by itself.
-// One thread. Owns the disk, the node and all that the node borrows. Decides no fault.
+// on it. A process may crash (also between two of its effects), pause, or end by itself.
+// One thread. Owns the disk, the node and everything that the node borrows. The nemesis decides the
+// faults.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +16,10 @@
 #include "src/node/node.h"
 #include "tests/sim/model_store.h"
 #include "tests/sim/network.h"
+#include "tests/sim/node_judge.h"
 #include "tests/sim/rocks_disk.h"
 #include "tests/sim/serving.h"
 #include "tests/sim/twin_store.h"
-#include "tests/sim/watch.h"
 
 namespace iris::sim {
 
@@ -27,9 +28,9 @@ class Host {
   enum class State {
     off,  // not started, or crashed
     up,
-    paused,   // stands still: everything that comes waits
+    paused,   // every input waits
     removed,  // from the cluster: the process has ended for good
-    failed,   // its disk refused something: the process has ended
+    failed,   // its disk refused an operation: the process has ended
   };
 
   Host(World& world, std::size_t number);
@@ -55,21 +56,22 @@ class Host {
   [[nodiscard]] SimTransport& transport();
   // The part that serves Listen streams; nullptr in a run without subscribers.
   [[nodiscard]] Serving* serving() { return serving_.get(); }
-  [[nodiscard]] Watch& watch() { return watch_; }
-  [[nodiscard]] const Watch& watch() const { return watch_; }
+  [[nodiscard]] NodeJudge& node_judge() { return judge_; }
+  [[nodiscard]] const NodeJudge& node_judge() const { return judge_; }
   [[nodiscard]] bool leads() const;
-  // The configuration it acts on, or would if it ran, and the entry that made it.
+  // The latest configuration of the node, or of the folder while no process runs, and the index of
+  // its entry.
   [[nodiscard]] std::pair<raft::Index, raft::Members> latest_members() const;
-  // The entry that made the configuration it acts on; where that one is overwritten for good, the
-  // one before, as far as it knows. REQUIRES: runs()
+  // The index of the entry that made this configuration; where that entry can never be committed,
+  // the one of the committed configuration before it. REQUIRES: runs()
   [[nodiscard]] raft::Index decided_members_index() const;
-  // Microseconds of this life that it stood still.
+  // For how many microseconds of this life it was paused.
   [[nodiscard]] std::uint64_t paused_us() const;
 
   // --- The process.
   // REQUIRES: !runs()
   void start();
-  // And bootstraps, as this and later processes do where the folder holds no cluster yet.
+  // As start(), with the option to bootstrap, which later processes keep until the folder is lost.
   void start_as_first();
   // As if this configuration had been its first entry. REQUIRES: never started.
   void preload(raft::ClusterId cluster, const raft::EntryPtr& first);
@@ -79,7 +81,7 @@ class Host {
   void disarm();
   void pause();
   void resume();
-  // Ticks take this many thousandths of what they should.
+  // A tick lasts this many thousandths of its nominal time.
   void set_tick_rate(std::uint64_t per_mille) { tick_per_mille_ = per_mille; }
 
   // --- The folder. REQUIRES: !runs()
@@ -89,21 +91,21 @@ class Host {
   void bring_back(raft::NodeId id);
   [[nodiscard]] bool was_here(raft::NodeId id) const { return id.value / 100 == number_ + 1; }
   void move_to(std::string address);
-  // The disk refused, or was told to: the process may end because of it.
+  // The disk refused an operation, or was told to: the process may end because of it.
   void set_may_fail() { may_fail_ = true; }
 
-  // Runs `fn` in the process: now, or when it wakes up; not at all if it does not run. Then judges
-  // what it did.
+  // Runs `fn` in the process: now, or when the pause ends; not at all where no process runs. Then
+  // judges the node.
   void enter(std::function<void()> fn);
   // The same for something that belongs to process `life` alone.
   void enter_life(std::uint64_t life, std::function<void()> fn) {
     if (life == life_) enter(std::move(fn));
   }
-  // The process does something the world can see. False: it died before that.
+  // Before each effect that others can see. False: the process died before it.
   bool effect();
   [[nodiscard]] bool doomed() const { return doomed_; }
 
-  // A peer dialled this machine and names itself.
+  // A peer has dialled this host and says its id.
   void greet(const PeerIdentity& from, std::uint64_t from_life);
   // That life of that node has a connection to this one.
   [[nodiscard]] bool has_admitted(raft::NodeId node, std::uint64_t life) const;
@@ -141,11 +143,11 @@ class Host {
   std::unique_ptr<SimTransport> transport_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Serving> serving_;
-  Watch watch_;
+  NodeJudge judge_;
   std::vector<std::pair<raft::NodeId, Greeted>> greeted_;  // in this life
   std::uint64_t tick_per_mille_ = 1000;
   bool may_fail_ = false;
-  bool is_first_ = false;  // told to bootstrap, until the folder is lost
+  bool is_first_ = false;  // bootstraps, until the folder is lost
 
   std::deque<std::function<void()>> backlog_;  // while paused
   bool tick_missed_ = false;
@@ -157,7 +159,7 @@ class Host {
   bool doomed_ = false;
   std::uint64_t effects_left_ = UINT64_MAX;
   ModelDisk::Crash crash_;
-  std::optional<State> ending_;  // the process asked to end
+  std::optional<State> ending_;  // the state that the process asked to end with
 };
 
 }  // namespace iris::sim

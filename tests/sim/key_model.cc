@@ -114,7 +114,7 @@ std::optional<std::uint64_t> KeyModel::point_of(const std::string& source, const
                                                 const Read& read, std::uint64_t from) const {
   const Versions* versions = find(source, key);
   const std::size_t count = versions == nullptr ? 0 : versions->size();
-  // The key's past is a row of intervals; the first (number 0) is "never written".
+  // The key's history is a sequence of intervals; number 0 is "never written".
   for (std::size_t i = 0; i <= count; ++i) {
     const std::uint64_t begin = i == 0 ? 0 : (*versions)[i - 1].revision;
     const std::uint64_t end = i == count ? UINT64_MAX : (*versions)[i].revision;

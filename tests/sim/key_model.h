@@ -1,6 +1,7 @@
-// KeyModel: what the committed commands mean, written a second time and as plainly as possible,
-// with the whole past of every key. Judges the machine's outcomes and every read of a client. One
-// thread. Owns its history. Shares no code with src/machine but the types of a command.
+// KeyModel: the effect of the committed commands on keys, written a second time and as plainly as
+// possible, with the whole history of every key. Judges the machine's outcomes and every read of a
+// client.
+// One thread. Owns its history. Shares no code with src/machine but the types of a command.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ class KeyModel {
  public:
   // REQUIRES: revision is greater than any before.
   Outcome apply(const Operation& operation, std::uint64_t revision);
-  // Also entries that are no commands move it on.
+  // Entries that are no commands advance it, too.
   void skip(std::uint64_t revision) { last_ = revision; }
   [[nodiscard]] std::uint64_t last() const { return last_; }
 
@@ -32,7 +33,7 @@ class KeyModel {
   struct Change {
     std::uint64_t revision = 0;
     std::string_view source, key;
-    bool present = false;  // it has a value now
+    bool present = false;  // after the change
   };
 
   [[nodiscard]] Read value_at(const std::string& source, const std::string& key,
@@ -41,7 +42,7 @@ class KeyModel {
   [[nodiscard]] std::vector<std::string> sources_at(std::uint64_t point) const;
   // Every change of every key, sorted by revision, then key.
   [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
-  // Where those after `revision` begin.
+  // The position of the first change after `revision`.
   [[nodiscard]] std::size_t changes_after(std::uint64_t revision) const;
   // Calls fn(source, key, revision of its last change, present) for every key there was by `point`.
   template <class Fn>
@@ -77,7 +78,7 @@ class KeyModel {
     std::string_view source, key;
     Versions* versions;
   };
-  // Made if it is not there.
+  // Creates the key if it is absent.
   Slot slot(const std::string& source, const std::string& key);
   void add(const Slot& slot, Version version);
 

@@ -5,7 +5,7 @@
 namespace iris::sim {
 namespace {
 
-// States a crash may fall back to; with more, every second of the old ones is forgotten.
+// Number of states to which a crash may fall back; beyond it every second old one is dropped.
 constexpr std::size_t versions_max = 2048;
 
 }  // namespace
@@ -90,7 +90,7 @@ void ModelDisk::do_entries(const raft::LogWrite& write) {
   const raft::Index first = write.entries.front()->id.index;
   CHECK(first > log_.floor.last.index);
   CHECK(first <= log_.last().next());
-  // What is applied is committed, and what is committed is never replaced.
+  // Applied entries are committed, and committed entries are never replaced.
   CHECK(first > data().applied.index);
   while (log_.last() >= first) {
     log_.bytes -= raft::entry_bytes(*log_.entries.back());

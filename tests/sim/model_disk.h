@@ -1,7 +1,7 @@
-// ModelDisk: what a node's folder holds, apart from the process that uses it: the durable log, the
-// jobs of the log lane that are not synced yet, and every state of the data since its last sync.
+// ModelDisk: the content of a node's folder, apart from the process that uses it: the durable log,
+// the unsynced jobs of the log lane, and every state of the data since its last sync.
 // One thread. Outlives the ModelStore opened on it; a copy of it is a copy of the folder.
-// crash() decides what of the un-synced part survives; it never invents anything.
+// crash() decides which unsynced part survives; it never invents anything.
 #pragma once
 
 #include <array>
@@ -26,12 +26,12 @@ struct DataState {
   raft::EntryId applied;
   raft::Members members;  // in force at `applied`
   raft::Index members_index;
-  // What maintain() took from (or added to) the tables' digests: deleting what nobody can see is
-  // each node's own business and not part of what the log means.
+  // By how much maintain() has changed the digests of the tables: rows that no read can see are
+  // deleted by each node at its own time and are not part of the state that the log makes.
   std::array<std::uint64_t, table_count> maintained{};
 
   [[nodiscard]] raft::SnapshotMark mark() const { return {applied, members, members_index}; }
-  // Of what the log up to `applied` means; equal on all nodes.
+  // The digest of the state that the log up to `applied` makes; equal on all nodes.
   [[nodiscard]] std::uint64_t digest() const;
   [[nodiscard]] std::uint64_t bytes() const;
 };
@@ -45,7 +45,7 @@ struct LogState {
   std::uint64_t bytes = 0;             // of the entries
 
   [[nodiscard]] raft::Index last() const { return {floor.last.index.value + entries.size()}; }
-  // The entry, or what the floor says of it, is here under this very id.
+  // The log holds this entry, or its floor is this entry.
   [[nodiscard]] bool holds(raft::EntryId id) const;
 };
 
@@ -58,7 +58,7 @@ struct LogJob {
   std::uint64_t data_barrier = 0;  // with write->install: data jobs that come before it
 };
 
-// How long work takes and what goes wrong. May be changed at any time.
+// Durations and faults of a disk. May be changed at any time.
 struct DiskProfile {
   std::uint64_t log_sync_us_min = 300;
   std::uint64_t log_sync_us_max = 600;
@@ -78,15 +78,15 @@ struct DiskProfile {
 
 class ModelDisk {
  public:
-  // `self` is what a first start would make; `seed` feeds every choice made here.
+  // `self` is the identity that a first start would make; `seed` feeds every random choice.
   ModelDisk(raft::NodeId self, std::uint64_t seed);
 
-  enum class Keep { none, some, all };  // of what is not synced; some: a random prefix of each
+  enum class Keep { none, some, all };  // of the unsynced part; some: a random prefix of each lane
   struct Crash {
     Keep log = Keep::some;
     Keep data = Keep::some;
-    // An install that was under way may have flipped the data and not yet restarted the log: the
-    // one job that is two steps on a real disk.
+    // An install under way may have flipped the data and not yet restarted the log: this one job
+    // takes two steps on a real disk.
     bool torn_install = true;
   };
   // REQUIRES: no store is open on it.
@@ -97,10 +97,10 @@ class ModelDisk {
 
   DiskProfile profile;
 
-  // What would be there if power failed now and nothing un-synced survived.
+  // The content if power failed now and no unsynced part survived.
   [[nodiscard]] const LogState& log() const { return log_; }
   [[nodiscard]] const DataState& durable_data() const { return *durable_data_; }
-  // What the node sees.
+  // The content as the running node reads it.
   [[nodiscard]] const DataState& data() const { return *versions_.back(); }
   [[nodiscard]] const DataPtr& data_version() const { return versions_.back(); }
   [[nodiscard]] raft::NodeId self() const { return self_; }
@@ -118,7 +118,7 @@ class ModelDisk {
   void do_trim(const raft::SnapshotMark& floor);
   void sync_data();
   void add_version(DataState state);
-  // The truth rule at start: what the data says it has applied decides where the log begins.
+  // The rule at start: the applied index of the data decides where the log begins.
   raft::Recovered recover();
 
   raft::NodeId self_;

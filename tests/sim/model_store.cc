@@ -9,7 +9,7 @@
 namespace iris::sim {
 namespace {
 
-// From the end of a lane's work to the loop that hears of it.
+// The delay from the end of a job on a lane to its completion on the loop.
 constexpr std::uint64_t post_us = 5;
 
 std::uint64_t bytes_of(const LogJob& job) {
@@ -22,7 +22,7 @@ std::uint64_t bytes_of(const LogJob& job) {
 
 }  // namespace
 
-// What the loop may ask without waiting for a disk.
+// The view that the loop may read without waiting for a disk.
 class ModelStore::CachedView : public store::View {
  public:
   explicit CachedView(ModelDisk& disk) : disk_(disk) {}
@@ -50,7 +50,7 @@ class ModelStore::HeldExport : public store::Export {
   void read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) override {
     CHECK(*alive_ && !reading_ && bytes_max > 0);
     reading_ = true;
-    // The export may be destroyed while the lane works on it: then nobody waits for the answer.
+    // The export may be destroyed while the lane works on it; then the answer is dropped.
     store_.queue_read([] {},
                       [this, here = std::weak_ptr<bool>(here_), bytes_max, done = std::move(done)] {
                         if (here.expired()) return;
@@ -210,7 +210,7 @@ void ModelStore::finish_log() {
 void ModelStore::apply(Applied applied, std::function<void(store::Batch&)> job,
                        std::function<void()> done) {
   if (!effect()) return;
-  // An install replaces the data as a whole: what is applied while it is under way would be lost.
+  // An install replaces the whole data: an apply during one would be lost.
   for (const LogJob& pending : disk_.pending_) CHECK(pending.staged == nullptr);
   queue_data({std::move(applied), std::move(job), std::move(done), std::nullopt});
 }

@@ -1,11 +1,9 @@
-// ModelStore: store/store.h over a ModelDisk, with simulated time. For unit tests of what stands on
-// a Store, and for the simulator.
+// ModelStore: store/store.h over a ModelDisk, in simulated time. For the simulator, and for unit
+// tests of all that uses a Store.
 // One thread. Three lanes as in production (log, data, read), each FIFO; a completion never comes
 // from inside the call. Destroying it is the end of the process: nothing under way completes;
-// ModelDisk::crash() then says what survived.
-//
-// Time comes from the Schedule given, or, without one, from the test: jobs wait until run() or
-// settle().
+// ModelDisk::crash() then decides what survives.
+// The Schedule is the clock; without one, jobs wait until the test calls run() or settle().
 #pragma once
 
 #include <array>
@@ -34,12 +32,12 @@ class ModelStore : public store::Store {
   ModelStore(const ModelStore&) = delete;
   ModelStore& operator=(const ModelStore&) = delete;
 
-  // Asked before anything is written; once it says false, nothing is any more: so a process can end
+  // Called before each write. From its first false on nothing is written: so a process can end
   // between two of its effects.
   void set_gate(std::function<bool()> gate) { gate_ = std::move(gate); }
 
   // --- Without a Schedule.
-  // The next step of `lane`: the work itself, or the news of it. False: nothing waits there.
+  // The next step of `lane`: a job, or the completion of one. False: nothing waits there.
   bool run(Lane lane);
   // Until nothing waits in any lane.
   void settle();
@@ -63,7 +61,7 @@ class ModelStore : public store::Store {
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
-  void check_disk() override {}  // disk_use() knows without
+  void check_disk() override {}  // disk_use() is always up to date
   [[nodiscard]] store::DiskUse disk_use() const override;
 
  private:

@@ -1,4 +1,4 @@
-// The model store keeps the promises of store/store.h, and loses at a crash what it may lose.
+// The model store keeps the promises of store/store.h, and a crash loses only unsynced writes.
 #include "tests/sim/model_store.h"
 
 #include <map>
@@ -27,7 +27,7 @@ raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index) {
   return {{{term}, {index}}, {{{{1}, "a:1"}}, {}, {}}, {1}};
 }
 
-// A store without a schedule, and what it told.
+// A store without a schedule, and its completions.
 struct Open {
   explicit Open(ModelDisk& disk) : store(disk) {
     store.start({[this](Ticket ticket) { durable = ticket; },
@@ -141,7 +141,7 @@ TEST_CASE("a crash keeps a prefix of the un-synced jobs and of the un-synced dat
   REQUIRE((seen[0] && seen[1] && seen[2] && seen[3]));
 }
 
-TEST_CASE("what was not acknowledged may be gone, what was is not") {
+TEST_CASE("a crash may lose unacknowledged writes and no others") {
   ModelDisk disk({1}, 1);
   {
     Open open(disk);
@@ -175,7 +175,7 @@ TEST_CASE("trim syncs the data before it drops the log (hazard 65)") {
   REQUIRE(open.store.recovered().raft.entries.size() == 1);
 }
 
-TEST_CASE("an install flips data and log at once, or leaves data the log gives way to (60)") {
+TEST_CASE("an install flips data and log at once, or leaves data that restarts the log (60)") {
   ModelDisk source({1}, 1);
   Open from(source);
   from.put(2, 9, "k", "nine");

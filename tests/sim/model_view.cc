@@ -50,7 +50,7 @@ void append_number(std::string& bytes, Unsigned number) {
   }
 }
 
-// Takes numbers and strings off the front; `ok` is false from the first one that is not there.
+// Takes numbers and strings off the front; `ok` is false from the first missing one on.
 struct Reader {
   std::string_view bytes;
   bool ok = true;

@@ -1,6 +1,6 @@
 // Views and batches over one DataState, and the byte stream of a snapshot of it.
 // One thread. A view keeps its state alive; a batch works on a copy that the caller then keeps.
-// For ModelStore, and for tests of the machine that need a Batch and nothing else.
+// For ModelStore, and for tests of the machine that need only a Batch.
 #pragma once
 
 #include <memory>
@@ -58,7 +58,8 @@ class StateBatch : public store::Batch {
 // [table 1][key length 4][key][value length 4][value] for each pair, then [0xff], the digests that
 // maintenance changed [8] * 7 and the digest of all tables [8].
 [[nodiscard]] std::string export_state(const DataState& state);
-// The tables of what export_state() wrote; applied and members come from `mark`. Errc::corrupt.
+// The tables from the bytes of export_state(); applied and members come from `mark`. Errors:
+// Errc::corrupt.
 [[nodiscard]] Result<DataPtr> import_state(const raft::SnapshotMark& mark, std::string_view bytes);
 
 }  // namespace iris::sim

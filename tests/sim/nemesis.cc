@@ -27,12 +27,12 @@ bool is_standing(Fault fault) {
   }
 }
 
-// Those the operators do (operators.h).
+// Faults that the operators do (operators.h).
 bool is_membership(Fault fault) { return fault >= Fault::old_folder; }
 
 }  // namespace
 
-Nemesis::Nemesis(World& world) : world_(world), random_(world.random(Stream::faults)) {
+Nemesis::Nemesis(World& world) : world_(world), random_(world.random(RandomStream::faults)) {
   for (std::size_t i = 0; i < fault_count; ++i) {
     const auto fault = static_cast<Fault>(i);
     if (world.options.has(fault) && !is_standing(fault) && !is_membership(fault)) {
@@ -124,8 +124,8 @@ void Nemesis::block_pair(std::size_t from, std::size_t to) {
   });
 }
 
-// Every pair that the chosen shape does not connect is blocked, and each pair heals in its own time
-// (a healing that is not sudden finds more).
+// Blocks every pair that the chosen shape does not connect. Each pair heals in its own time,
+// because a gradual healing finds more faults.
 void Nemesis::break_links(Fault fault) {
   const std::size_t hosts = world_.hosts.size();
   if (hosts < 2) return;
@@ -312,7 +312,7 @@ bool Nemesis::may_lose(raft::NodeId lost) const {
     const auto leaves = [&](raft::NodeId id) {
       return std::find(leaving_.begin(), leaving_.end(), id) != leaving_.end();
     };
-    raft::Members later;  // where all who may leave have left
+    raft::Members later;  // without the members that may leave
     for (const raft::Member& voter : members.voters) {
       if (!leaves(voter.id)) later.voters.push_back(voter);
     }
@@ -372,10 +372,10 @@ void Nemesis::heal_core(const std::vector<bool>& in_core) {
       reset_host(*world_.hosts[i]);
     } else {
       DiskProfile& profile = world_.hosts[i]->disk().profile;
-      // A leader with a full disk goes on to serve reads and removals, and refuses what grows: no
+      // A leader with a full disk serves reads and removals and refuses writes that grow, so no
       // write can be demanded while it reaches a quorum.
       profile.capacity_bytes = DiskProfile{}.capacity_bytes;
-      // One whose disk hangs hands over (hazard 104): its term would end, as it should.
+      // A leader whose disk hangs hands over (hazard 104), and its term ends.
       profile.stall_per_million = 0;
     }
   }

@@ -1,7 +1,7 @@
 // Nemesis: breaks networks, processes and disks, one fault after another, overlapping, each healed
-// after a while. Which exist and how often is drawn in SimOptions.
-// One thread. Owns what must be undone. Judges nothing. Never does what no system could survive:
-// see may_lose().
+// after a while. SimOptions says which kinds and how often.
+// One thread. Owns the list of what must be undone. Never does what no system could survive: see
+// may_lose().
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ namespace iris::sim {
 class Host;
 class World;
 
-// A write takes so much longer at most with Fault::stall.
+// The longest stall of a write with Fault::stall.
 constexpr std::uint64_t disk_stall_us_max = 3'000'000;
-// Otherwise a write of the log takes at most this long.
+// The longest write of the log without one.
 [[nodiscard]] inline std::uint64_t log_sync_us_max(const SimOptions& options) {
   return options.sync_us * (options.has(Fault::slow_disk) ? 10 : 1);
 }
@@ -31,21 +31,21 @@ class Nemesis {
   // No new faults; those under way stay until heal_*().
   void stop() { stopped_ = true; }
 
-  // Everything works between and on these hosts, from now on. Links to and from others stay as they
-  // are; a link that worked may be broken for good.
+  // From now on these hosts and the links between them work. Links to and from others stay as they
+  // are, or break for good.
   void heal_core(const std::vector<bool>& in_core);
   void heal_all();
   // Restarts the hosts whose process ended since heal_core() by a disk error that was under way.
   void revive(const std::vector<bool>& in_core) const;
 
-  // How a process ends when somebody kills it.
+  // Kills a process.
   void crash(Host& host) const;
-  // A process has ended, by the nemesis or by itself: it comes back after a while.
+  // A process has ended, killed or by itself: it is started again after a while.
   void process_ended(Host& host);
-  // These members will be removed some day, for all that is known: no other may be lost with them.
+  // Members that may yet be removed: no other member's folder may be lost with them.
   void expect_removal(raft::NodeId id) { leaving_.push_back(id); }
-  // The cluster can go on without this host's folder for ever: of every configuration that somebody
-  // acts on or may act on, a majority is left.
+  // True: the cluster can go on without this host's folder for ever. Of every configuration that is
+  // or may come into force a majority is left.
   [[nodiscard]] bool may_lose(raft::NodeId id) const;
 
  private:
@@ -74,7 +74,7 @@ class Nemesis {
   std::vector<Fault> enabled_;
   std::vector<raft::NodeId> leaving_;
   bool stopped_ = false;
-  std::uint64_t epoch_ = 0;  // what is to be undone belongs to one; healing everything ends it
+  std::uint64_t epoch_ = 0;  // of the faults under way; healing everything begins a new one
 };
 
 }  // namespace iris::sim

@@ -38,19 +38,19 @@ struct Network::Envelope {
   raft::NodeId to;
   std::uint64_t connection = 0;
   std::size_t bytes = 0;
-  bool hello = false;   // no more than that
-  PeerBody body;        // with SimOptions::wire empty, and instead:
-  std::string encoded;  // the same as src/peers would send it
+  bool hello = false;   // a greeting without a message
+  PeerBody body;        // empty with SimOptions::wire, and instead:
+  std::string encoded;  // its bytes, as src/peers sends them
 };
 
 Network::Network(World& world, std::size_t hosts)
     : world_(world),
       hosts_(hosts),
       links_(hosts * hosts),
-      random_(world.options.seed, static_cast<std::uint64_t>(Stream::network)) {}
+      random_(world.options.seed, static_cast<std::uint64_t>(RandomStream::network)) {}
 
 bool Network::has(std::uint64_t chance, bool enabled) {
-  // Drawn in any case, so that one fault less does not shift the others.
+  // Drawn in any case, so that a run without one of the faults draws the same for the others.
   const bool hit = random_.chance(chance);
   return hit && enabled && !calm_;
 }
@@ -119,8 +119,9 @@ void Network::send(Host& from, raft::NodeId to, const std::string& address, Peer
   dispatch(from.number(), target->number(), std::move(envelope), !late);
 }
 
-// This one, or the latest of some kind: each kind is as likely, so that rare ones come again too, a
-// vote of an earlier term, an acknowledgement to a leader in its second term (hazards 5, 27).
+// This message, or the latest of another kind. Each kind is equally likely, so that rare ones are
+// repeated, too: a vote of an earlier term, an acknowledgement to a leader in its second term
+// (hazards 5, 27).
 void Network::repeat(const Host& from, std::size_t to, const Envelope& envelope) {
   const std::uint64_t how = random_.below(4);
   if (how < 2) return dispatch(from.number(), to, envelope, how == 0);
@@ -188,8 +189,8 @@ bool Network::reaches(std::size_t from, std::size_t to) const {
 }
 
 std::size_t Network::queued_bytes(std::size_t from, std::size_t to) const {
-  // As at a real connection, only while something waits: what is on its way is in no queue, or a
-  // heartbeat a tick would fill one that was drawn for a single chunk.
+  // Only while something waits, as with a real connection: a message in transit is in no queue,
+  // else a heartbeat a tick would fill a queue that was drawn for a single chunk.
   const Link& on = link(from, to);
   const bool waits = std::max(on.free_at_us, on.clogged_until_us) > world_.now_us();
   return waits ? on.queued_bytes : 0;
@@ -240,7 +241,7 @@ void SimTransport::set_peers(const std::vector<raft::Member>& peers) {
 
 void SimTransport::send(raft::NodeId to, PeerBody body) {
   if (!host_.effect()) return;
-  host_.watch().check_send(to, body);
+  host_.node_judge().check_send(to, body);
   const std::string* address = address_of(to);
   if (address == nullptr) return;
   host_.world().network.send(host_, to, *address, std::move(body));

@@ -1,7 +1,7 @@
-// Network: what is between the hosts. Delays, loses, repeats and reorders Raft messages, keeps the
-// rest in order on each link (a link is a connection: it may lose, it never repeats), and knows who
-// can reach whom. The other half of src/node/transport.h is SimTransport, one for each life of a
-// node. One thread. Owns the links and what is under way. Decides no fault: the nemesis does.
+// Network: the links between hosts. It delays, loses, repeats and reorders Raft messages. Other
+// messages keep their order on each link: a link is a connection, which may lose but never repeats.
+// SimTransport is src/node/transport.h on it, one for each life of a node.
+// One thread. Owns the links and the messages in transit. The nemesis decides the faults.
 #pragma once
 
 #include <array>
@@ -25,22 +25,22 @@ class Network {
   Network(World& world, std::size_t hosts);
 
   void send(Host& from, raft::NodeId to, const std::string& address, PeerBody body);
-  // Says who `from` is to `to`, as every new connection does before its first message.
+  // Tells `to` the id of `from`, as every new connection does before its first message.
   void hello(Host& from, raft::NodeId to, const std::string& address);
-  // Dials and asks who is there.
+  // Dials the host and asks for its id.
   void probe(Host& from, const std::string& address,
              std::function<void(Result<PeerIdentity>)> done);
-  // One-way times for things that are no messages.
+  // True: nothing blocks this link, so that also a client or a dial gets through.
   [[nodiscard]] bool reaches(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::size_t queued_bytes(std::size_t from, std::size_t to) const;
 
-  // --- Faults. Counted: a link works when everything that blocked it is undone.
+  // --- Faults. Counted: a link works again once each fault that blocked it is undone.
   void block(std::size_t from, std::size_t to) { ++link(from, to).blocked; }
   void unblock(std::size_t from, std::size_t to);
   void clog(std::size_t from, std::size_t to, std::uint64_t until_us);
-  // The connection ends: what is under way and what is queued is lost.
+  // Ends the connection: messages in transit and in its queue are lost.
   void cut(std::size_t from, std::size_t to) { cut(link(from, to)); }
-  // Every link works; a connection that has much to deliver still is cut.
+  // Every link works; a connection with a long queue is cut.
   void heal();
   // Loss, duplicates, reordering and small bandwidth: on as drawn, or off everywhere.
   void set_calm(bool calm) { calm_ = calm; }
@@ -50,8 +50,8 @@ class Network {
   struct Link {
     std::uint32_t blocked = 0;
     std::uint64_t clogged_until_us = 0;
-    std::uint64_t free_at_us = 0;   // the last byte so far has left
-    std::uint64_t in_order_us = 0;  // the last ordered message so far arrives
+    std::uint64_t free_at_us = 0;   // when the last byte so far has left
+    std::uint64_t in_order_us = 0;  // when the last ordered message so far arrives
     std::uint64_t connection = 0;
     std::size_t queued_bytes = 0;
     // With Fault::duplicate: the latest Raft message of each kind.
@@ -77,7 +77,7 @@ class Network {
   bool calm_ = false;
 };
 
-// How one life of a node reaches its peers.
+// The transport of one life of a node.
 class SimTransport : public Transport {
  public:
   explicit SimTransport(Host& host) : host_(host) {}

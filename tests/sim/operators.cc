@@ -20,7 +20,7 @@ Operators::Operators(World& world, Calls& calls, Nemesis& nemesis)
     : world_(world),
       calls_(calls),
       nemesis_(nemesis),
-      random_(world.random(Stream::members)),
+      random_(world.random(RandomStream::members)),
       asking_(world.hosts.size()) {
   for (const Fault fault : {Fault::old_folder, Fault::stray_folder, Fault::join, Fault::remove,
                             Fault::remove_leader, Fault::transfer, Fault::address}) {
@@ -54,8 +54,8 @@ Host* Operators::pick_voice() {
   return candidates.empty() ? nullptr : candidates[random_.below(candidates.size())];
 }
 
-// Every host that runs and has no configuration asks somebody for admission. One that was removed
-// and admitted again by a call that was under way is started again.
+// Every running host without a configuration asks some host for admission. A removed one that a
+// call under way admitted again is started again.
 void Operators::ask_to_join() {
   for (const auto& host : world_.hosts) {
     const bool member = raft::find_staying(world_.ghost.members(), host->id()) != nullptr;
@@ -148,8 +148,8 @@ void Operators::transfer() {
                [](bool, const std::string& text) { TRACE(-1, "transfer: " + text); });
 }
 
-// Every member's folder says where all the others are. Two that both moved and know only each
-// other's former address cannot find each other, in any system without a directory.
+// The folder of each member holds the addresses of all others. Two members that both moved and know
+// only each other's former address cannot find each other in a system without a directory.
 bool Operators::everybody_can_be_found() const {
   const Ghost& ghost = world_.ghost;
   const raft::Index made = ghost.members_index_at(ghost.committed());
@@ -175,7 +175,7 @@ void Operators::move() {
   host.move_to("h" + std::to_string(host.number()) + ":" + std::to_string(random_.below(1000) + 2));
 }
 
-// Somebody finds a folder that was thought lost, and starts it where the node ran that took over.
+// A folder that was thought lost is found, and started on the host of the node that replaced it.
 void Operators::start_stray() {
   std::vector<std::pair<Host*, raft::NodeId>> candidates;
   for (const auto& [id, disk] : world_.lost_disks()) {
@@ -191,8 +191,8 @@ void Operators::start_stray() {
   host->start();
 }
 
-// The cluster can do without the folder that is there now, and does without the other one: a member
-// whose place was given to a newcomer is not looked for there while that one is a learner.
+// True: the cluster can do without the host's present folder, and no longer counts on the lost one.
+// The lost folder's node is not expected at this host while the newcomer there is a learner.
 bool Operators::may_bring_back(const Host& host, raft::NodeId id) const {
   if (!host.was_here(id) || host.life() == 0 || !nemesis_.may_lose(host.id())) return false;
   const std::vector<raft::Members> in_force = world_.members_in_force();

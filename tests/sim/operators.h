@@ -1,8 +1,7 @@
-// Operators: the people and programs around a cluster: start new hosts and ask for them to be
-// admitted (again and again, as main does), remove members, move leadership, change addresses,
-// start what was removed once more. One thread. Judges nothing but that calls are answered (Calls
-// does). Keeps a cluster able to live: never removes so many that no majority of living folders is
-// left.
+// Operators: the people and programs around a cluster. They start new hosts and ask for their
+// admission (repeatedly, as the server does), remove members, transfer leadership, change
+// addresses, and start removed nodes again. They never remove so many members that no majority of
+// existing folders is left. One thread. Calls judges the answers.
 #pragma once
 
 #include <cstdint>

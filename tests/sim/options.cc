@@ -38,7 +38,7 @@ Number one_of(Random& random, std::initializer_list<Number> choices) {
 
 void draw_faults(Random& random, SimOptions& options) {
   const std::uint64_t kind = random.below(20);
-  if (kind == 0) return;  // a calm run: what fails here fails without any fault
+  if (kind == 0) return;  // a run without faults
   const std::uint64_t chance = kind == 1 ? 1'000'000 : random.between(50'000, 600'000);
   for (std::size_t i = 0; i < fault_count; ++i) options.faults[i] = random.chance(chance);
 }
@@ -66,8 +66,8 @@ void draw_world(Random& random, SimOptions& options) {
   options.check_everything = random.below(8) == 0;
 }
 
-// After draw_world(): timers that can work over these links and disks. What they must not do is
-// judged in every run, but progress is demanded only where it is possible.
+// After draw_world(): timers that can work over these links and disks. Safety is judged in every
+// run, but progress is demanded only where it is possible.
 void draw_timers(Random& random, SimOptions& options) {
   NodeOptions& node = options.node;
   node.tick_ms = one_of<std::uint32_t>(random, {10, 20, 20, 50, 50, 50, 100});
@@ -109,7 +109,7 @@ void draw_load(Random& random, SimOptions& options) {
       random.between(2, 10) * options.node.raft.election_ticks * options.node.tick_ms / 2;
 }
 
-// From a stream of chance of its own: what is drawn here shifts nothing above.
+// From a random stream of its own, so that its draws do not shift those above.
 void draw_feeds(Random random, SimOptions& options) {
   options.subscribers = random.between(1, 6);
   options.subscriber_think_us = random.between(50, 400) * ms << random.below(3);

@@ -1,7 +1,7 @@
 // SimOptions: everything one run of the simulator depends on. Drawn whole from the seed ("swarm":
 // each seed has its own faults, strengths, sizes and limits), then narrowed by the command line,
 // which is how a failing seed is shrunk.
-// Plain values. Knows nothing of how a fault is done.
+// Plain values.
 #pragma once
 
 #include <array>
@@ -18,31 +18,31 @@ namespace iris::sim {
 
 enum class Fault : std::uint8_t {
   loss,             // a Raft message vanishes
-  duplicate,        // a Raft message comes twice, the second time terms later maybe
-  reorder,          // a message takes much longer than those after it
+  duplicate,        // a Raft message comes twice, the second time perhaps in a later term
+  reorder,          // a message is overtaken by later ones
   slow_link,        // links have a small bandwidth
   clog,             // a link holds everything back, then lets it go
-  cut,              // what is under way on a link is lost
-  split,            // two parts that do not reach each other
+  cut,              // messages in transit on a link are lost
+  split,            // two halves that do not reach each other
   isolate,          // one host reaches nobody
   isolate_leader,   // the same, of the leader
   one_way,          // a link works in one direction
   bridge,           // two halves and one host that reaches both
   ring,             // everyone reaches two neighbours only
-  chain,            // the same, and the two at the ends one only
+  chain,            // the same, but the two ends reach one
   swizzle,          // links stop one by one and come back in another order
-  crash,            // a process ends; what is not synced may be lost
+  crash,            // a process ends; unsynced writes may be lost
   crash_at_output,  // the same, between two effects of one turn
   crash_leader,
   crash_majority,
   crash_all,
-  pause,  // a process stands still, then finds everything at once
+  pause,  // a process stands still, then gets all its inputs at once
   pause_leader,
   skew,           // clocks run at 0.5 to 2 times real time, each life of a process at its own rate
   slow_disk,      // every sync takes long
   stall,          // a sync now and then takes seconds
   disk_error,     // a write is refused: the process must end
-  disk_full,      // no room for growth for a while
+  disk_full,      // no space for growth for a while
   cold_cache,     // reads that only the disk can answer
   wipe,           // a folder is lost; the host comes back as a new node
   old_folder,     // the folder of a node that was removed is started again
@@ -79,7 +79,7 @@ struct SimOptions {
   std::uint64_t fault_every_us = 0;    // mean time between two faults
   std::uint64_t fault_for_us = 0;      // mean time until one is healed
   std::uint64_t sync_us = 0;           // of the log, at most
-  bool crash_keeps_nothing = false;    // of what is not synced; else a random prefix
+  bool crash_keeps_nothing = false;    // of unsynced writes; else a random prefix
   bool wire = false;                   // messages travel as bytes
   bool rocks = false;                  // the production store instead of the model
   bool check_everything = false;       // every invariant of every node after every event
@@ -100,15 +100,15 @@ struct SimOptions {
   std::size_t expire_max = 0;             // sessions in one command
   std::size_t report_max = 0;             // sessions in one report
   std::uint64_t subscriber_think_us = 0;  // mean pause between two things a subscriber does
-  std::uint64_t read_us = 0;  // that a slow one takes for what is under way to it, at most
+  std::uint64_t read_us = 0;  // of a slow client for the updates in transit to it, at most
 
   [[nodiscard]] bool has(Fault fault) const { return faults[static_cast<std::size_t>(fault)]; }
 };
 
 [[nodiscard]] SimOptions draw_options(std::uint64_t seed);
-// "--without loss,split": Errc::invalid_argument names what is no fault.
+// "--without loss,split". Errors: Errc::invalid_argument with the word that names no fault.
 [[nodiscard]] Status remove_faults(SimOptions& options, std::string_view names);
-// One line for people: what this seed drew.
+// One line for people: the options that this seed drew.
 [[nodiscard]] std::string describe(const SimOptions& options);
 
 }  // namespace iris::sim

@@ -88,7 +88,7 @@ class PersistentMap {
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  // Of the contents, whatever the way to them.
+  // Depends on the contents alone, not on the order of the changes.
   [[nodiscard]] std::uint64_t digest() const { return digest_; }
 
   // In byte order, over the map as it is now.
@@ -114,7 +114,7 @@ class PersistentMap {
     }
 
    private:
-    NodePtr root_;  // keeps the path alive
+    NodePtr root_;  // keeps the nodes alive
     std::vector<const Node*> path_;
   };
 

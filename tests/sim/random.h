@@ -1,6 +1,6 @@
-// Random: the simulator's only source of chance. One 64-bit seed makes any number of independent
-// streams (network, disk, workload, faults), so that a change in one does not shift the others.
-// One thread. Owns 32 bytes of state. Never used by production code.
+// Random: the simulator's only source of randomness. One 64-bit seed makes any number of
+// independent streams (network, disk, workload, faults), so that a change in one does not shift the
+// others. One thread. Owns 32 bytes of state. Never used by production code.
 #pragma once
 
 #include <array>
@@ -49,7 +49,7 @@ class Random {
     CHECK(low <= high);
     return low + below(high - low + 1);
   }
-  // True once in a million times `per_million`. Integers only: the same on every machine.
+  // True in `per_million` of a million calls. Integers only: the same on every machine.
   bool chance(std::uint64_t per_million) {
     return per_million > 0 && below(1'000'000) < per_million;
   }

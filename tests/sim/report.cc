@@ -23,7 +23,7 @@ double seconds_now() {
 
 void begin_report(std::uint64_t seed, const Timeline* timeline, bool trace) {
   report = {seed, timeline, trace};
-  if (trace) std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // an abort must not swallow the end
+  if (trace) std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // so that an abort loses no line
 }
 
 bool tracing() { return report.trace; }

@@ -1,4 +1,4 @@
-// Report: how a run says that an invariant broke, and what happened before (the trace).
+// Report: the message of a violated invariant, and the trace of the events before it.
 // One run a process at a time; the process that finds a violation ends with violation_exit_code.
 // Owns the name of the run under way, for the message.
 #pragma once
@@ -11,13 +11,13 @@ namespace iris::sim {
 
 inline constexpr int violation_exit_code = 3;
 
-// Sets what a violation prints: seed, time, trace. The timeline outlives the run.
+// Sets the seed, clock and trace for the message of a violation. The timeline outlives the run.
 void begin_report(std::uint64_t seed, const class Timeline* timeline, bool trace);
 [[nodiscard]] bool tracing();
-// One line of the trace: time, host (-1: nobody's), text.
+// One line of the trace: time, host (-1: none), text.
 void trace_line(int host, const std::string& text);
 
-// `invariant` is a name of hazards.md (ES, CID, ...). Prints one line on stderr, ends the process.
+// `invariant` is a name of invariants.md. Prints one line on stderr, ends the process.
 [[noreturn]] void violation(std::string_view invariant, const std::string& text);
 
 }  // namespace iris::sim

@@ -16,13 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Small, so that tables are written, too.
+// Small limits, so that RocksDB writes tables, too.
 constexpr std::size_t memtable_bytes = 256u << 10;
 constexpr std::size_t block_cache_bytes = 1u << 20;
 
 std::string new_folder() {
   static std::uint64_t made = 0;
-  const fs::path memory = "/dev/shm";  // what the store writes with its own hands costs no disk
+  const fs::path memory = "/dev/shm";  // files that the store writes without RocksDB
   const fs::path base = fs::exists(memory) ? memory : fs::temp_directory_path();
   return (base / ("iris-sim-" + std::to_string(::getpid()) + "-" + std::to_string(++made)))
       .string();
@@ -100,7 +100,7 @@ RocksDisk::~RocksDisk() {
 }
 
 void RocksDisk::open() {
-  // The store deletes these itself, where no RocksDB is in between.
+  // The store deletes these files itself, not through RocksDB.
   if (!fs::exists(path_ + "/identity")) files_->remove_tree(path_);
   files_->remove_tree(path_ + "/staging");
   store::RocksOptions options;
@@ -174,7 +174,7 @@ void RocksDisk::durable(std::uint64_t number) {
   ++model_.syncs_;
 }
 
-// The data of the first install that is asked for is the truth now; its log is not restarted yet.
+// The data of the first pending install is in force now; its log is not restarted yet.
 void RocksDisk::flipped() {
   CHECK(!std::exchange(flipped_, true));
   for (const LogJob& job : model_.pending_) {
@@ -195,7 +195,7 @@ void RocksDisk::trim_done() {
   CHECK(!trims_.empty());
   const raft::SnapshotMark floor = std::move(trims_.front());
   trims_.pop_front();
-  // Synced at least as far as was applied when it was asked for.
+  // The data is synced at least up to the applied index at the request.
   auto& versions = model_.versions_;
   const auto synced = std::find_if(versions.begin(), versions.end(), [&](const DataPtr& each) {
     return each->applied.index >= trim_applied_.front();

@@ -1,10 +1,9 @@
 // RocksDisk: a node's folder under the production store, and the proof that the store keeps its
-// promises. Beside it stands a ModelDisk, which knows what was acknowledged (that must be there
-// after any crash), and in which order the rest was asked for (of that any beginning may be).
-// One thread, but for RocksDB's own. Owns the files and, between two lives, the store that was
-// opened on them. The model is the host's: all that judges the world looks there.
-//
-// A life: take() the store; file what it does with the model; crash().
+// promises. The ModelDisk beside it knows which writes were acknowledged (all of them must survive
+// any crash) and the order of the others (a prefix of them may survive).
+// One thread, but for RocksDB's own. Owns the files and, between two lives of a process, the store
+// that was opened on them. The host owns the model, which all checks read.
+// A life: take() the store; report each of its jobs here; crash().
 #pragma once
 
 #include <array>
@@ -23,8 +22,8 @@
 
 namespace iris::sim {
 
-// By index applied: what the tables' digests are on every node, whatever each has deleted of what
-// nobody can see any more. An imported state is given its share by it.
+// By applied index: the digests of the tables on every node, before maintenance deleted rows that
+// no read can see. They tell an imported state how much maintenance had changed its digests.
 using SharedDigests = std::map<std::uint64_t, std::array<std::uint64_t, table_count>>;
 
 class RocksDisk {
@@ -46,12 +45,12 @@ class RocksDisk {
   // As if this configuration had been its first entry. REQUIRES: never used.
   void preload(raft::ClusterId cluster, const raft::EntryPtr& first);
 
-  // From now on the store works by these. REQUIRES: it was not taken since the last crash.
+  // The store, which from now on uses these. REQUIRES: it was not taken since the last crash.
   [[nodiscard]] std::unique_ptr<store::Store> take(Hooks hooks);
-  // Power fails; `taken` goes with it. What survived is judged and becomes the model's state.
+  // A power cut, which destroys `taken`. Judges the surviving content, which becomes the model's.
   void crash(std::unique_ptr<store::Store> taken, bool keep_unsynced);
 
-  // --- What the store is told, for the model.
+  // --- The jobs of the store, for the model.
   // A job of the log lane; all are numbered from 1 on.
   std::uint64_t asked(LogJob job);
   // This job and all before it are on disk.
@@ -62,7 +61,7 @@ class RocksDisk {
   void applied(DataState state);
 
  private:
-  // A way the log may look after a crash, and with an install that came so far, the data.
+  // A possible state of the log after a crash and, with an install, of the data.
   struct Candidate {
     LogState log;
     DataPtr installed;
@@ -82,9 +81,9 @@ class RocksDisk {
   Hooks hooks_;
   std::unique_ptr<store::Store> store_;
   std::uint64_t first_pending_ = 1;       // the number of the model's first pending job
-  bool flipped_ = false;                  // the data of the pending install is the truth already
+  bool flipped_ = false;                  // the data of the pending install is in force already
   std::deque<raft::SnapshotMark> trims_;  // asked for, not done
-  std::deque<raft::Index> trim_applied_;  // what was applied when each was
+  std::deque<raft::Index> trim_applied_;  // the applied index at each of those requests
 };
 
 }  // namespace iris::sim

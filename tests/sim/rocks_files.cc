@@ -22,7 +22,7 @@ std::string folder_of(const std::string& path) { return path.substr(0, path.rfin
 
 IOStatus missing(const std::string& path) { return IOStatus::NotFound(path); }
 
-// Copies what is there from `offset` on into `scratch`.
+// Copies the bytes from `offset` on into `scratch`.
 void read_at(const std::string& bytes, std::uint64_t offset, std::size_t count, Slice* result,
              char* scratch) {
   const std::size_t begin = std::min<std::uint64_t>(offset, bytes.size());
@@ -100,7 +100,7 @@ class RocksFiles::Writable final : public rocksdb::FSWritableFile {
   IOStatus Truncate(std::uint64_t size, const IOOptions&, IODebugContext*) override {
     const std::lock_guard lock(files_.mutex_);
     if (IOStatus may = files_.ask(Kind::change, life_); !may.ok()) return may;
-    CHECK(size >= file_->synced);  // it cuts what it preallocated, never what it wrote
+    CHECK(size >= file_->synced);  // RocksDB cuts preallocated bytes only
     file_->bytes.resize(size);
     return IOStatus::OK();
   }
@@ -166,7 +166,7 @@ void RocksFiles::power_on(bool keep_unsynced) {
   operations_left_ = UINT64_MAX;
   refuse_ = false;
   ++life_;
-  // A journal: of the names' changes, those up to some moment.
+  // As with a journal: the changes of names up to some moment.
   const std::size_t kept = keep_unsynced ? random_.below(changes_.size() + 1) : 0;
   for (std::size_t i = 0; i < kept; ++i) {
     if (changes_[i].file != nullptr) {
@@ -366,7 +366,7 @@ IOStatus RocksFiles::LinkFile(const std::string& from, const std::string& to, co
   return IOStatus::OK();
 }
 
-// Who uses a folder is the store's own matter.
+// The store has a lock of its own.
 IOStatus RocksFiles::LockFile(const std::string&, const IOOptions&, rocksdb::FileLock** lock,
                               IODebugContext*) {
   *lock = new NoLock;
@@ -378,7 +378,7 @@ IOStatus RocksFiles::UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODeb
   return IOStatus::OK();
 }
 
-// What RocksDB writes about itself is nobody's here.
+// RocksDB's own log is dropped.
 IOStatus RocksFiles::NewLogger(const std::string&, const IOOptions&,
                                std::shared_ptr<rocksdb::Logger>* result, IODebugContext*) {
   *result = std::make_shared<NoLog>();

@@ -1,9 +1,9 @@
-// RocksFiles: a file system in memory for RocksDB, which knows what was synced: of files and of
-// names in folders. It can be told to refuse, and to die after so many operations; what a crash
-// leaves is what was synced, and of the rest as much as chance has it.
-// Any thread (RocksDB writes its tables on its own). Owns all bytes. What is open when it dies
-// fails from then on, also after power_on().
-// Folders are made on the real disk as well, as the store looks there for them.
+// RocksFiles: a file system in memory for RocksDB, which tracks the synced part of files and of
+// names in folders. It can refuse an operation, and die after a number of them. A crash leaves the
+// synced part and a random part of the rest.
+// Any thread (RocksDB writes its tables on its own). Owns all bytes. Files that are open when it
+// dies fail from then on, also after power_on(). Folders are made on the real disk as well, because
+// the store looks for them there.
 #pragma once
 
 #include <rocksdb/file_system.h>
@@ -24,15 +24,15 @@ class RocksFiles final : public rocksdb::FileSystem {
   explicit RocksFiles(std::uint64_t seed) : random_(seed) {}
 
   // --- Faults.
-  // The next write, or the next sync, is refused, once; what is written then is lost.
+  // Refuses the next write, or the next sync, once; the bytes of that write are lost.
   void refuse_once();
-  // Power fails after so many more operations; UINT64_MAX: not.
+  // A power cut after so many more operations; UINT64_MAX: none.
   void die_after(std::uint64_t operations);
   void die() { die_after(0); }
   [[nodiscard]] bool dead() const;
-  // What is there afterwards. REQUIRES: dead().
+  // Leaves the content that survives. REQUIRES: dead().
   void power_on(bool keep_unsynced);
-  // Deletes what is under `prefix`, durably: what the store does with its own hands.
+  // Deletes everything under `prefix`, durably, as the store does without RocksDB.
   void remove_tree(const std::string& prefix);
 
   // --- rocksdb::FileSystem

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uint64_t ms = 1000;
 constexpr std::uint64_t second = 1000 * ms;
-// More than this many events under way: something multiplies (hazard 37, invariant RB).
+// With more events than this under way, messages multiply (hazard 37, invariant RB).
 constexpr std::size_t pending_max = 200'000;
 
 class Run {
@@ -31,7 +31,7 @@ class Run {
         nemesis_(world_),
         operators_(world_, calls_, nemesis_),
         workload_(world_, calls_),
-        random_(world_.random(Stream::phases)) {
+        random_(world_.random(RandomStream::phases)) {
     world_.on_process_end = [this](Host& host, std::uint64_t life) {
       calls_.process_ended(host, life);
       nemesis_.process_ended(host);
@@ -123,7 +123,7 @@ class Run {
       advance(100 * ms);
     }
     for (const auto& host : world_.hosts) {
-      if (host->state() == Host::State::up) host->enter([&] { host->watch().check_all(); });
+      if (host->state() == Host::State::up) host->enter([&] { host->node_judge().check_all(); });
     }
   }
 
@@ -145,7 +145,7 @@ class Run {
 
   [[nodiscard]] std::uint64_t patience_us() const { return 40 * world_.election_us() + 5 * second; }
 
-  // Everybody may need everything, one after the other, in the pieces that were drawn.
+  // Each host may need all data, one host after the other, in pieces of the drawn size.
   [[nodiscard]] std::uint64_t snapshots_us() const {
     const SimOptions& options = world_.options;
     std::size_t bytes = 0;
@@ -155,8 +155,8 @@ class Run {
     return world_.hosts.size() * windows * round_us;
   }
 
-  // Uncommitted entries that hosts hold go before a new write, in the pieces that were drawn: one
-  // entry at a time, at the worst.
+  // Uncommitted entries that hosts hold precede a new write, in pieces of the drawn size: one entry
+  // at a time, in the worst case.
   [[nodiscard]] std::uint64_t backlog_us() const {
     const SimOptions& options = world_.options;
     std::uint64_t furthest = 0;
@@ -167,7 +167,7 @@ class Run {
     return entries * (2 * (options.delay_us + options.jitter_us) + log_sync_us_max(options));
   }
 
-  // A stream may have to tell everything again, at the pace of its reader.
+  // A stream may have to send everything again, at the pace of its reader.
   [[nodiscard]] std::uint64_t streams_us() const {
     std::uint64_t longest_us = 0;
     for (const auto& subscriber : subscribers_) {
@@ -176,7 +176,7 @@ class Run {
     return longest_us;
   }
 
-  // They are a quorum of every configuration that somebody acts on.
+  // True: they are a quorum of every configuration in force on some node.
   [[nodiscard]] bool is_enough(const std::vector<bool>& core) {
     const std::vector<raft::Members> in_force = world_.members_in_force();
     return std::all_of(in_force.begin(), in_force.end(), [&](const raft::Members& members) {
@@ -187,7 +187,7 @@ class Run {
     });
   }
 
-  // Every voter lives at the address that every configuration in force has for it.
+  // True: every voter has the address that all configurations in force have for it.
   [[nodiscard]] bool all_are_in_place() {
     for (const raft::Members& members : world_.members_in_force()) {
       for (const raft::Member& member : raft::all_members(members)) {
@@ -198,7 +198,7 @@ class Run {
     return true;
   }
 
-  // A random set of hosts that is enough.
+  // A random set of hosts that suffices.
   std::vector<bool> choose_core() {
     std::vector<bool> core(world_.hosts.size());
     const raft::Members& committed = world_.ghost.members();
@@ -243,20 +243,20 @@ class Run {
         if (open[i] || !host.runs()) continue;
         open[i] = true;
         calls_.write(host, SetValue{"live", "k", "live" + std::to_string(++lives_), std::nullopt},
-                     timeout_ms, [&, i](Answer answer, std::uint64_t) {
+                     timeout_ms, [&, i](CallResult answer, std::uint64_t) {
                        open[i] = false;
-                       if (answer == Answer::ok) done[i] = true;
+                       if (answer == CallResult::ok) done[i] = true;
                      });
       }
       if (missing > 0) advance(10 * ms);
     }
-    // The closures above end with this function: no call may be open that holds them.
+    // The closures above end with this function, so no call may still hold them.
     while (std::find(open.begin(), open.end(), true) != open.end()) advance(10 * ms);
     return is_enough(core);
   }
 
-  // The leader may be one of the rest, with a quorum that it reaches: then a host of the core that
-  // it does not reach waits as long as that lasts (thesis 9.6 knows no remedy, nor does this).
+  // The leader may be one of the other hosts, with a quorum that it reaches. A host of the core
+  // that it does not reach then waits for as long as that lasts (thesis 9.6 has no remedy either).
   [[nodiscard]] bool is_cut_off(const std::vector<bool>& core, const Host& host) {
     const Host* leader = world_.leader();
     if (leader == nullptr || core[leader->number()]) return false;
@@ -265,14 +265,14 @@ class Run {
   }
 
   [[nodiscard]] bool is_voter(const Host& host) const {
-    // Before the first commit there is only what the folders say.
+    // Before the first commit only the folders hold a configuration.
     return contains(world_.ghost.committed().value > 0 ? world_.ghost.members().voters
                                                        : host.latest_members().second.voters,
                     host.id());
   }
 
-  // With a healthy quorum, whoever else calls for elections changes nothing any more. False: the
-  // configuration changed meanwhile, perhaps to one in which the core is no quorum.
+  // With a healthy quorum, campaigns of the other hosts change nothing. False: the configuration
+  // changed meanwhile, perhaps to one in which the core is no quorum.
   [[nodiscard]] bool check_steady(const std::vector<bool>& core) {
     advance(10 * world_.election_us());
     // A disk that began to hang before the healing may still make a leader hand over (hazard 104).
@@ -306,7 +306,7 @@ class Run {
     return highest;
   }
 
-  // All members have applied the same; nobody who was removed still runs; no change is half done.
+  // All members have applied the same; no removed node still runs; no change is half done.
   bool agree(std::string& why) {
     const raft::Members& members = world_.ghost.members();
     if (!members.outgoing.empty()) {
@@ -349,15 +349,15 @@ class Run {
           ++source;
           continue;
         }
-        // It may have more to do than its limits allow, but not for ever.
+        // A node may be busy for a while, but not for ever.
         VERIFY(world_.now_us() < until_us, "LV", "reads in a healthy cluster fail");
       }
     }
   }
 
   bool read_list(Host& host, std::uint64_t source) {
-    std::optional<Answer> answer;
-    const Calls::Then then = [&answer](Answer given, std::uint64_t) { answer = given; };
+    std::optional<CallResult> answer;
+    const Calls::Then then = [&answer](CallResult given, std::uint64_t) { answer = given; };
     const std::uint64_t deadline_ms = patience_us() / ms;
     if (source == world_.options.sources) {
       calls_.list_sources(host, Consistency::linearizable, 0, deadline_ms, then);
@@ -366,18 +366,18 @@ class Run {
                        deadline_ms, then);
     }
     while (!answer) advance(1 * ms);
-    return *answer == Answer::ok;
+    return *answer == CallResult::ok;
   }
 
-  // A member that nobody finds, because it moved and that is not agreed on, and that finds nobody,
-  // because all whom it knows have moved: the same as below.
+  // A member that no other finds, because its move is not committed, and that finds no other,
+  // because all that it knows have moved: the same as below.
   [[nodiscard]] bool is_lost(const Host& host) {
     const raft::Member* self = raft::find_member(world_.ghost.members(), host.id());
     return self != nullptr && self->address != host.address() && !finds_a_member(host);
   }
 
-  // A removed node that nobody told, and that knows no member by the address it has now, waits in
-  // vain, in any system without a directory.
+  // A removed node that got no removal notice, and that knows no member's present address, waits in
+  // vain in a system without a directory.
   [[nodiscard]] bool finds_a_member(const Host& host) {
     const raft::Members known = host.latest_members().second;
     const raft::Members& members = world_.ghost.members();

@@ -73,12 +73,12 @@ void Serving::on_applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   terms_.on_applied(entry, outcome);
 }
 
-// However slow its readers are, what is queued for them is bounded (hazard 88).
+// The queues of slow readers are bounded (hazard 88).
 void Serving::pump() {
   pump_scheduled_ = false;
   listeners_.pump();
   const SimOptions& options = host_.world().options;
-  // A queue that is empty takes whatever comes, and a page may end with one row too many.
+  // An empty queue takes an update of any size, and a page may end with one row too many.
   const std::size_t update_max = options.value_bytes_max + 300;
   const ListenersStatus status = listeners_.status();
   VERIFY(

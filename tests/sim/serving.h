@@ -1,6 +1,6 @@
-// Serving: what a process does for Listen streams besides its node: Listeners and Leases of
-// production, wired to node, store and transport as src/server/wiring.cc does.
-// One thread. Owns both, for one life of a process. Knows no client: a stream is an UpdateStream.
+// Serving: the Listeners and Leases of production, wired to node, store and transport as in
+// src/server/wiring.cc.
+// One thread. Owns both, for one life of a process. A stream is an UpdateStream, here a FeedStream.
 #pragma once
 
 #include <cstdint>

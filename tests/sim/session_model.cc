@@ -60,7 +60,7 @@ Outcome SessionModel::expire(const ExpireSessions& operation, std::uint64_t revi
     const auto found = sessions_.find(name);
     if (found == sessions_.end() || !found->second.known) continue;
     Session& session = found->second;
-    if (session.subscribed > operation.up_to) continue;  // it came back meanwhile
+    if (session.subscribed > operation.up_to) continue;  // it has subscribed again meanwhile
     for (Subscription& each : session.standing) {
       each.until = revision;
       session.ended.push_back(std::move(each));

@@ -1,6 +1,6 @@
-// SessionModel: what the committed Subscribe, Unsubscribe and ExpireSessions mean, written a second
-// time and as plainly as possible, with the whole past of every session. Judges the machine's
-// outcomes, and says of every Listen stream what was due to it.
+// SessionModel: the effect of the committed Subscribe, Unsubscribe and ExpireSessions, written a
+// second time and as plainly as possible, with the whole history of every session. Judges the
+// machine's outcomes, and knows which updates are due to each Listen stream.
 // One thread. Owns its history. Shares no code with src/machine but the types of a command.
 #pragma once
 
@@ -36,15 +36,15 @@ class SessionModel {
     std::vector<Subscription> standing;
     std::vector<Subscription> ended;
     std::uint64_t subscribed = 0;  // revision of the last Subscribe
-    bool known = false;            // now
+    bool known = false;            // it exists now
     std::uint64_t known_since = 0;
-    std::uint64_t expired = 0;  // revision at which it last was; 0: never
+    std::uint64_t expired = 0;  // revision of its last expiry; 0: never
   };
 
   [[nodiscard]] static bool knows(const Operation& operation);
   // REQUIRES: knows(operation); revision is greater than any before.
   Outcome apply(const Operation& operation, std::uint64_t revision);
-  // Of sessions, ever.
+  // The number of sessions so far.
   [[nodiscard]] std::uint64_t expirations() const { return expirations_; }
   // nullptr: never subscribed to anything.
   [[nodiscard]] const Session* find(const std::string& session) const;

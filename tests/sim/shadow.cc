@@ -50,7 +50,7 @@ std::string Shadow::differs(std::uint64_t revision) const {
     if (covered.since == SessionModel::never) return;
     const auto found = entries_.find({source, key});
     const bool known = found != entries_.end();
-    // A change older than the subscription is known only where a state told it.
+    // Only a state can hold a change that is older than the subscription.
     if (changed <= covered.since && (!known || found->second.seen < covered.since)) return;
     if (!present) {
       const bool untold = !marks_ && !covered.single;

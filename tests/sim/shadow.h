@@ -1,7 +1,7 @@
-// Shadow: the map that a subscriber builds from its streams alone, over all of them, and the
-// question whether it equals the state at a revision (invariant WR of hazards.md): of every key
-// that it is subscribed to and that changed since, exactly the last value.
-// One thread. Owns the map. Knows no stream: what is told twice is left out before.
+// Shadow: the map that a subscriber builds from all its streams. Its check compares it with the
+// state at a revision (invariant WR): it must hold the last value of every key that the client is
+// subscribed to and that changed since.
+// One thread. Owns the map. The subscriber drops repeated updates first.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace iris::sim {
 
 class Shadow {
  public:
-  // `marks`: its streams tell RESYNC and SYNCED. Else removals from whole sources may be missed
-  // where the log was trimmed; that alone such a client cannot be told.
+  // `marks`: its streams carry RESYNC and SYNCED. Without them a client cannot learn of removals
+  // from whole sources where the log was trimmed.
   Shadow(const Ghost& ghost, std::string session, bool marks)
       : ghost_(ghost), session_(std::move(session)), marks_(marks) {}
 
@@ -36,7 +36,7 @@ class Shadow {
   struct Entry {
     std::string value;
     std::uint64_t revision = 0;  // of the value
-    std::uint64_t seen = 0;      // it was so at this revision
+    std::uint64_t seen = 0;      // the latest revision at which it was so
   };
   // The subscriptions to a name that stand, as of a revision.
   struct Cover {

@@ -9,7 +9,7 @@
 namespace iris::sim {
 namespace {
 
-// The kind of a failure: the invariant or the CHECK, without times and numbers of the run.
+// The kind of a failure: the invariant or the CHECK, without the times and numbers of the run.
 std::string kind_of(const std::string& text) {
   const std::size_t in_seed = text.find(" in seed");
   if (in_seed != std::string::npos) return text.substr(0, in_seed);

@@ -1,5 +1,5 @@
 // The log of src/base/log.h inside the simulator: lines become part of the trace. Linked instead of
-// src/base/log.cc, so nothing of a million simulated nodes reaches stderr.
+// src/base/log.cc, so that the nodes of a campaign print nothing on stderr.
 #include "src/base/log.h"
 
 #include <cstdio>

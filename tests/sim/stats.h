@@ -1,5 +1,5 @@
-// Stats: what runs did, counted. Plain numbers, so that worker processes can add theirs up in
-// shared memory. Knows no invariant; nothing is decided by it.
+// Stats: counters of all that happened in runs. Plain numbers, so that worker processes can add
+// theirs up in shared memory. No decision depends on them.
 #pragma once
 
 #include <array>

@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::uint64_t ms = 1000;
 constexpr std::uint64_t second = 1000 * ms;
-// Between two looks of a client that has settled.
+// The pause between two actions of a client that has settled.
 constexpr std::uint64_t settled_think_us = 100 * ms;
-// A client that heard nothing for this part of a session's life subscribes anew before it listens.
+// A client that heard nothing for this fraction of the lease subscribes anew before it listens.
 constexpr std::uint64_t subscribe_again_part = 4;
 
 }  // namespace
@@ -24,7 +24,7 @@ Subscriber::Subscriber(World& world, Calls& calls, std::uint64_t number)
       calls_(calls),
       number_(number),
       name_("S" + std::to_string(number)),
-      random_(world.random(Stream::subscribers, number)),
+      random_(world.random(RandomStream::subscribers, number)),
       kind_(std::array{Kind::plain, Kind::resumes, Kind::resumes, Kind::resumes,
                        Kind::initial}[random_.below(5)]),
       roams_(random_.below(2) == 0),
@@ -66,8 +66,9 @@ const SessionModel::Session* Subscriber::session() const {
   return world_.ghost.sessions().find(name_);
 }
 
-// That its session expired. Before the first update the node may not have begun; where it begins
-// after the end, it finds an unknown session: that of a client which subscribes when it listens.
+// True: the client is due to hear that its session expired. A stream that begins after the expiry
+// finds an unknown session, like that of a client which subscribes when it listens; so a stream
+// without any update yet may not say so.
 bool Subscriber::is_to_be_told() const {
   const SessionModel::Session* session = this->session();
   if (!stream_ || stream_->judge() == nullptr || session == nullptr) return false;
@@ -91,7 +92,7 @@ std::string Subscriber::lacks() const {
   return shadow_.differs(committed);
 }
 
-// --- What it does.
+// --- Actions.
 
 void Subscriber::later() {
   const std::uint64_t think_us =
@@ -143,7 +144,7 @@ void Subscriber::stop_reading() {
 void Subscriber::leave(std::uint64_t pause_us) {
   if (!stream_) return;
   TRACE(-1, name_ + " leaves h" + std::to_string(stream_->host().number()));
-  // A connection that breaks without a word is noticed late.
+  // A node notices late that a connection broke without a FIN.
   stream_->cut(random_.below(2) == 0 ? 0 : random_.below(3 * second));
   former_.push_back(std::exchange(stream_, nullptr));
   reconnect_later(pause_us);
@@ -183,9 +184,9 @@ void Subscriber::subscribe(bool then_connect) {
     operation.key = "k" + std::to_string(random_.below(world_.options.keys));
   }
   calls_.write(*voice, std::move(operation), world_.options.call_ms,
-               [this, then_connect](Answer answer, std::uint64_t) {
+               [this, then_connect](CallResult answer, std::uint64_t) {
                  if (!then_connect) return;
-                 if (answer != Answer::ok) return reconnect_later(random_.below(200 * ms));
+                 if (answer != CallResult::ok) return reconnect_later(random_.below(200 * ms));
                  expired_ = false;
                  heard_us_ = world_.now_us();
                  connect();
@@ -198,7 +199,7 @@ void Subscriber::unsubscribe() {
   if (voice == nullptr || session == nullptr || session->standing.empty()) return;
   const auto& one = session->standing[random_.below(session->standing.size())];
   calls_.write(*voice, Unsubscribe{name_, one.source, one.key}, world_.options.call_ms,
-               [](Answer, std::uint64_t) {});
+               [](CallResult, std::uint64_t) {});
 }
 
 // --- Its streams.
@@ -238,7 +239,8 @@ void Subscriber::connect() {
                          std::to_string(spec.heartbeat_ms));
   ++world_.stats.streams;
   stream_ = std::make_shared<FeedStream>(
-      *host, spec, pace_, world_.random(Stream::streams, number_ * 1'000'000 + streams_++), *this);
+      *host, spec, pace_, world_.random(RandomStream::streams, number_ * 1'000'000 + streams_++),
+      *this);
   stream_->begin();
 }
 
@@ -247,9 +249,9 @@ ListenSpec Subscriber::ask() {
   spec.session = name_;
   spec.heartbeat_ms = heartbeat_ms_;
   const std::uint64_t after = key_.empty() || revision_ == 0 ? revision_ : revision_ - 1;
-  const bool unknown = after == 0;  // nothing was heard yet, or only of the very first revision
+  const bool unknown = after == 0;  // nothing heard yet, or only of the very first revision
   if (kind_ == Kind::plain || (kind_ == Kind::resumes && unknown && heartbeat_ms_ > 0)) {
-    // From its Subscribe on, once more.
+    // Again from its Subscribe on.
     revision_ = 0;
     key_.clear();
     in_state_ = false;
@@ -272,7 +274,7 @@ void Subscriber::over(const FeedStream& from, std::optional<StreamEnd> end) {
   reconnect_later(random_.below(200 * ms));
 }
 
-// --- What it hears.
+// --- Updates.
 
 void Subscriber::heard(const FeedStream& from, const Update& update) {
   CHECK(&from == stream_.get());
@@ -305,7 +307,7 @@ void Subscriber::heard(const FeedStream& from, const Update& update) {
 void Subscriber::heard_change(const Update& update) {
   const bool same = update.revision == revision_;
   if (update.revision < revision_ || (same && (key_.empty() || update.key <= key_))) {
-    // It was cut off in the middle of a RemoveSource, and hears of it from its beginning again.
+    // A stream that was cut within a RemoveSource may repeat that from its beginning.
     VERIFY(same && !key_.empty(), "WU",
            name_ + " is told " + std::to_string(update.revision) + " again after " +
                std::to_string(revision_));

@@ -1,9 +1,9 @@
-// Subscriber: one client with one session: subscribes and unsubscribes through any node, listens at
-// one node for ever or moves, reads fast, slowly or not at all, is cut off, comes back (sometimes
-// so late that its session has expired), takes its own session over elsewhere, and goes on where it
-// stopped as src/listeners/listeners.h says a client must. Keeps a Shadow of all it was told.
-// One thread. Owns its streams. What a stream tells is judged by FeedJudge; here: nothing twice
-// over all its streams (WU), and the map equals the state at every revision it knows (WR).
+// Subscriber: one client with one session. It subscribes and unsubscribes through any node, listens
+// at one node or moves, and reads fast, slowly or not at all. It is cut off, comes back (sometimes
+// after its session has expired), and takes its own session over at another node. It resumes as
+// src/listeners/listeners.h prescribes. A Shadow is the map that it builds from its updates.
+// One thread. Owns its streams. FeedJudge judges each stream; the subscriber judges all of them
+// together: no update comes twice (WU), and the map equals the state at each known revision (WR).
 #pragma once
 
 #include <cstdint>
@@ -23,17 +23,18 @@ class Subscriber final : public FeedReader {
   Subscriber(World& world, Calls& calls, std::uint64_t number);
   ~Subscriber() override;
   void start();
-  // From now on it stays, reads, and listens only at members.
-  // How long it may take at the most to be told so many updates.
+  // The longest time in which so many updates reach it at its pace of reading, in microseconds.
   [[nodiscard]] std::uint64_t retold_us(std::uint64_t updates) const;
+  // From now on it stays at one node, reads, and listens only at members.
   void settle();
   void process_ended(const Host& host, std::uint64_t life);
-  // Empty: it was told everything up to the last commit, and its map is what it must be.
+  // Empty: it heard everything up to the last commit, and its map equals the state. Else a
+  // sentence.
   [[nodiscard]] std::string lacks() const;
 
  private:
   enum class Kind {
-    plain,    // knows none of the new fields
+    plain,    // sets no optional field
     resumes,  // by after_revision
     initial,  // asks for the state every time
   };
@@ -75,14 +76,16 @@ class Subscriber final : public FeedReader {
   bool settled_ = false;
   std::uint64_t settled_at_ = 0;  // what was committed then
 
-  std::shared_ptr<FeedStream> stream_;               // that it reads
-  std::vector<std::shared_ptr<FeedStream>> former_;  // taken over, or cut off and not heard of yet
-  std::uint64_t streams_ = 0;                        // ever
-  bool connecting_ = false;                          // a connect() is on its way
-  bool expired_ = false;                             // it was told that its session is
+  std::shared_ptr<FeedStream> stream_;  // the one it reads
+  std::vector<std::shared_ptr<FeedStream>>
+      former_;                 // taken over or cut off, with an end that it has not heard
+  std::uint64_t streams_ = 0;  // ever
+  bool connecting_ = false;    // a connect() is scheduled
+  bool expired_ = false;       // a stream said so of its session
   std::uint64_t heard_us_ = 0;
 
-  // Where to go on: all up to this revision was heard, or, where it removed keys, up to this key.
+  // The place to resume at: everything up to this revision was heard, or, where that revision
+  // removed keys, everything up to this key of it.
   std::uint64_t revision_ = 0;
   std::string key_;
   bool in_state_ = false;

@@ -1,6 +1,6 @@
-// Timeline: simulated time, and what happens when. Events of one instant run in the order in which
+// Timeline: simulated time and the events in it. Events of one instant run in the order in which
 // they were scheduled, so a run is a function of its seed.
-// One thread. Owns the events. Knows no wall clock.
+// One thread. Owns the events.
 #pragma once
 
 #include <algorithm>

@@ -8,10 +8,10 @@ namespace iris::sim {
 
 namespace {
 
-// From the end of a lane's work to the loop that hears of it.
+// The delay from the end of a job on a lane to its completion on the loop.
 constexpr std::uint64_t post_us = 5;
 
-// Rows of both, which must be the same ones.
+// A cursor over the rows of both stores, which must be equal.
 class TwinCursor final : public store::Cursor {
  public:
   TwinCursor(std::unique_ptr<store::Cursor> real, std::unique_ptr<store::Cursor> model)
@@ -39,7 +39,7 @@ class TwinCursor final : public store::Cursor {
   const std::unique_ptr<store::Cursor> model_;
 };
 
-// Writes to both; what it reads must be the same in both.
+// A batch that writes to both stores; its reads must be equal in both.
 class TwinBatch final : public store::Batch {
  public:
   TwinBatch(store::Batch& real, store::Batch& model) : real_(real), model_(model) {}
@@ -85,7 +85,7 @@ class TwinBatch final : public store::Batch {
   store::Batch& model_;
 };
 
-// Of the tables, whatever maintenance has changed in them here.
+// The digests of the tables without the changes of maintenance on this node.
 std::uint64_t shared_digest(const DataState& state, std::size_t table) {
   return state.tables[table].digest() + state.maintained[table];
 }
@@ -295,7 +295,7 @@ Result<DataPtr> TwinStore::parse(const Import& import) const {
   return DataPtr(std::move(state));
 }
 
-// The capacity is drawn for what the model holds; what RocksDB adds to it is not counted.
+// The capacity is drawn for the model's bytes; the overhead of RocksDB is not counted.
 store::DiskUse TwinStore::disk_use() const {
   const std::uint64_t used = disk_.model().used_bytes();
   const std::uint64_t capacity = disk_.model().profile.capacity_bytes;

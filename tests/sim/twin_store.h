@@ -1,8 +1,8 @@
 // TwinStore: the production store on a RocksDisk, in simulated time: its lanes have no threads, and
-// each of their batches takes as long as the disk's profile says. Everything passes to the model
-// as well; what a batch reads is the same there, or the run fails.
-// One thread. Owns the store. Destroying it is the end of the process: hand() gives the store back
-// for RocksDisk::crash() first.
+// each batch takes as long as the disk's profile says. Every job runs on the model as well, and a
+// read that differs there ends the run.
+// One thread. Owns the store. Destroying it is the end of the process; before that, hand() gives
+// the store back for RocksDisk::crash().
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class TwinStore final : public store::Store {
  public:
   struct Hooks {
     Schedule schedule;
-    std::function<bool()> gate;       // asked before anything is done, as of ModelStore
-    std::function<void()> power_off;  // the disk has died: so has the process
+    std::function<bool()> gate;       // called before each write, as in ModelStore
+    std::function<void()> power_off;  // called when the disk has died: the process ends
   };
   TwinStore(RocksDisk& disk, Hooks hooks, std::uint64_t seed);
   ~TwinStore() override;
@@ -56,7 +56,7 @@ class TwinStore final : public store::Store {
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
-  void check_disk() override {}  // disk_use() knows without
+  void check_disk() override {}  // disk_use() is always up to date
   [[nodiscard]] store::DiskUse disk_use() const override;
 
  private:

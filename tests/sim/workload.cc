@@ -7,7 +7,7 @@
 namespace iris::sim {
 
 Workload::Workload(World& world, Calls& calls)
-    : world_(world), calls_(calls), random_(world.random(Stream::workload)) {
+    : world_(world), calls_(calls), random_(world.random(RandomStream::workload)) {
   for (std::uint32_t i = 0; i < world.options.clients; ++i) {
     clients_.push_back({i, random_.below(world.hosts.size()), 0, 0, {}});
   }
@@ -44,10 +44,10 @@ void Workload::act(std::size_t number) {
   ++client.calls;
   const std::string source = "s" + std::to_string(random_.below(options.sources));
   const std::string key = "k" + std::to_string(random_.below(options.keys));
-  const Calls::Then then = [this, number, slot = source + "/" + key](Answer answer,
+  const Calls::Then then = [this, number, slot = source + "/" + key](CallResult answer,
                                                                      std::uint64_t revision) {
     Client& mine = clients_[number];
-    if (answer == Answer::ok && revision > 0) {
+    if (answer == CallResult::ok && revision > 0) {
       mine.revisions[slot] = revision;
       mine.seen = std::max(mine.seen, revision);
     }

@@ -1,6 +1,6 @@
-// Workload: clients that call through any node, as long as they are let: sets, conditional sets,
-// removals, reads of both kinds, lists. Values are unique, so that every read names its write.
-// One thread. Owns the clients. Judges nothing: Calls does.
+// Workload: clients that call through any node until stop(): sets, conditional sets, removals,
+// reads of both kinds, lists. Values are unique, so that every read names its write. One thread.
+// Owns the clients. Calls judges the answers.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ class Workload {
  private:
   struct Client {
     std::uint32_t number = 0;
-    std::size_t home = 0;  // host it prefers
+    std::size_t home = 0;  // preferred host
     std::uint64_t calls = 0;
-    std::uint64_t seen = 0;                          // the greatest revision it knows
-    std::map<std::string, std::uint64_t> revisions;  // of keys, as it last heard
+    std::uint64_t seen = 0;                          // the greatest known revision
+    std::map<std::string, std::uint64_t> revisions;  // of keys, as last read
   };
 
   void think(std::size_t client);

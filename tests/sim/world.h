@@ -1,5 +1,5 @@
-// World: everything of one run, and how its parts find each other.
-// One thread. Owns all of it. Judges nothing itself.
+// World: all parts of one run, through which they find each other.
+// One thread. Owns all of them.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@
 
 namespace iris::sim {
 
-// Streams of chance, one for each thing that a change must not shift.
-enum class Stream : std::uint64_t {
+// The random streams of a run. A change in one part does not shift the others.
+enum class RandomStream : std::uint64_t {
   options = 1,
   network = 2,
   faults = 3,
@@ -39,7 +39,7 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  [[nodiscard]] Random random(Stream stream, std::uint64_t number = 0) const {
+  [[nodiscard]] Random random(RandomStream stream, std::uint64_t number = 0) const {
     return Random(options.seed, static_cast<std::uint64_t>(stream) + number);
   }
   [[nodiscard]] std::uint64_t now_us() const { return timeline.now_us(); }
@@ -51,14 +51,13 @@ class World {
   [[nodiscard]] Host* host_of(raft::NodeId id);
   [[nodiscard]] Host* host_at(const std::string& address);
   [[nodiscard]] Host* leader();  // of the highest term, among those that run
-  // The folder of a node, also of one that is lost. nullptr: never was.
+  // The folder of a node, also a lost one; nullptr: none was ever made.
   [[nodiscard]] const ModelDisk* disk_of(raft::NodeId id) const;
-  // Every configuration that can decide something from now on: the committed one, and those that
-  // somebody has in a log after it.
+  // Every configuration that can decide from now on: the committed one, and later ones in any log.
   [[nodiscard]] std::vector<raft::Members> members_in_force() const;
-  // A folder that is lost; what was promised on it is remembered.
+  // Keeps a lost folder, so that its votes and acknowledgements are still judged.
   void keep_lost(std::unique_ptr<ModelDisk> disk);
-  // It is found again. REQUIRES: it is among the lost disks.
+  // Gives a lost folder back. REQUIRES: it is among the lost ones.
   [[nodiscard]] std::unique_ptr<ModelDisk> take_lost(raft::NodeId id);
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<ModelDisk>>& lost_disks() const {
     return lost_disks_;

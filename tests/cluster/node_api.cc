@@ -1,4 +1,4 @@
-#include "tests/cluster/api.h"
+#include "tests/cluster/node_api.h"
 
 #include <fstream>
 #include <sstream>
@@ -18,10 +18,10 @@ WriteAnswer judge(const grpc::Status& status, bool as_asked, std::uint64_t revis
   WriteAnswer answer;
   answer.text = status.error_message();
   if (status.ok()) {
-    answer.answer = as_asked ? Answer::ok : Answer::unknown;
+    answer.answer = as_asked ? CallAnswer::ok : CallAnswer::unknown;
     answer.revision = revision;
   } else if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
-    answer.answer = Answer::not_done;
+    answer.answer = CallAnswer::not_done;
   }
   // UNAVAILABLE may come from the transport, which cannot know: unknown, to be on the safe side.
   return answer;
@@ -45,7 +45,7 @@ void set_deadline(grpc::ClientContext& context, Milliseconds limit) {
   context.set_wait_for_ready(true);
 }
 
-Api::Api(const std::string& address, const Tls& tls) {
+NodeApi::NodeApi(const std::string& address, const Tls& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   // Also the time limit of a connection attempt, TLS handshake included.
@@ -59,8 +59,8 @@ Api::Api(const std::string& address, const Tls& tls) {
   cluster_ = pb::Cluster::NewStub(channel);
 }
 
-WriteAnswer Api::set(const std::string& source, const std::string& key, const std::string& value,
-                     Milliseconds limit) const {
+WriteAnswer NodeApi::set(const std::string& source, const std::string& key,
+                         const std::string& value, Milliseconds limit) const {
   grpc::ClientContext context;
   set_deadline(context, limit);
   pb::SetValueRequest request;
@@ -72,8 +72,8 @@ WriteAnswer Api::set(const std::string& source, const std::string& key, const st
   return judge(status, response.value() == value, response.revision());
 }
 
-WriteAnswer Api::remove(const std::string& source, const std::string& key,
-                        Milliseconds limit) const {
+WriteAnswer NodeApi::remove(const std::string& source, const std::string& key,
+                            Milliseconds limit) const {
   grpc::ClientContext context;
   set_deadline(context, limit);
   pb::RemoveValueRequest request;
@@ -84,7 +84,8 @@ WriteAnswer Api::remove(const std::string& source, const std::string& key,
   return judge(status, true, response.revision());
 }
 
-ReadAnswer Api::get(const std::string& source, const std::string& key, Milliseconds limit) const {
+ReadAnswer NodeApi::get(const std::string& source, const std::string& key,
+                        Milliseconds limit) const {
   grpc::ClientContext context;
   set_deadline(context, limit);
   pb::GetValueRequest request;
@@ -101,7 +102,7 @@ ReadAnswer Api::get(const std::string& source, const std::string& key, Milliseco
   return answer;
 }
 
-Api::Listing Api::list(const std::string& source, Milliseconds limit) const {
+NodeApi::Listing NodeApi::list(const std::string& source, Milliseconds limit) const {
   grpc::ClientContext context;
   set_deadline(context, limit);
   pb::GetKeysRequest request;
@@ -115,13 +116,13 @@ Api::Listing Api::list(const std::string& source, Milliseconds limit) const {
   return listing;
 }
 
-bool Api::status(pb::StatusResponse& response, Milliseconds limit) const {
+bool NodeApi::status(pb::StatusResponse& response, Milliseconds limit) const {
   grpc::ClientContext context;
   set_deadline(context, limit);
   return cluster_->Status(&context, {}, &response).ok();
 }
 
-bool Api::members(pb::MembersResponse& response, Milliseconds limit) const {
+bool NodeApi::members(pb::MembersResponse& response, Milliseconds limit) const {
   grpc::ClientContext context;
   set_deadline(context, limit);
   return cluster_->Members(&context, {}, &response).ok();

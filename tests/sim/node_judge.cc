@@ -1,4 +1,4 @@
-#include "tests/sim/watch.h"
+#include "tests/sim/node_judge.h"
 
 #include <algorithm>
 
@@ -18,23 +18,23 @@ constexpr std::size_t full_check_entries_max = 200;
 
 }  // namespace
 
-std::string Watch::who() const {
+std::string NodeJudge::who() const {
   return "node " + to_text(host_.id()) + " (h" + std::to_string(host_.number()) + ")";
 }
 
-std::optional<raft::EntryId> Watch::id_at(raft::Index index) const {
+std::optional<raft::EntryId> NodeJudge::id_at(raft::Index index) const {
   if (index == base_.index) return base_;
   if (index < base_.index || index > last()) return std::nullopt;
   return tail_[index.value - base_.index.value - 1].entry->id;
 }
 
-Chain Watch::chain_at(raft::Index index) const {
+Chain NodeJudge::chain_at(raft::Index index) const {
   if (index == base_.index) return base_chain_;
   CHECK(index > base_.index && index <= last());
   return tail_[index.value - base_.index.value - 1].chain;
 }
 
-void Watch::started() {
+void NodeJudge::started() {
   const raft::Core& core = host_.node().core();
   if (folder_ != host_.id()) durable_ = {};
   folder_ = host_.id();
@@ -56,7 +56,7 @@ void Watch::started() {
   check_all();
 }
 
-void Watch::check() {
+void NodeJudge::check() {
   const raft::Core& core = host_.node().core();
   VERIFY(core.term() >= term_, "MT", who() + ": the term goes down");
   term_ = core.term();
@@ -72,7 +72,7 @@ void Watch::check() {
   if (often || due) check_all();
 }
 
-void Watch::check_disk() {
+void NodeJudge::check_disk() {
   const ModelDisk& disk = host_.disk();
   const raft::HardState& state = disk.log().state;
   if (state != durable_) {
@@ -88,7 +88,7 @@ void Watch::check_disk() {
 
 // --- The log.
 
-void Watch::follow_log() {
+void NodeJudge::follow_log() {
   const raft::Core& core = host_.node().core();
   const bool moved =
       tail_.empty() ? core.commit_index() > base_.index : core.entry(last()) != tail_.back().entry;
@@ -97,7 +97,7 @@ void Watch::follow_log() {
        entry = core.entry(last().next())) {
     append(entry);
   }
-  // A long tail that the node has forgotten itself.
+  // The node has trimmed a long part of its log.
   const raft::Index floor = host_.node().floor();
   while (!tail_.empty() && base_.index < floor) {
     const Seen& front = tail_.front();
@@ -111,8 +111,8 @@ void Watch::follow_log() {
   }
 }
 
-// The end of the log is not what it was: it was cut, or restarted after a snapshot.
-void Watch::rewind(const raft::Core& core) {
+// The end of the log has changed: it was cut, or restarted after a snapshot.
+void NodeJudge::rewind(const raft::Core& core) {
   const raft::CoreStatus status = core.status();
   const raft::Index floor{status.first.value - 1};
   const raft::EntryId mark = floor.value > 0 ? core.mark_at(floor).last : raft::EntryId{};
@@ -128,7 +128,7 @@ void Watch::rewind(const raft::Core& core) {
   }
 }
 
-void Watch::rebase(const raft::Core& core, raft::Index floor) {
+void NodeJudge::rebase(const raft::Core& core, raft::Index floor) {
   world_.ghost.check_mark(core.mark_at(floor), who() + " begins its log");
   while (last() > floor) forget_back();
   const raft::SnapshotMark mark = core.mark_at(floor);
@@ -140,7 +140,7 @@ void Watch::rebase(const raft::Core& core, raft::Index floor) {
   members_moved_ = true;
 }
 
-void Watch::forget_back() {
+void NodeJudge::forget_back() {
   const raft::EntryId id = tail_.back().entry->id;
   VERIFY(id.index > commit_, "TB", who() + " cut " + to_text(id) + ", which it knows committed");
   VERIFY(
@@ -155,7 +155,7 @@ void Watch::forget_back() {
   tail_.pop_back();
 }
 
-void Watch::append(const raft::EntryPtr& entry) {
+void NodeJudge::append(const raft::EntryPtr& entry) {
   VERIFY(entry->id.index == last().next(), "LM",
          who() + ": " + to_text(entry->id) + " is misplaced");
   const Chain chain = extend(tail_.empty() ? base_chain_ : tail_.back().chain, *entry);
@@ -168,7 +168,7 @@ void Watch::append(const raft::EntryPtr& entry) {
 }
 
 // The configuration in force is the last one in the log, committed or not (thesis 4.1).
-void Watch::check_members() {
+void NodeJudge::check_members() {
   members_moved_ = false;
   const raft::Core& core = host_.node().core();
   const raft::Members& expected =
@@ -191,7 +191,7 @@ void Watch::check_members() {
 
 // --- Elections.
 
-void Watch::check_leader() {
+void NodeJudge::check_leader() {
   const raft::Core& core = host_.node().core();
   if (core.role() != raft::Role::leader) {
     leading_ = {};
@@ -203,7 +203,7 @@ void Watch::check_leader() {
   Ghost& ghost = world_.ghost;
   TRACE(host_.tag(), "leads in term " + std::to_string(core.term().value));
   ghost.leader(host_.id(), core.term());
-  // Who is about to be removed may be needed until that is committed (thesis 4.2.2).
+  // A node that is being removed may be needed until its removal is committed (thesis 4.2.2).
   const raft::SnapshotMark committed_here = core.mark_at(core.commit_index());
   VERIFY(raft::is_voter(core.members(), host_.id()) ||
              (committed_here.members_index < core.members_index() &&
@@ -223,7 +223,7 @@ void Watch::check_leader() {
 
 // --- Commit.
 
-void Watch::check_commit() {
+void NodeJudge::check_commit() {
   const raft::Core& core = host_.node().core();
   Ghost& ghost = world_.ghost;
   const raft::Index commit = core.commit_index();
@@ -256,7 +256,7 @@ void Watch::check_commit() {
 }
 
 // Counted on the disks, not in the leader's memory.
-void Watch::check_quorum(raft::Index index) const {
+void NodeJudge::check_quorum(raft::Index index) const {
   const raft::EntryId id = *id_at(index);
   const raft::Members& members = host_.node().core().members();
   const auto holds = [&](raft::NodeId node) {
@@ -268,9 +268,9 @@ void Watch::check_quorum(raft::Index index) const {
              to_text(members));
 }
 
-// --- What it applies.
+// --- Applied entries.
 
-void Watch::applied(const raft::EntryPtr& entry, const Outcome& outcome) {
+void NodeJudge::applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   const Ghost& ghost = world_.ghost;
   const raft::Index index = entry->id.index;
   VERIFY(index > applied_, "SMS", who() + " applies " + to_text(entry->id) + " again");
@@ -285,7 +285,7 @@ void Watch::applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   applied_ = index;
 }
 
-void Watch::installed(raft::Index index) {
+void NodeJudge::installed(raft::Index index) {
   ++world_.stats.snapshots;
   TRACE(host_.tag(), "installed a snapshot up to " + std::to_string(index.value));
   VERIFY(index > applied_ && index <= world_.ghost.committed(), "SN",
@@ -293,7 +293,7 @@ void Watch::installed(raft::Index index) {
   applied_ = index;
 }
 
-void Watch::check_all() {
+void NodeJudge::check_all() {
   unchecked_ = 0;
   const raft::Core& core = host_.node().core();
   core.check_invariants();
@@ -310,9 +310,9 @@ void Watch::check_all() {
   VERIFY(node.applied() >= applied_, "MT", who() + ": the applied index goes down");
 }
 
-// --- What it says.
+// --- Messages that leave.
 
-void Watch::check_send(raft::NodeId to, const PeerBody& body) const {
+void NodeJudge::check_send(raft::NodeId to, const PeerBody& body) const {
   if (const auto* message = std::get_if<raft::Message>(&body)) {
     VERIFY(message->to == to && message->from == host_.id(), "NC", who() + ": wrong envelope");
     check_raft_message(*message);
@@ -321,12 +321,12 @@ void Watch::check_send(raft::NodeId to, const PeerBody& body) const {
   }
 }
 
-void Watch::check_raft_message(const raft::Message& message) const {
+void NodeJudge::check_raft_message(const raft::Message& message) const {
   const raft::HardState& state = host_.disk().log().state;
   if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
     if (!vote->granted) return;
-    // On its disk, or overtaken there by a later term, in the same sync: then it cannot be
-    // forgotten in favour of another vote either.
+    // The vote is on the sender's disk, or a later term overtook it in the same sync: then no other
+    // vote of its term can follow.
     VERIFY((state.term == message.term && state.vote == message.to) || state.term > message.term,
            "VD",
            who() + " grants a vote in term " + std::to_string(message.term.value) +
@@ -345,7 +345,7 @@ void Watch::check_raft_message(const raft::Message& message) const {
   } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
     const ModelDisk* disk = world_.disk_of(message.to);
     std::optional<raft::EntryId> own = id_at(heartbeat->match);
-    // Later in the same turn it followed another, whose entry is there by now (seed 95002157).
+    // Later in the same turn it followed another leader, whose entry is there now (seed 95002157).
     if (own && own->term > message.term) own.reset();
     VERIFY(heartbeat->commit <= heartbeat->match, "AD", who() + ": commit beyond match");
     VERIFY(heartbeat->match.value == 0 || disk == nullptr || !own || disk->log().holds(*own) ||
@@ -355,9 +355,10 @@ void Watch::check_raft_message(const raft::Message& message) const {
   }
 }
 
-// Everything up to `index` is on this disk, as the leader of the message's term has it. What waited
-// for the disk beyond its term was true then; by now a later leader's entries may be in its place.
-void Watch::check_acknowledged(const raft::Message& message, raft::Index index) const {
+// Everything up to `index` is on this disk, as the leader of the message's term has it. A message
+// that waited for the disk until its term was over was true then; a later leader's entries may have
+// replaced its entries by now.
+void NodeJudge::check_acknowledged(const raft::Message& message, raft::Index index) const {
   const LogState& log = host_.disk().log();
   VERIFY(log.state.term >= message.term, "AD",
          who() + " acknowledges in term " + std::to_string(message.term.value) +
@@ -367,9 +368,9 @@ void Watch::check_acknowledged(const raft::Message& message, raft::Index index) 
          who() + " acknowledges " + std::to_string(index.value) + ", on its disk is " +
              std::to_string(log.last().value));
   const Host* leader = world_.host_of(message.to);
-  if (leader == nullptr || !leader->runs() || leader->watch().leading_term() != message.term)
+  if (leader == nullptr || !leader->runs() || leader->node_judge().leading_term() != message.term)
     return;
-  const std::optional<raft::EntryId> theirs = leader->watch().id_at(index);
+  const std::optional<raft::EntryId> theirs = leader->node_judge().id_at(index);
   if (!theirs || index <= log.floor.last.index) return;
   VERIFY(log.holds(*theirs), "AD",
          who() + " acknowledges " + std::to_string(index.value) + ", where the leader has " +

@@ -1,8 +1,7 @@
-// Watch: judges one node after each of its events against what the ghost knows. Keeps its own copy
-// of the node's log (shared entries) with a hash of every prefix, so that an event costs what it
-// changed, not what the log holds.
-// One thread. Owns no node. Ends the run at the first contradiction (invariants MT ES VD LM LAO TB
-// AD CID LC SMS QF CF SN RP WP of hazards.md).
+// NodeJudge: judges one node after each of its events against the committed history (Ghost). It
+// keeps a copy of the node's log (shared entries) with a hash of every prefix, so that the cost of
+// a check grows with the change, not with the log. One thread. Owns no node. Ends the run at the
+// first contradiction (invariants MT ES VD LM LAO TB AD CID LC SMS QF CF SN RP WP).
 #pragma once
 
 #include <cstdint>
@@ -20,23 +19,23 @@ namespace iris::sim {
 class Host;
 class World;
 
-class Watch {
+class NodeJudge {
  public:
-  Watch(World& world, Host& host) : world_(world), host_(host) {}
+  NodeJudge(World& world, Host& host) : world_(world), host_(host) {}
 
   // A process has begun on the host's disk.
   void started();
-  // Something happened in it.
+  // After each event of the process.
   void check();
-  // It says something to the world.
+  // Before a message leaves the process.
   void check_send(raft::NodeId to, const PeerBody& body) const;
   void applied(const raft::EntryPtr& entry, const Outcome& outcome);
   void installed(raft::Index index);
-  // Everything, also what costs much.
+  // All checks, the expensive ones too.
   void check_all();
 
   [[nodiscard]] raft::Index last() const { return {base_.index.value + tail_.size()}; }
-  // The entry id at `index`, if this node's log (or its floor) says it.
+  // The entry id at `index`, if it is in this node's log or is its floor.
   [[nodiscard]] std::optional<raft::EntryId> id_at(raft::Index index) const;
   [[nodiscard]] raft::Term leading_term() const { return leading_; }
 
@@ -72,11 +71,11 @@ class Watch {
   bool members_moved_ = false;
 
   raft::Term term_;
-  raft::Term leading_;  // of which it was judged a leader; 0: leads not
+  raft::Term leading_;  // in which it was judged to lead; 0: none
   raft::Index commit_;
   raft::Index applied_;      // by on_applied and on_installed
-  raft::NodeId folder_;      // whose
-  raft::HardState durable_;  // is this, over all its lives
+  raft::NodeId folder_;      // the node of the folder
+  raft::HardState durable_;  // the last durable one of this folder, over all lives of the process
   const DataState* data_ = nullptr;
   std::uint64_t unchecked_ = 0;
 };

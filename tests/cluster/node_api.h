@@ -1,5 +1,5 @@
-// Api: one node's gRPC interface as the 2017 clients use it: raw stubs, blocking calls, no library
-// of ours in between, so that the harness does not share its mistakes. Any thread.
+// NodeApi: one node's gRPC interface as the clients of 2017 use it: raw stubs and blocking calls.
+// It does not use the client library, so that its faults are not shared. Any thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -18,10 +18,10 @@ struct Tls {
   std::string folder;  // of scripts/certs; empty: no TLS
 };
 
-enum class Answer { ok, not_done, unknown };  // not_done: RESOURCE_EXHAUSTED
+enum class CallAnswer { ok, not_done, unknown };  // not_done: RESOURCE_EXHAUSTED
 
 struct WriteAnswer {
-  Answer answer = Answer::unknown;
+  CallAnswer answer = CallAnswer::unknown;
   std::uint64_t revision = 0;
   std::string text;
 };
@@ -33,9 +33,9 @@ struct ReadAnswer {
   std::string text;
 };
 
-class Api {
+class NodeApi {
  public:
-  Api(const std::string& address, const Tls& tls);
+  NodeApi(const std::string& address, const Tls& tls);
 
   [[nodiscard]] WriteAnswer set(const std::string& source, const std::string& key,
                                 const std::string& value, Milliseconds limit) const;
