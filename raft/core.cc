@@ -110,7 +110,7 @@ bool Core::State::is_stranger(NodeId id) const {
 // (hazard 123).
 bool Core::State::heeds(const Message& message) const {
   if (!is_stranger(message.from)) return true;
-  if (std::holds_alternative<Dismissed>(message.body)) return false;
+  if (std::holds_alternative<RemovalNotice>(message.body)) return false;
   const auto* request = std::get_if<VoteRequest>(&message.body);
   const bool as_leader = std::holds_alternative<AppendRequest>(message.body) ||
                          std::holds_alternative<Heartbeat>(message.body) ||
@@ -155,7 +155,7 @@ void Core::State::step(Message message) {
   }
   if (!heeds(message)) return;
   // Pre-votes and removal notices neither move a term nor depend on it.
-  if (const auto* notice = std::get_if<Dismissed>(&message.body)) {
+  if (const auto* notice = std::get_if<RemovalNotice>(&message.body)) {
     return on_removal_notice(message.term, *notice);
   }
   if (const auto* request = std::get_if<PreVoteRequest>(&message.body)) {
@@ -176,7 +176,7 @@ void Core::State::step(Message message) {
     Message& message;
     void operator()(PreVoteRequest&) const {}
     void operator()(PreVoteReply&) const {}
-    void operator()(Dismissed&) const {}
+    void operator()(RemovalNotice&) const {}
     void operator()(VoteRequest& body) const { state.on_vote_request(message, body); }
     void operator()(VoteReply& body) const { state.on_vote_reply(message, body); }
     void operator()(AppendRequest& body) const {
@@ -305,7 +305,7 @@ void Core::applied(Index index) {
   state_->applied = std::max(state_->applied, index);
 }
 void Core::set_lagging(bool lagging) { state_->lagging = lagging; }
-bool Core::snapshot_received(const SnapshotMark& snapshot, NodeId from) {
+bool Core::snapshot_received(const SnapshotMetadata& snapshot, NodeId from) {
   return state_->snapshot_received(snapshot, from);
 }
 void Core::snapshot_sent(NodeId id, bool ok, EntryId last) { state_->snapshot_sent(id, ok, last); }
@@ -332,7 +332,7 @@ NodeId Core::transfer_target() const { return state_->transfer_target(); }
 std::vector<PeerStatus> Core::peers() const { return state_->peers(); }
 bool Core::hears(NodeId id) const { return state_->hears(id); }
 NodeId Core::promotable_learner() const { return state_->promotable_learner(); }
-SnapshotMark Core::mark_at(Index index) const {
+SnapshotMetadata Core::snapshot_metadata_at(Index index) const {
   const EntryId id = state_->log.id_at(index);
   const MembersVersion& version = state_->members.at(index);
   return {id, version.members, version.index};

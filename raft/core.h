@@ -155,7 +155,7 @@ class Core {
   // A snapshot from `from` is staged completely. True: the core answers with LogWrite.install.
   // False: the host drops it, as it is not newer than the commit index, or the log here has all of
   // it (which is committed then).
-  bool snapshot_received(const SnapshotMark& snapshot, NodeId from);
+  bool snapshot_received(const SnapshotMetadata& snapshot, NodeId from);
   // A transfer to `id` ended; `last` is the last entry of what was sent (ignored where !ok).
   void snapshot_sent(NodeId id, bool ok, EntryId last);
   // Drops entries up to `floor`. REQUIRES: floor <= applied. Followers below it get a snapshot.
@@ -183,7 +183,7 @@ class Core {
   // The first learner that has caught up and may be promoted; 0: none, or this node does not lead.
   [[nodiscard]] NodeId promotable_learner() const;
   // What a snapshot of the state at `index` says of itself. REQUIRES: floor <= index <= last.
-  [[nodiscard]] SnapshotMark mark_at(Index index) const;
+  [[nodiscard]] SnapshotMetadata snapshot_metadata_at(Index index) const;
   // nullptr where `index` is trimmed or beyond the last entry.
   [[nodiscard]] EntryPtr entry(Index index) const;
 

@@ -155,7 +155,7 @@ HeartbeatReply Core::State::heartbeat_reply(Round round) const {
           term_is_durable ? acknowledgeable(std::min(verified, log.stable())) : Index{}};
 }
 
-bool Core::State::snapshot_received(const SnapshotMark& snapshot, NodeId from) {
+bool Core::State::snapshot_received(const SnapshotMetadata& snapshot, NodeId from) {
   if (halted || role() == Role::leader) return false;
   if (snapshot.last.term > hard.term) enter_term(snapshot.last.term);
   bool installs = false;

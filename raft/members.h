@@ -72,7 +72,7 @@ struct MembersVersion {
 // The latest configuration of a recovered log, committed or not; that of the floor where `entries`
 // (any range of EntryPtr) have none.
 template <class Entries>
-[[nodiscard]] MembersVersion latest_members(const SnapshotMark& floor, const Entries& entries) {
+[[nodiscard]] MembersVersion latest_members(const SnapshotMetadata& floor, const Entries& entries) {
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     if (const Members* members = members_in(**entry)) return {(*entry)->id.index, *members};
   }

@@ -72,14 +72,14 @@ struct TimeoutNow {};
 // sender may not have heard of that admission: it believes only a `certain` sender. Certain is a
 // leader that has committed in its term, and a node that has committed in a later term than the
 // addressee ever had a leader in, hence knows all that was decided before.
-struct Dismissed {
+struct RemovalNotice {
   Index members_index;
   bool certain = false;
   EntryId commit;  // at or after members_index
 };
 
 using Body = std::variant<PreVoteRequest, PreVoteReply, VoteRequest, VoteReply, AppendRequest,
-                          AppendReply, Heartbeat, HeartbeatReply, TimeoutNow, Dismissed>;
+                          AppendReply, Heartbeat, HeartbeatReply, TimeoutNow, RemovalNotice>;
 
 struct Message {
   NodeId from;

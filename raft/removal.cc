@@ -46,7 +46,7 @@ void Core::State::tick_leaving(Leader& leader) {
   std::erase_if(leader.peers, [this](const auto& entry) {
     const auto& [id, peer] = entry;
     const bool is_over = peer.leaving_ticks >= 2 * options.election_ticks;
-    if (is_over) send(id, Dismissed{members.latest().index, false, log.id_at(commit)});
+    if (is_over) send(id, RemovalNotice{members.latest().index, false, log.id_at(commit)});
     return is_over;
   });
 }
@@ -61,21 +61,21 @@ void Core::State::tell_if_removed(NodeId from, Term seen) {
   }
   const bool certain =
       (role() == Role::leader && committed_own_term()) || log.id_at(commit).term > seen;
-  send(from, Dismissed{committed.index, certain, log.id_at(commit)});
+  send(from, RemovalNotice{committed.index, certain, log.id_at(commit)});
 }
 
 // The sender's log supersedes this node's latest configuration. Either a later configuration is
 // committed, or this one never will be: another entry is committed in its place, or before it an
 // entry of a later leader, which has all that was ever committed (paper 5.4.3). A node that was
 // admitted by such an entry waits for a leader that does not know it.
-bool Core::State::supersedes_own(const Dismissed& notice) const {
+bool Core::State::supersedes_own(const RemovalNotice& notice) const {
   const Index own = members.latest().index;
   if (notice.members_index > own) return true;
   if (own <= commit) return false;  // committed
   return notice.commit.index >= own || notice.commit.term > log.id_at(own).term;
 }
 
-void Core::State::on_removal_notice(Term term, const Dismissed& notice) {
+void Core::State::on_removal_notice(Term term, const RemovalNotice& notice) {
   const Index own = members.latest().index;
   if (own == Index{}) return;
   const bool is_later = supersedes_own(notice);

@@ -82,7 +82,7 @@ struct Core::State {
 
   Ticket last_ticket;
   ReadId last_read;
-  std::optional<SnapshotMark> install;  // for the next LogWrite
+  std::optional<SnapshotMetadata> install;  // for the next LogWrite
   Output out;
   bool halted = false;
   struct Reported {  // known to the host, for Output.role_changed
@@ -146,7 +146,7 @@ struct Core::State {
   [[nodiscard]] Index acknowledgeable(Index index) const;
   void acknowledge(NodeId leader, Index index);
   [[nodiscard]] HeartbeatReply heartbeat_reply(Round round) const;
-  bool snapshot_received(const SnapshotMark& snapshot, NodeId from);
+  bool snapshot_received(const SnapshotMetadata& snapshot, NodeId from);
 
   // --- replication.cc: the leader's side.
   Result<EntryId> propose(Command command);
@@ -192,8 +192,8 @@ struct Core::State {
   void resign_removed(Leader& leader);
   void tick_leaving(Leader& leader);
   void tell_if_removed(NodeId from, Term seen);
-  [[nodiscard]] bool supersedes_own(const Dismissed& notice) const;
-  void on_removal_notice(Term term, const Dismissed& notice);
+  [[nodiscard]] bool supersedes_own(const RemovalNotice& notice) const;
+  void on_removal_notice(Term term, const RemovalNotice& notice);
   void ask_whether_member();
 
   // --- transfer.cc

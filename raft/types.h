@@ -86,7 +86,7 @@ inline constexpr std::size_t entry_overhead_bytes = 64;
 
 // Term and vote must be durable before any message that depends on them is sent (paper figure 2).
 // `led` is written along with the next change. A node that may have been removed asks in that term
-// (Dismissed in message.h), since `term` may be one that nobody ever led.
+// (RemovalNotice in message.h), since `term` may be one that nobody ever led.
 struct HardState {
   Term term;
   NodeId vote;  // 0: none in this term
@@ -95,11 +95,11 @@ struct HardState {
 };
 
 // Snapshot metadata: the last entry that it contains and the configuration in force there.
-struct SnapshotMark {
+struct SnapshotMetadata {
   EntryId last;
   Members members;
   Index members_index;  // of the entry that made `members`
-  bool operator==(const SnapshotMark&) const = default;
+  bool operator==(const SnapshotMetadata&) const = default;
 };
 
 // One job for the log lane (the host's log writer). Jobs are done in ticket order; each becomes
@@ -107,15 +107,16 @@ struct SnapshotMark {
 struct LogWrite {
   Ticket ticket;
   std::optional<HardState> state;
-  std::optional<SnapshotMark> install;  // staged data replaces the state; the log restarts after it
-  std::vector<EntryPtr> entries;        // replaces everything from entries.front() on
+  std::optional<SnapshotMetadata>
+      install;                    // staged data replaces the state; the log restarts after it
+  std::vector<EntryPtr> entries;  // replaces everything from entries.front() on
 };
 
 // The state that storage found at start. `entries` are contiguous, from floor.last.index + 1 on.
 struct Recovered {
   NodeId self;
   HardState state;
-  SnapshotMark floor;  // index 0 and no members: a node that has never had a log
+  SnapshotMetadata floor;  // index 0 and no members: a node that has never had a log
   std::vector<EntryPtr> entries;
   Index applied;  // REQUIRES: floor.last.index <= applied <= last index
 };

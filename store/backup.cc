@@ -113,7 +113,7 @@ Result<Descriptor> claim(const std::string& building, const std::string& target)
 
 // Makes the rows of the backup the data of `folder`, under the mark `as`.
 Status restore_data(const RocksOptions& options, const Folder& folder, const std::string& file,
-                    const raft::SnapshotMark& mark, const raft::SnapshotMark& as) {
+                    const raft::SnapshotMetadata& mark, const raft::SnapshotMetadata& as) {
   if (Status made = DataDb::create(options, folder, {}); !made) return made;
   Import import(options, folder.staging_path() + "/1", mark);
   import.become(as);
@@ -123,14 +123,14 @@ Status restore_data(const RocksOptions& options, const Folder& folder, const std
   const Result<std::shared_ptr<const Staged>> staged = import.finish();
   if (!staged) return named(file, staged.error());
   Alarm alarm;
-  raft::SnapshotMark found;
+  raft::SnapshotMetadata found;
   Result<std::unique_ptr<DataDb>> data = DataDb::open(options, folder, alarm, found);
   if (!data) return unexpected(data.error());
   return (*data)->install(**staged);
 }
 
 Result<NewCluster> build(const std::string& path, const std::string& file,
-                         const std::string& address, const raft::SnapshotMark& mark,
+                         const std::string& address, const raft::SnapshotMetadata& mark,
                          std::uint64_t now_us) {
   RocksOptions options;
   options.path = path;
@@ -140,7 +140,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   if (!cluster) return unexpected(cluster.error());
   const raft::EntryId last{mark.last.term, new_history(mark.last.index, now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const raft::SnapshotMark as{last, sole_voter(made.node, address), last.index};
+  const raft::SnapshotMetadata as{last, sole_voter(made.node, address), last.index};
   Status done = LogDb::create(options, *folder, {made.node, made.cluster}, {last.term, {}}, as);
   if (done) done = restore_data(options, *folder, file, mark, as);
   if (done) done = remove_tree(folder->staging_path());
@@ -153,7 +153,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
 
 Result<BackupInfo> verify_backup(const std::string& file) {
   BackupInfo info;
-  SnapshotReader reader({[&info](const raft::SnapshotMark& mark) {
+  SnapshotReader reader({[&info](const raft::SnapshotMetadata& mark) {
                            info.mark = mark;
                            return Status(Unit{});
                          },

@@ -13,7 +13,7 @@
 namespace iris::store {
 
 struct BackupInfo {
-  raft::SnapshotMark mark;  // last entry and configuration of the cluster when it was taken
+  raft::SnapshotMetadata mark;  // last entry and configuration of the cluster when it was taken
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
   std::string sha256;  // in hex, of the stream without its last 32 bytes, which hold it

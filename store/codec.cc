@@ -51,7 +51,7 @@ void put_members(std::string& out, const raft::Members& members) {
   put_list(out, members.learners);
 }
 
-void put_mark(std::string& out, const raft::SnapshotMark& mark) {
+void put_mark(std::string& out, const raft::SnapshotMetadata& mark) {
   put_u64(out, mark.last.term.value);
   put_u64(out, mark.last.index.value);
   put_u64(out, mark.members_index.value);
@@ -92,8 +92,8 @@ raft::Members Reader::members() {
   return ok_ ? members : raft::Members{};
 }
 
-raft::SnapshotMark Reader::mark() {
-  raft::SnapshotMark mark;
+raft::SnapshotMetadata Reader::mark() {
+  raft::SnapshotMetadata mark;
   mark.last = entry_id();
   mark.members_index = raft::Index{u64()};
   mark.members = members();

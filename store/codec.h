@@ -6,7 +6,7 @@
 //
 //   Members  u8 layout (1) | voters | outgoing | learners
 //            each list: u16 count | count x ( u64 id | u16 length | address )
-//   Mark     u64 term | u64 index | u64 members_index | Members        (raft::SnapshotMark)
+//   Mark     u64 term | u64 index | u64 members_index | Members        (raft::SnapshotMetadata)
 //   sealed   u32 CRC-32C of name and body | body
 //            The name says which record it is. It is not stored, so that a record in the place of
 //            another one fails.
@@ -27,7 +27,7 @@ void put_u64(std::string& out, std::uint64_t value);
 // REQUIRES, of these three: at most 65,535 bytes in a text and members in a list.
 void put_text(std::string& out, std::string_view text);
 void put_members(std::string& out, const raft::Members& members);
-void put_mark(std::string& out, const raft::SnapshotMark& mark);
+void put_mark(std::string& out, const raft::SnapshotMetadata& mark);
 
 // Takes values from the front of `bytes`, which outlive it. Once a value did not fit, ok() is false
 // and all further values are zero or empty.
@@ -43,7 +43,7 @@ class Reader {
   std::string_view bytes(std::size_t count);
   raft::EntryId entry_id();  // term, index
   raft::Members members();
-  raft::SnapshotMark mark();
+  raft::SnapshotMetadata mark();
 
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] std::string_view rest() const { return rest_; }

@@ -62,7 +62,7 @@ DataDb::~DataDb() {
 }
 
 Status DataDb::create(const RocksOptions& options, const Folder& folder,
-                      const raft::SnapshotMark& mark) {
+                      const raft::SnapshotMetadata& mark) {
   const std::string path = folder.data_path();
   Alarm alarm;
   rocksdb::Options fresh(data_options(options, alarm), small_options());
@@ -88,7 +88,7 @@ Status DataDb::create(const RocksOptions& options, const Folder& folder,
 }
 
 Result<std::unique_ptr<DataDb>> DataDb::open(const RocksOptions& options, const Folder& folder,
-                                             Alarm& alarm, raft::SnapshotMark& found) {
+                                             Alarm& alarm, raft::SnapshotMetadata& found) {
   std::unique_ptr<DataDb> data(new DataDb(options, folder.data_path()));
   const rocksdb::DBOptions settings = data_options(options, alarm);
   std::vector<std::string> names;
@@ -117,7 +117,7 @@ Result<std::unique_ptr<DataDb>> DataDb::open(const RocksOptions& options, const 
 // Finds the current family and drops the others, which a crash in an installation has left.
 Status DataDb::read(const raft::NodeId& self,
                     const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
-                    raft::SnapshotMark& found) {
+                    raft::SnapshotMetadata& found) {
   std::vector<std::shared_ptr<Family>> families;
   for (rocksdb::ColumnFamilyHandle* handle : handles) {
     if (handle->GetName() == rocksdb::kDefaultColumnFamilyName) {
@@ -142,16 +142,16 @@ Status DataDb::read(const raft::NodeId& self,
   if (family_ == nullptr) return corrupt(path_, "family " + family_name(number) + " is missing");
   families.clear();
   reap();
-  Result<raft::SnapshotMark> mark = read_mark(*family_, rocksdb::ReadOptions());
+  Result<raft::SnapshotMetadata> mark = read_mark(*family_, rocksdb::ReadOptions());
   if (!mark) return corrupt(path_, mark.error().text);
   found = std::move(*mark);
   update_compaction_estimate(*db_);
   return Unit{};
 }
 
-Result<raft::SnapshotMark> DataDb::read_mark(const Family& family,
-                                             const rocksdb::ReadOptions& read) {
-  raft::SnapshotMark mark;
+Result<raft::SnapshotMetadata> DataDb::read_mark(const Family& family,
+                                                 const rocksdb::ReadOptions& read) {
+  raft::SnapshotMetadata mark;
   for (const std::string_view key : {applied_key, members_key}) {
     std::string row;
     row_key(row, Table::meta, key);
@@ -172,7 +172,7 @@ Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& appli
   return write(batch, applied, unsynced_write());
 }
 
-Status DataDb::become(RowBatch& batch, const raft::SnapshotMark& mark) {
+Status DataDb::become(RowBatch& batch, const raft::SnapshotMetadata& mark) {
   return write(batch, Store::Applied{mark.last, mark.members, mark.members_index}, synced_write());
 }
 
@@ -224,7 +224,7 @@ Status DataDb::install(const Staged& staged) {
   const rocksdb::Status moved = db_->IngestExternalFile(handle, staged.files, ingest);
   if (!moved.ok()) return unexpected(engine_error(what, moved));
   step("files moved");
-  const Result<raft::SnapshotMark> found = read_mark(*fresh, rocksdb::ReadOptions());
+  const Result<raft::SnapshotMetadata> found = read_mark(*fresh, rocksdb::ReadOptions());
   if (!found) return fail(found.error().code, what + ": " + found.error().text);
   CHECK(*found == staged.mark);
   const rocksdb::Status flipped =

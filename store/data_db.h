@@ -36,7 +36,7 @@ namespace iris::store {
 
 // A received snapshot: checked and synced, and not installed yet.
 struct Staged {
-  raft::SnapshotMark mark;
+  raft::SnapshotMetadata mark;
   std::vector<std::string> files;  // paths of sorted tables, whose key ranges do not overlap
 };
 
@@ -44,11 +44,11 @@ class DataDb {
  public:
   // Makes data/ of a new folder, durably: no rows, applied up to `mark`.
   static Status create(const RocksOptions& options, const Folder& folder,
-                       const raft::SnapshotMark& mark);
+                       const raft::SnapshotMetadata& mark);
   // Errc::corrupt names what is damaged. `found` is what the data records of itself: the applied
   // entry and the configuration.
   static Result<std::unique_ptr<DataDb>> open(const RocksOptions& options, const Folder& folder,
-                                              Alarm& alarm, raft::SnapshotMark& found);
+                                              Alarm& alarm, raft::SnapshotMetadata& found);
   // REQUIRES: nobody holds a family of it any more.
   ~DataDb();
   DataDb(const DataDb&) = delete;
@@ -61,7 +61,7 @@ class DataDb {
   Status write(RowBatch& batch, const std::optional<Store::Applied>& applied);
   // Writes the batch together with `mark` as what is applied, atomically and synced. REQUIRES: as
   // above.
-  Status become(RowBatch& batch, const raft::SnapshotMark& mark);
+  Status become(RowBatch& batch, const raft::SnapshotMetadata& mark);
   // Makes all that was written durable.
   Status sync();
   // As in compactions.h, of the current family and of those that take its place.
@@ -73,8 +73,8 @@ class DataDb {
 
   // Any thread. What a family records of itself. Errc::corrupt; Errc::io also where `read` forbids
   // to ask the disk and only the disk knows.
-  static Result<raft::SnapshotMark> read_mark(const Family& family,
-                                              const rocksdb::ReadOptions& read);
+  static Result<raft::SnapshotMetadata> read_mark(const Family& family,
+                                                  const rocksdb::ReadOptions& read);
 
   // Any thread. A family that nobody uses any more waits for reap(), which may block while its
   // files are deleted. `retired` is called for each, under a lock.
@@ -84,7 +84,7 @@ class DataDb {
  private:
   DataDb(const RocksOptions& options, std::string path);
   Status read(const raft::NodeId& self, const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
-              raft::SnapshotMark& found);
+              raft::SnapshotMetadata& found);
   [[nodiscard]] std::shared_ptr<Family> make_family(std::uint64_t number,
                                                     rocksdb::ColumnFamilyHandle* handle);
   void retire(rocksdb::ColumnFamilyHandle* handle);

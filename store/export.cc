@@ -30,7 +30,7 @@ std::string behind_last_row() { return {static_cast<char>(0xff)}; }
 }  // namespace
 
 struct RocksExport::Work {
-  Work(std::shared_ptr<const Pinned> state, raft::SnapshotMark of, Alarm& alarm_of)
+  Work(std::shared_ptr<const Pinned> state, raft::SnapshotMetadata of, Alarm& alarm_of)
       : pinned(std::move(state)), mark(std::move(of)), alarm(alarm_of), writer(mark) {}
 
   Result<std::string> read(std::size_t bytes_max) {
@@ -47,14 +47,14 @@ struct RocksExport::Work {
   }
 
   const std::shared_ptr<const Pinned> pinned;
-  const raft::SnapshotMark mark;
+  const raft::SnapshotMetadata mark;
   Alarm& alarm;
   SnapshotWriter writer;
   std::unique_ptr<RowCursor> rows;  // made on the lane, as that reads already
   bool finished = false;
 };
 
-RocksExport::RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMark mark,
+RocksExport::RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMetadata mark,
                          Alarm& alarm, std::function<void(BulkJob)> bulk)
     : work_(std::make_shared<Work>(std::move(pinned), std::move(mark), alarm)),
       bulk_(std::move(bulk)),
@@ -65,7 +65,7 @@ RocksExport::~RocksExport() {
   bulk_([work = std::move(work_)](Answers&) mutable { work.reset(); });
 }
 
-const raft::SnapshotMark& RocksExport::mark() const { return work_->mark; }
+const raft::SnapshotMetadata& RocksExport::mark() const { return work_->mark; }
 
 void RocksExport::read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) {
   CHECK(bytes_max > 0);

@@ -20,11 +20,11 @@ namespace iris::store {
 class RocksExport final : public Export {
  public:
   // `bulk` queues a job for the bulk lane.
-  RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMark mark, Alarm& alarm,
+  RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMetadata mark, Alarm& alarm,
               std::function<void(BulkJob)> bulk);
   ~RocksExport() override;
 
-  [[nodiscard]] const raft::SnapshotMark& mark() const override;
+  [[nodiscard]] const raft::SnapshotMetadata& mark() const override;
   void read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) override;
 
  private:

@@ -13,12 +13,12 @@
 
 namespace iris::store {
 
-Import::Import(const RocksOptions& options, std::string folder, raft::SnapshotMark mark)
+Import::Import(const RocksOptions& options, std::string folder, raft::SnapshotMetadata mark)
     : options_(options),
       folder_(std::move(folder)),
       mark_(std::move(mark)),
       installed_as_(mark_),
-      reader_({[this](const raft::SnapshotMark& found) { return begin(found); },
+      reader_({[this](const raft::SnapshotMetadata& found) { return begin(found); },
                [this](Table table, std::string_view key, std::string_view value) {
                  std::string row;
                  row_key(row, table, key);
@@ -49,7 +49,7 @@ Result<std::shared_ptr<const Staged>> Import::finish() {
 }
 
 // The mark becomes the first rows, those of the store's own table.
-Status Import::begin(const raft::SnapshotMark& found) {
+Status Import::begin(const raft::SnapshotMetadata& found) {
   if (found != mark_) {
     return fail(Errc::corrupt, "the snapshot's header is not the one that was announced");
   }

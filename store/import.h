@@ -26,7 +26,7 @@ class Import {
  public:
   // `mark`: the one that the stream must have. `options` outlives the import. REQUIRES: nothing
   // else uses `folder`.
-  Import(const RocksOptions& options, std::string folder, raft::SnapshotMark mark);
+  Import(const RocksOptions& options, std::string folder, raft::SnapshotMetadata mark);
   ~Import();
   Import(const Import&) = delete;
   Import& operator=(const Import&) = delete;
@@ -43,11 +43,11 @@ class Import {
 
   // The data becomes `as` instead of the stream's own mark, as in a restore. REQUIRES: before the
   // first chunk.
-  void become(raft::SnapshotMark as) { installed_as_ = std::move(as); }
+  void become(raft::SnapshotMetadata as) { installed_as_ = std::move(as); }
   [[nodiscard]] const SnapshotReader& stream() const { return reader_; }
 
  private:
-  Status begin(const raft::SnapshotMark& found);
+  Status begin(const raft::SnapshotMetadata& found);
   Status put(std::string_view row, std::string_view value);
   Status open_file();
   Status close_file();
@@ -55,8 +55,8 @@ class Import {
 
   const RocksOptions& options_;
   const std::string folder_;
-  const raft::SnapshotMark mark_;
-  raft::SnapshotMark installed_as_;
+  const raft::SnapshotMetadata mark_;
+  raft::SnapshotMetadata installed_as_;
   SnapshotReader reader_;
   std::unique_ptr<rocksdb::SstFileWriter> file_;
   std::shared_ptr<Staged> staged_;

@@ -60,7 +60,7 @@ LogDb::LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWaterMark hi
 LogDb::~LogDb() = default;
 
 Status LogDb::create(const RocksOptions& options, const Folder& folder, const Identity& identity,
-                     const raft::HardState& state, const raft::SnapshotMark& floor) {
+                     const raft::HardState& state, const raft::SnapshotMetadata& floor) {
   CHECK(state.term >= floor.last.term);
   Alarm alarm;
   rocksdb::Options fresh = log_options(options, alarm);
@@ -200,7 +200,7 @@ void LogDb::stage_cluster(raft::ClusterId cluster) {
   batch_->Put(rocksdb::Slice(identity_key), encode_identity(identity_));
 }
 
-void LogDb::stage_trim(const raft::SnapshotMark& floor) {
+void LogDb::stage_trim(const raft::SnapshotMetadata& floor) {
   const raft::Index former = floor_.mark.last.index;
   const raft::Index index = floor.last.index;
   if (index <= former) return;
@@ -232,7 +232,7 @@ Result<bool> LogDb::holds(raft::EntryId id) {
   return (*entry)->id == id;
 }
 
-Status LogDb::stage_restart(const raft::SnapshotMark& mark) {
+Status LogDb::stage_restart(const raft::SnapshotMetadata& mark) {
   CHECK(!anything_staged());
   CHECK(mark.last.term <= head_.state.term);
   const Result<bool> held = holds(mark.last);

@@ -33,7 +33,7 @@ namespace iris::store {
 struct LogFound {
   Identity identity;
   raft::HardState state;
-  raft::SnapshotMark floor;
+  raft::SnapshotMetadata floor;
   std::vector<raft::EntryPtr> entries;  // contiguous, from the one that follows the floor
   std::optional<Install> install;       // an installation that a crash has cut off
 };
@@ -43,7 +43,7 @@ class LogDb {
   // Makes log/ and log.mark of a new folder, durably. REQUIRES: state.term is not below the
   // floor's.
   static Status create(const RocksOptions& options, const Folder& folder, const Identity& identity,
-                       const raft::HardState& state, const raft::SnapshotMark& floor);
+                       const raft::HardState& state, const raft::SnapshotMetadata& floor);
   // Reads and verifies the whole log into `found`. Errc::corrupt names the record or file.
   static Result<std::unique_ptr<LogDb>> open(const RocksOptions& options, const Folder& folder,
                                              Alarm& alarm, LogFound& found);
@@ -59,14 +59,14 @@ class LogDb {
   void stage_cluster(raft::ClusterId cluster);
   // Drops the entries up to floor.last, which becomes the floor. Does nothing where the floor is
   // there already. REQUIRES: floor.last is not above the last entry.
-  void stage_trim(const raft::SnapshotMark& floor);
+  void stage_trim(const raft::SnapshotMetadata& floor);
   // Notes that from this commit on the data may be at install.mark (recovery.h).
   void stage_install(const Install& install);
   void stage_no_install();
   // Ends an installation: `mark` becomes the floor. Where the log holds the entry mark.last itself,
   // the entries that follow it stay, as they may have been acknowledged (paper figure 13, rule 6);
   // else all entries go. REQUIRES: nothing is staged; mark.last.term is not above the state's term.
-  Status stage_restart(const raft::SnapshotMark& mark);
+  Status stage_restart(const raft::SnapshotMetadata& mark);
 
   [[nodiscard]] bool anything_staged() const;
   [[nodiscard]] std::size_t staged_bytes() const;

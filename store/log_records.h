@@ -42,13 +42,13 @@ struct Head {
 };
 
 struct Floor {
-  raft::SnapshotMark mark;
+  raft::SnapshotMetadata mark;
   Chain chain = 0;  // the first entry after the floor is chained to it
   bool operator==(const Floor&) const = default;
 };
 
 struct Install {
-  raft::SnapshotMark mark;
+  raft::SnapshotMetadata mark;
   raft::ClusterId cluster;  // the cluster of the node from then on; 0: unchanged
   bool operator==(const Install&) const = default;
 };

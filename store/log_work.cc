@@ -49,7 +49,7 @@ void LogWork::take(DiskBudget::Pressure pressure, Answers& /*answers*/) {
 // the first, as the mark may be of a term that this log does not know yet.
 Status LogWork::install(WriteJob& job, Answers& answers) {
   CHECK(job.staged != nullptr && job.staged->mark == *job.write.install);
-  const raft::SnapshotMark& mark = *job.write.install;
+  const raft::SnapshotMetadata& mark = *job.write.install;
   if (job.write.state) log_->stage_state(*job.write.state);
   log_->stage_install({mark, {}});
   if (Status begun = log_->commit(); !begun) return begun;

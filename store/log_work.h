@@ -31,7 +31,7 @@ struct AdoptJob {
   std::function<void()> done;
 };
 struct TrimJob {
-  raft::SnapshotMark floor;  // the data is synced up to here
+  raft::SnapshotMetadata floor;  // the data is synced up to here
   std::function<void()> done;
 };
 // A pressure is a job too: the one that reacts to it.

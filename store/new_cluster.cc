@@ -26,7 +26,7 @@ unexpected<Error> named(const std::string& path, const Error& error) {
 struct Inside {
   Alarm alarm;
   LogFound found;
-  raft::SnapshotMark mark;  // of the data
+  raft::SnapshotMetadata mark;  // of the data
   std::unique_ptr<LogDb> log;
   std::unique_ptr<DataDb> data;
 };
@@ -44,7 +44,7 @@ Status open_inside(const RocksOptions& options, const Folder& folder, Inside& in
 
 // Applies the entries of the log that the data lacks, and records that the data is at `as`: in one
 // synced write.
-Status apply_rest(Inside& inside, const raft::SnapshotMark& as, const Recover& how,
+Status apply_rest(Inside& inside, const raft::SnapshotMetadata& as, const Recover& how,
                   std::size_t row_memory_bytes) {
   Status read = Unit{};
   inside.alarm.listen([&read](const Error& error) { read = unexpected(error); });

@@ -11,14 +11,14 @@ std::string name(raft::EntryId id) {
   return "entry " + std::to_string(id.index.value) + " of term " + std::to_string(id.term.value);
 }
 
-unexpected<Error> disagree(const raft::SnapshotMark& data, const std::string& log) {
+unexpected<Error> disagree(const raft::SnapshotMetadata& data, const std::string& log) {
   return fail(Errc::corrupt,
               "log and data disagree: the data has applied " + name(data.last) + ", " + log);
 }
 
 }  // namespace
 
-Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMark& data) {
+Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMetadata& data) {
   if (log.install && log.install->mark.last == data.last) return Verdict::finish_install;
   const raft::EntryId floor = log.floor.last;
   const raft::EntryId last = log.entries.empty() ? floor : log.entries.back()->id;
@@ -32,12 +32,12 @@ Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMark& data) {
   return log.install ? Verdict::forget_install : Verdict::agree;
 }
 
-Status settle(LogDb& log, LogFound& found, const raft::SnapshotMark& data) {
+Status settle(LogDb& log, LogFound& found, const raft::SnapshotMetadata& data) {
   const Result<Verdict> verdict = reconcile(found, data);
   if (!verdict) return unexpected(verdict.error());
   if (*verdict == Verdict::agree) return Unit{};
   if (*verdict == Verdict::finish_install) {
-    const raft::SnapshotMark mark = found.install->mark;
+    const raft::SnapshotMetadata mark = found.install->mark;
     if (Status staged = log.stage_restart(mark); !staged) return staged;
     if (const raft::ClusterId cluster = found.install->cluster; cluster != raft::ClusterId{}) {
       log.stage_cluster(cluster);

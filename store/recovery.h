@@ -27,9 +27,9 @@ enum class Verdict {
 
 // `data`: what the data records of itself. Errc::corrupt: they do not belong together; the text
 // names the entries of both.
-Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMark& data);
+Result<Verdict> reconcile(const LogFound& log, const raft::SnapshotMetadata& data);
 
 // Reconciles, and carries out the verdict in the log, durably; `found` is then the log as it is.
-Status settle(LogDb& log, LogFound& found, const raft::SnapshotMark& data);
+Status settle(LogDb& log, LogFound& found, const raft::SnapshotMetadata& data);
 
 }  // namespace iris::store

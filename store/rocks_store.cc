@@ -68,7 +68,7 @@ Status RocksStore::open() {
   LogFound found;
   Result<std::unique_ptr<LogDb>> log = LogDb::open(options_, folder_, alarm_, found);
   if (!log) return unexpected(log.error());
-  raft::SnapshotMark mark;
+  raft::SnapshotMetadata mark;
   Result<std::unique_ptr<DataDb>> data = DataDb::open(options_, folder_, alarm_, mark);
   if (!data) return unexpected(data.error());
   if (Status settled = settle(**log, found, mark); !settled) {
@@ -192,7 +192,7 @@ void RocksStore::maintain(std::function<void(Batch&)> job, Done done) {
   CHECK(data_lane_->push(BatchJob{std::nullopt, std::move(job), std::move(done)}));
 }
 
-void RocksStore::trim(raft::SnapshotMark floor, Done done) {
+void RocksStore::trim(raft::SnapshotMetadata floor, Done done) {
   const raft::Index index = floor.last.index;
   auto then = [this, floor = std::move(floor), done = std::move(done)] {
     static_cast<void>(
@@ -259,17 +259,17 @@ std::unique_ptr<Export> RocksStore::pin() {
   rocksdb::ReadOptions read;
   read.snapshot = pinned->snapshot();
   read.read_tier = rocksdb::kBlockCacheTier;  // two records, usually written just now
-  Result<raft::SnapshotMark> mark = DataDb::read_mark(pinned->family(), read);
+  Result<raft::SnapshotMetadata> mark = DataDb::read_mark(pinned->family(), read);
   if (!mark) {
     read.read_tier = rocksdb::kReadAllTier;
     mark = DataDb::read_mark(pinned->family(), read);
   }
   if (!mark) alarm_.raise(mark.error());
-  return std::make_unique<RocksExport>(std::move(pinned), mark ? *mark : raft::SnapshotMark{},
+  return std::make_unique<RocksExport>(std::move(pinned), mark ? *mark : raft::SnapshotMetadata{},
                                        alarm_, [this](BulkJob job) { bulk(std::move(job)); });
 }
 
-void RocksStore::import_begin(raft::SnapshotMark mark) { staging_.begin(std::move(mark)); }
+void RocksStore::import_begin(raft::SnapshotMetadata mark) { staging_.begin(std::move(mark)); }
 
 void RocksStore::import_chunk(std::string bytes, std::function<void(Status)> done) {
   staging_.chunk(std::move(bytes), std::move(done));

@@ -55,9 +55,9 @@ class RocksStore final : public Store {
   [[nodiscard]] std::shared_ptr<const View> hold() override;
   void read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
                  Done done) override;
-  void trim(raft::SnapshotMark floor, Done done) override;
+  void trim(raft::SnapshotMetadata floor, Done done) override;
   [[nodiscard]] std::unique_ptr<Export> pin() override;
-  void import_begin(raft::SnapshotMark mark) override;
+  void import_begin(raft::SnapshotMetadata mark) override;
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;

@@ -22,7 +22,7 @@ constexpr std::size_t row_front_bytes = 1 + 4 + 4;
 
 }  // namespace
 
-SnapshotWriter::SnapshotWriter(const raft::SnapshotMark& mark) {
+SnapshotWriter::SnapshotWriter(const raft::SnapshotMetadata& mark) {
   std::string body;
   put_mark(body, mark);
   std::string header(magic);
@@ -125,7 +125,7 @@ Result<bool> SnapshotReader::take_header() {
   if (!reader.ok()) return false;
   if (crc32c(body) != sum) return damaged("the checksum of its header does not hold");
   Reader fields(body);
-  const raft::SnapshotMark mark = fields.mark();
+  const raft::SnapshotMetadata mark = fields.mark();
   if (!fields.complete()) return damaged("its header cannot be read");
   if (Status taken = events_.mark(mark); !taken) {
     return unexpected(taken.error());

@@ -34,7 +34,7 @@ inline constexpr std::size_t snapshot_block_bytes_max = 64u << 20;
 
 class SnapshotWriter {
  public:
-  explicit SnapshotWriter(const raft::SnapshotMark& mark);
+  explicit SnapshotWriter(const raft::SnapshotMetadata& mark);
   // REQUIRES: above the row before it; not of `meta`; fits into snapshot_block_bytes_max.
   void row(Table table, std::string_view key, std::string_view value);
   // Ends the stream. REQUIRES: the last call but take().
@@ -59,7 +59,7 @@ class SnapshotWriter {
 class SnapshotReader {
  public:
   struct Events {
-    std::function<Status(const raft::SnapshotMark& mark)> mark;  // called first, once
+    std::function<Status(const raft::SnapshotMetadata& mark)> mark;  // called first, once
     std::function<Status(Table table, std::string_view key, std::string_view value)> row;
   };
   explicit SnapshotReader(Events events) : events_(std::move(events)) {}

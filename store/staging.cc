@@ -19,7 +19,7 @@ Staging::Staging(const RocksOptions& options, std::string folder, const DiskGaug
                  std::function<void(BulkJob)> bulk)
     : options_(options), folder_(std::move(folder)), gauge_(gauge), bulk_(std::move(bulk)) {}
 
-void Staging::begin(raft::SnapshotMark mark) {
+void Staging::begin(raft::SnapshotMetadata mark) {
   drop();
   slot_ = std::make_shared<Slot>();
   slot_->mark = mark;
@@ -61,7 +61,7 @@ void Staging::drop() {
   if (slot_ != nullptr) bulk_([slot = std::move(slot_)](Answers&) {});
 }
 
-std::shared_ptr<const Staged> Staging::take(const raft::SnapshotMark& mark) {
+std::shared_ptr<const Staged> Staging::take(const raft::SnapshotMetadata& mark) {
   CHECK(slot_ != nullptr && slot_->staged != nullptr);
   CHECK(slot_->mark == mark);
   const Staged* staged = slot_->staged.get();

@@ -27,18 +27,18 @@ class Staging {
           std::function<void(BulkJob)> bulk);
 
   // As Store::import_begin(), import_chunk(), import_finish() and import_drop().
-  void begin(raft::SnapshotMark mark);
+  void begin(raft::SnapshotMetadata mark);
   void chunk(std::string bytes, std::function<void(Status)> done);
   void finish(std::function<void(Status)> done);
   void drop();
 
   // The finished import of `mark`, for installation. Its files stay until the last owner of the
   // result lets go. REQUIRES: finish() of that import has succeeded.
-  [[nodiscard]] std::shared_ptr<const Staged> take(const raft::SnapshotMark& mark);
+  [[nodiscard]] std::shared_ptr<const Staged> take(const raft::SnapshotMetadata& mark);
 
  private:
   struct Slot {
-    raft::SnapshotMark mark;
+    raft::SnapshotMetadata mark;
     std::unique_ptr<Import> work;          // bulk lane
     std::shared_ptr<const Staged> staged;  // loop; once the stream was whole and checked
   };

@@ -95,7 +95,7 @@ class Batch : public View {
 class Export {
  public:
   virtual ~Export() = default;
-  [[nodiscard]] virtual const raft::SnapshotMark& mark() const = 0;
+  [[nodiscard]] virtual const raft::SnapshotMetadata& mark() const = 0;
   // The next bytes of the stream, at most bytes_max; an empty string at the end. Nothing is called
   // once the Export is destroyed. REQUIRES: the read before is done.
   virtual void read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) = 0;
@@ -168,7 +168,7 @@ class Store {
   // Data lane, then log lane. Syncs the data, drops the log up to and including floor.last,
   // durably, then calls `done`. A floor that is below the log's first entry changes nothing.
   // REQUIRES: floor.last is applied, and its apply() is done.
-  virtual void trim(raft::SnapshotMark floor, std::function<void()> done) = 0;
+  virtual void trim(raft::SnapshotMetadata floor, std::function<void()> done) = 0;
 
   // Pins the data as it is applied now. The Export's mark is what the data records of itself.
   [[nodiscard]] virtual std::unique_ptr<Export> pin() = 0;
@@ -177,7 +177,7 @@ class Store {
   // installs it, named by its mark. Errc::corrupt: the stream is damaged or of another mark.
   // Errc::refused: it is of a newer format. Errc::io: it cannot be written, or would leave too
   // little of the disk free. After an error every further call for that import fails as well.
-  virtual void import_begin(raft::SnapshotMark mark) = 0;
+  virtual void import_begin(raft::SnapshotMetadata mark) = 0;
   virtual void import_chunk(std::string bytes, std::function<void(Status)> done) = 0;
   // Checks that the stream is whole, and its hash.
   virtual void import_finish(std::function<void(Status)> done) = 0;

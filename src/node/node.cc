@@ -83,7 +83,7 @@ void Node::receive(PeerMessage message) {
     raft::NodeId from;
     void operator()(raft::Message&& body) const {
       if (body.from != from) return;
-      if (std::holds_alternative<raft::Dismissed>(body.body) && !state.contacts.admitted()) {
+      if (std::holds_alternative<raft::RemovalNotice>(body.body) && !state.contacts.admitted()) {
         state.contacts.not_known_to(from);
       } else {
         state.host.core->step(std::move(body));

@@ -73,7 +73,7 @@ struct SessionsServed {
 // One piece of a snapshot.
 struct SnapshotChunk {
   std::uint64_t transfer = 0;  // names one attempt
-  raft::SnapshotMark mark;
+  raft::SnapshotMetadata mark;
   std::uint64_t offset = 0;  // of the first byte, from the beginning of the snapshot
   std::string bytes;
   bool last = false;

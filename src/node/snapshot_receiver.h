@@ -46,7 +46,7 @@ class SnapshotReceiver {
   Phase phase_ = Phase::idle;
   raft::NodeId from_;
   std::uint64_t transfer_ = 0;
-  raft::SnapshotMark mark_;
+  raft::SnapshotMetadata mark_;
   std::uint64_t taken_ = 0;              // bytes given to the store
   std::uint64_t staged_ = 0;             // bytes that the store has taken
   std::uint64_t heard_at_ = 0;           // tick of the latest chunk

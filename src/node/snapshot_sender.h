@@ -38,7 +38,7 @@ class SnapshotSender {
   struct Transfer {
     std::uint64_t id = 0;
     std::unique_ptr<store::Export> source;
-    raft::SnapshotMark mark;
+    raft::SnapshotMetadata mark;
     std::deque<SnapshotChunk> unacknowledged;
     std::size_t unacknowledged_bytes = 0;
     std::uint64_t read = 0;          // bytes from the export so far

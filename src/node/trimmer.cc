@@ -112,7 +112,7 @@ std::optional<raft::Index> Trimmer::needed_by(const raft::PeerStatus& peer, raft
 
 void Trimmer::trim(raft::Index floor) {
   trimming_ = true;
-  host_.store.trim(host_.core->mark_at(floor), [this, floor, gone = host_.guard()] {
+  host_.store.trim(host_.core->snapshot_metadata_at(floor), [this, floor, gone = host_.guard()] {
     if (gone.expired()) return;
     trimming_ = false;
     host_.core->trim(floor);

@@ -39,10 +39,10 @@ template <class Variant, class Parse, std::size_t Position = 0>
   }
 }
 
-[[nodiscard]] Complaint parse(std::string_view bytes, raft::SnapshotMark& mark);
+[[nodiscard]] Complaint parse(std::string_view bytes, raft::SnapshotMetadata& mark);
 [[nodiscard]] Complaint parse(std::string_view bytes, raft::Message& message);
 void write_fields(ProtoWriter& out, const raft::Message& message);
-void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMark& mark);
+void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMetadata& mark);
 
 // The limit that these are over, or nullptr.
 [[nodiscard]] const char* over_limit(const raft::Message& message);

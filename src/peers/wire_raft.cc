@@ -256,20 +256,20 @@ Complaint parse(std::string_view bytes, raft::TimeoutNow&) {
   return walk("TimeoutNow", bytes, [](ProtoReader&) { return Complaint(); });
 }
 
-void write_fields(ProtoWriter& out, const raft::Dismissed& body) {
+void write_fields(ProtoWriter& out, const raft::RemovalNotice& body) {
   out.number(1, body.members_index.value);
   out.flag(2, body.certain);
   write(out, 3, body.commit);
 }
-Complaint parse(std::string_view bytes, raft::Dismissed& body) {
-  Complaint wrong = walk("Dismissed", bytes, [&](ProtoReader& in) -> Complaint {
+Complaint parse(std::string_view bytes, raft::RemovalNotice& body) {
+  Complaint wrong = walk("RemovalNotice", bytes, [&](ProtoReader& in) -> Complaint {
     if (in.field() == 1) body.members_index.value = in.number();
     if (in.field() == 2) body.certain = in.flag();
     return in.field() == 3 ? parse(in.bytes(), body.commit) : Complaint();
   });
-  if (wrong.empty() && body.members_index.value == 0) wrong = "Dismissed: by no configuration";
+  if (wrong.empty() && body.members_index.value == 0) wrong = "RemovalNotice: by no configuration";
   if (wrong.empty() && body.commit.index < body.members_index) {
-    wrong = "Dismissed: by a configuration that is not committed";
+    wrong = "RemovalNotice: by a configuration that is not committed";
   }
   return wrong;
 }
@@ -293,7 +293,7 @@ Complaint check_terms(const raft::Message& message) {
 
 }  // namespace
 
-void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMark& mark) {
+void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMetadata& mark) {
   const std::size_t at = out.open(field);
   write(out, 1, mark.last);
   write(out, 2, mark.members);
@@ -301,17 +301,17 @@ void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMark& mark
   out.close(at);
 }
 
-Complaint parse(std::string_view bytes, raft::SnapshotMark& mark) {
-  Complaint wrong = walk("SnapshotMark", bytes, [&](ProtoReader& in) -> Complaint {
+Complaint parse(std::string_view bytes, raft::SnapshotMetadata& mark) {
+  Complaint wrong = walk("SnapshotMetadata", bytes, [&](ProtoReader& in) -> Complaint {
     if (in.field() == 1) return parse(in.bytes(), mark.last);
     if (in.field() == 2) return parse(in.bytes(), mark.members);
     if (in.field() == 3) mark.members_index.value = in.number();
     return {};
   });
   if (!wrong.empty()) return wrong;
-  if (mark.last.index.value == 0) return "SnapshotMark: of no entry";
-  if (mark.members.voters.empty()) return "SnapshotMark: no members";
-  if (mark.members_index > mark.last.index) return "SnapshotMark: members from after it";
+  if (mark.last.index.value == 0) return "SnapshotMetadata: of no entry";
+  if (mark.members.voters.empty()) return "SnapshotMetadata: no members";
+  if (mark.members_index > mark.last.index) return "SnapshotMetadata: members from after it";
   return {};
 }
 

@@ -55,7 +55,7 @@ struct Cluster {
     return apply(Unsubscribe{session, source, std::move(key)});
   }
   // All of its data, as a snapshot carries it.
-  [[nodiscard]] std::pair<raft::SnapshotMark, std::string> snapshot() const {
+  [[nodiscard]] std::pair<raft::SnapshotMetadata, std::string> snapshot() const {
     const auto pinned = store->pin();
     std::string bytes;
     for (bool end = false; !end;) {

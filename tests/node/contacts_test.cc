@@ -34,7 +34,7 @@ struct LostAdmission {
     CHECK_FALSE(cluster.node(4).admitted());
     cluster.kept.clear();
     cluster.keep = [this](const Packet& packet) {
-      dismissals += packet.to.value == 4 && raft_body<raft::Dismissed>(packet) != nullptr;
+      dismissals += packet.to.value == 4 && raft_body<raft::RemovalNotice>(packet) != nullptr;
       return false;
     };
     REQUIRE(cluster.until([&] { return cluster.leader() > 1; }));

@@ -109,7 +109,7 @@ TEST_CASE("only the leader may send a snapshot (61)") {
   };
   SnapshotChunk chunk;
   chunk.transfer = 7;
-  chunk.mark = cluster.node(1).core().mark_at(cluster.node(1).applied());
+  chunk.mark = cluster.node(1).core().snapshot_metadata_at(cluster.node(1).applied());
   chunk.bytes = "x";
   cluster.node(3).receive({{2}, chunk});
   cluster.settle();

@@ -26,7 +26,7 @@ inline raft::Members members() {
           .learners = {{{4}, "d:4"}}};
 }
 
-inline raft::SnapshotMark mark() {
+inline raft::SnapshotMetadata mark() {
   return {.last = {{7}, {90}}, .members = members(), .members_index = {80}};
 }
 
@@ -55,7 +55,8 @@ inline std::vector<PeerBody> all() {
       message(6, raft::Heartbeat{.commit = {39}, .match = {41}, .round = {1u << 20}}),
       message(6, raft::HeartbeatReply{.round = {17}, .verified = {41}, .durable = {40}}),
       message(6, raft::TimeoutNow{}),
-      message(6, raft::Dismissed{.members_index = {80}, .certain = true, .commit = {{5}, {80}}}),
+      message(6,
+              raft::RemovalNotice{.members_index = {80}, .certain = true, .commit = {{5}, {80}}}),
       ForwardRequest{.id = 11, .command = std::string("c\0d", 3)},
       ForwardReply{
           .id = 11,

@@ -75,8 +75,8 @@ TEST_CASE("the fields of Raft's messages stand where peer.proto has them") {
   CHECK(raft_text(message(6, raft::HeartbeatReply{{7}, {41}, {40}})) ==
         "heartbeat_reply { round: 7 verified: 41 durable: 40 }");
   CHECK(raft_text(message(6, raft::TimeoutNow{})) == "timeout_now { }");
-  CHECK(raft_text(message(6, raft::Dismissed{{80}, true, {{5}, {81}}})) ==
-        "dismissed { members_index: 80 certain: true commit { term: 5 index: 81 } }");
+  CHECK(raft_text(message(6, raft::RemovalNotice{{80}, true, {{5}, {81}}})) ==
+        "removal_notice { members_index: 80 certain: true commit { term: 5 index: 81 } }");
   CHECK(raft_text(message(6, samples::append())) ==
         "append_request { prev { term: 5 index: 40 } commit: 39 "
         "entries { term: 5 index: 41 command: \"set\" } "
@@ -206,9 +206,9 @@ TEST_CASE("a gap or a fall among entries is refused (hazard 34)") {
 TEST_CASE("what cannot be meant is refused with a sentence (hazard 107)") {
   CHECK(complaint(message(0, raft::TimeoutNow{})) == "Raft: term 0");
   CHECK(complaint(message(0, raft::PreVoteReply{.granted = true})) == "Raft: term 0");
-  CHECK(complaint(message(6, raft::Dismissed{})) == "Dismissed: by no configuration");
-  CHECK(complaint(message(6, raft::Dismissed{{80}, true, {{5}, {79}}})) ==
-        "Dismissed: by a configuration that is not committed");
+  CHECK(complaint(message(6, raft::RemovalNotice{})) == "RemovalNotice: by no configuration");
+  CHECK(complaint(message(6, raft::RemovalNotice{{80}, true, {{5}, {79}}})) ==
+        "RemovalNotice: by a configuration that is not committed");
   CHECK(complaint(message(6, raft::Heartbeat{{2}, {1}, {1}})) == "Heartbeat: commit beyond match");
   CHECK(complaint(message(6, raft::HeartbeatReply{{1}, {1}, {2}})) ==
         "HeartbeatReply: durable, unverified");
@@ -229,9 +229,9 @@ TEST_CASE("what cannot be meant is refused with a sentence (hazard 107)") {
   SnapshotChunk chunk{.mark = samples::mark(), .offset = ~0ull, .bytes = "x"};
   CHECK(complaint(chunk) == "SnapshotChunk: offset out of range");
   chunk.mark.last = {};
-  CHECK(complaint(chunk) == "SnapshotMark: of no entry");
+  CHECK(complaint(chunk) == "SnapshotMetadata: of no entry");
   chunk.mark = {.last = {{7}, {90}}, .members = samples::members(), .members_index = {91}};
-  CHECK(complaint(chunk) == "SnapshotMark: members from after it");
+  CHECK(complaint(chunk) == "SnapshotMetadata: members from after it");
 
   peer::Batch batch;
   batch.add_messages()->mutable_admin_reply()->set_error(static_cast<peer::AdminReply_Error>(12));

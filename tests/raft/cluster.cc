@@ -66,7 +66,7 @@ void Host::tick() {
   core_->check_invariants();
 }
 
-bool Host::receive_snapshot(const SnapshotMark& snapshot, NodeId from) {
+bool Host::receive_snapshot(const SnapshotMetadata& snapshot, NodeId from) {
   const bool installs = core_->snapshot_received(snapshot, from);
   core_->check_invariants();
   return installs;
@@ -179,14 +179,14 @@ void Host::crash(std::size_t kept, Index data_kept) {
 }
 
 void Host::trim(Index floor) {
-  SnapshotMark new_floor = core_->mark_at(floor);
+  SnapshotMetadata new_floor = core_->snapshot_metadata_at(floor);
   core_->trim(floor);
   core_->check_invariants();
   std::erase_if(disk_.entries, [floor](const EntryPtr& kept) { return kept->id.index <= floor; });
   disk_.floor = std::move(new_floor);
 }
 
-SnapshotMark Host::snapshot() const { return core_->mark_at(applied_index_); }
+SnapshotMetadata Host::snapshot() const { return core_->snapshot_metadata_at(applied_index_); }
 
 Cluster::Cluster(std::uint64_t count, Options options) : options_(options) {
   const std::vector<std::uint64_t> ids = ids_up_to(count);
@@ -268,7 +268,7 @@ EntryId Cluster::propose(std::uint64_t id, std::string command) {
 void Cluster::send_snapshots(std::uint64_t leader) {
   Host& from = *hosts_.at(leader);
   for (const NodeId to : std::exchange(from.snapshots_wanted, {})) {
-    const SnapshotMark sent = from.snapshot();
+    const SnapshotMetadata sent = from.snapshot();
     const auto host = hosts_.find(to.value);
     const bool arrives = host != hosts_.end() && host->second->is_up();
     if (arrives) {

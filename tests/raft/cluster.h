@@ -22,7 +22,7 @@ inline constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
 // The state that survives a crash.
 struct Disk {
   HardState state;
-  SnapshotMark floor;
+  SnapshotMetadata floor;
   std::vector<EntryPtr> entries;
   Index applied;
 };
@@ -55,7 +55,7 @@ class Host {
   // Inputs to the core, followed by check_invariants().
   void step(Message message);
   void tick();
-  bool receive_snapshot(const SnapshotMark& snapshot, NodeId from);
+  bool receive_snapshot(const SnapshotMetadata& snapshot, NodeId from);
   void snapshot_sent(NodeId to, bool ok, EntryId last);
 
   // Takes all output. Log jobs queue up; messages go to `wire`, or wait for the jobs before them.
@@ -70,9 +70,9 @@ class Host {
   // the core. The data, which is synced only before a trim, falls back to `data_kept` (not below
   // the floor).
   void crash(std::size_t kept = 0, Index data_kept = {std::numeric_limits<std::uint64_t>::max()});
-  void restart();                               // REQUIRES: !is_up()
-  void trim(Index floor);                       // in memory and on disk
-  [[nodiscard]] SnapshotMark snapshot() const;  // of the applied state
+  void restart();                                   // REQUIRES: !is_up()
+  void trim(Index floor);                           // in memory and on disk
+  [[nodiscard]] SnapshotMetadata snapshot() const;  // of the applied state
 
   std::vector<ReadGrant> reads;          // granted or refused so far
   std::vector<NodeId> snapshots_wanted;  // and not sent yet

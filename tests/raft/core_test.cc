@@ -143,7 +143,7 @@ TEST_CASE("a node whose own log says that it was removed asks, and stops when to
         });
     CHECK(campaigns == (applied == 2));  // its vote may be needed until its removal is committed
     CHECK(bare.take<HeartbeatReply>().size() == 2);
-    bare.receive(1, 1, Dismissed{Index{3}, true, {Term{1}, Index{3}}});
+    bare.receive(1, 1, RemovalNotice{Index{3}, true, {Term{1}, Index{3}}});
     CHECK(bare.host.removed);
   }
 }
@@ -249,9 +249,9 @@ TEST_CASE("a stranger's removal notice is ignored (hazard 123)") {
   for (const bool hears : {false, true}) {
     Bare bare = three({1});
     if (hears) bare.receive(2, 2, AppendRequest{id(1, 2), {}, {}});
-    bare.receive(9, 7, Dismissed{Index{1u << 30}, true, id(9, 1u << 30)});
+    bare.receive(9, 7, RemovalNotice{Index{1u << 30}, true, id(9, 1u << 30)});
     CHECK_FALSE(bare.host.halted.has_value());
-    bare.receive(3, 7, Dismissed{Index{1u << 30}, true, id(9, 1u << 30)});
+    bare.receive(3, 7, RemovalNotice{Index{1u << 30}, true, id(9, 1u << 30)});
     CHECK(bare.host.halted.has_value());  // node 3 is a member
   }
 }

@@ -225,7 +225,7 @@ class RandomCluster {
   void send_snapshots(Host& leader) {
     if (!leader.is_up()) return;
     for (const NodeId to : std::exchange(leader.snapshots_wanted, {})) {
-      const SnapshotMark sent = leader.snapshot();
+      const SnapshotMetadata sent = leader.snapshot();
       Host& host = cluster_[to.value];
       const bool arrives = host.is_up() && below(4) != 0;
       if (arrives) {
@@ -318,7 +318,7 @@ class RandomCluster {
     };
     // The leader counted in the configuration that was its latest then; it may have appended
     // another one since.
-    expect(is_on_quorum(core.members()) || is_on_quorum(core.mark_at(commit).members),
+    expect(is_on_quorum(core.members()) || is_on_quorum(core.snapshot_metadata_at(commit).members),
            "an entry was committed without a quorum of disks");
   }
 

@@ -57,7 +57,7 @@ class Script {
 
   Options options_{.election_ticks = 10, .heartbeat_ticks = 2, .disk_stall_ticks = 0};
   std::unique_ptr<Cluster> cluster_;
-  std::map<std::uint64_t, SnapshotMark> pinned_;
+  std::map<std::uint64_t, SnapshotMetadata> pinned_;
   bool is_quiet_ = false;
   std::string out_;
 };
@@ -187,7 +187,7 @@ void Script::snapshot(ScriptLine& line) {
   const bool is_lost = line.flag("lost");
   Host& from = (*cluster_)[node];
   const auto pin = pinned_.find(node);
-  const SnapshotMark sent = pin != pinned_.end() ? pin->second : from.snapshot();
+  const SnapshotMetadata sent = pin != pinned_.end() ? pin->second : from.snapshot();
   std::erase(from.snapshots_wanted, NodeId{to});
   if (!is_lost) {
     const bool installs = cluster_->core(to).snapshot_received(sent, NodeId{node});
@@ -253,7 +253,7 @@ Body body_of(const std::string& kind, ScriptLine& line) {
   }
   if (kind == "timeout-now") return TimeoutNow{};
   CHECK(kind == "removal-notice");
-  return Dismissed{Index{line.option_or("by", 0)}, false, line.entry_or("at", {})};
+  return RemovalNotice{Index{line.option_or("by", 0)}, false, line.entry_or("at", {})};
 }
 
 void Script::send(ScriptLine& line) {
@@ -387,7 +387,7 @@ std::string Script::run(const std::string& command) {
       {"pin",
        [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
-         const SnapshotMark pinned = s.pinned_[node] = (*s.cluster_)[node].snapshot();
+         const SnapshotMetadata pinned = s.pinned_[node] = (*s.cluster_)[node].snapshot();
          s.print(node, "pins " + text(pinned.last) + ", members " + text(pinned.members));
        }},
       {"crash",

@@ -38,7 +38,7 @@ struct BodyText {
            " durable " + number(body.durable.value);
   }
   std::string operator()(const TimeoutNow&) const { return ""; }
-  std::string operator()(const Dismissed& body) const {
+  std::string operator()(const RemovalNotice& body) const {
     return " by entry " + number(body.members_index.value);
   }
 };

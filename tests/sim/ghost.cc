@@ -248,7 +248,7 @@ void Ghost::check_data(const DataState& data, const std::string& where) const {
              ", they are " + to_text(members_at(data.applied.index)));
 }
 
-void Ghost::check_mark(const raft::SnapshotMark& mark, const std::string& where) const {
+void Ghost::check_mark(const raft::SnapshotMetadata& mark, const std::string& where) const {
   VERIFY(mark.last.index <= committed() && mark.last == id_at(mark.last.index), "SN",
          where + ": a snapshot at " + to_text(mark.last) + " was never committed");
   VERIFY(mark.members == members_at(mark.last.index) &&

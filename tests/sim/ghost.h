@@ -71,7 +71,7 @@ class Ghost {
   // --- Data (SMS, SN, WP).
   // A node has applied up to this state. `where` names the node and the moment in the report.
   void check_data(const DataState& data, const std::string& where) const;
-  void check_mark(const raft::SnapshotMark& mark, const std::string& where) const;
+  void check_mark(const raft::SnapshotMetadata& mark, const std::string& where) const;
 
   // --- Clients.
   [[nodiscard]] const KeyModel& keys() const { return keys_; }

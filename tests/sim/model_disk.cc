@@ -105,7 +105,7 @@ void ModelDisk::do_entries(const raft::LogWrite& write) {
   }
 }
 
-void ModelDisk::do_trim(const raft::SnapshotMark& floor) {
+void ModelDisk::do_trim(const raft::SnapshotMetadata& floor) {
   if (floor.last.index <= log_.floor.last.index) return;  // an install overtook it
   CHECK(floor.last.index <= durable_data_->applied.index);
   CHECK(log_.holds(floor.last));

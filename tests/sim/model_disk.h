@@ -30,7 +30,7 @@ struct DataState {
   // deleted by each node at its own time and are not part of the state that the log makes.
   std::array<std::uint64_t, table_count> maintained{};
 
-  [[nodiscard]] raft::SnapshotMark mark() const { return {applied, members, members_index}; }
+  [[nodiscard]] raft::SnapshotMetadata mark() const { return {applied, members, members_index}; }
   // The digest of the state that the log up to `applied` makes; equal on all nodes.
   [[nodiscard]] std::uint64_t digest() const;
   [[nodiscard]] std::uint64_t bytes() const;
@@ -40,7 +40,7 @@ using DataPtr = std::shared_ptr<const DataState>;
 struct LogState {
   raft::ClusterId cluster;
   raft::HardState state;
-  raft::SnapshotMark floor;
+  raft::SnapshotMetadata floor;
   std::deque<raft::EntryPtr> entries;  // the first at floor.last.index + 1
   std::uint64_t bytes = 0;             // of the entries
 
@@ -52,7 +52,7 @@ struct LogState {
 // One job of the log lane: exactly one of the three is there.
 struct LogJob {
   std::optional<raft::LogWrite> write;
-  std::optional<raft::SnapshotMark> trim;
+  std::optional<raft::SnapshotMetadata> trim;
   std::optional<raft::ClusterId> adopt;
   DataPtr staged;                  // with write->install
   std::uint64_t data_barrier = 0;  // with write->install: data jobs that come before it
@@ -115,7 +115,7 @@ class ModelDisk {
   void do_log_job(const LogJob& job);
   void do_install(const LogJob& job);
   void do_entries(const raft::LogWrite& write);
-  void do_trim(const raft::SnapshotMark& floor);
+  void do_trim(const raft::SnapshotMetadata& floor);
   void sync_data();
   void add_version(DataState state);
   // The rule at start: the applied index of the data decides where the log begins.

@@ -46,7 +46,7 @@ class ModelStore::HeldExport : public store::Export {
  public:
   HeldExport(ModelStore& store, DataPtr state)
       : store_(store), alive_(store.alive_), state_(std::move(state)), mark_(state_->mark()) {}
-  [[nodiscard]] const raft::SnapshotMark& mark() const override { return mark_; }
+  [[nodiscard]] const raft::SnapshotMetadata& mark() const override { return mark_; }
   void read(std::size_t bytes_max, std::function<void(Result<std::string>)> done) override {
     CHECK(*alive_ && !reading_ && bytes_max > 0);
     reading_ = true;
@@ -67,7 +67,7 @@ class ModelStore::HeldExport : public store::Export {
   std::shared_ptr<bool> alive_;  // false: the store is gone
   std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
   DataPtr state_;
-  raft::SnapshotMark mark_;
+  raft::SnapshotMetadata mark_;
   std::optional<std::string> stream_;
   std::size_t offset_ = 0;
   bool reading_ = false;
@@ -219,7 +219,7 @@ void ModelStore::maintain(std::function<void(store::Batch&)> job, std::function<
   if (effect()) queue_data({std::nullopt, std::move(job), std::move(done), std::nullopt});
 }
 
-void ModelStore::trim(raft::SnapshotMark floor, std::function<void()> done) {
+void ModelStore::trim(raft::SnapshotMetadata floor, std::function<void()> done) {
   if (!effect()) return;
   CHECK(floor.last.index <= disk_.data().applied.index);
   queue_data({std::nullopt, nullptr, std::move(done), std::move(floor)});
@@ -336,7 +336,7 @@ std::unique_ptr<store::Export> ModelStore::pin() {
   return std::make_unique<HeldExport>(*this, disk_.versions_.back());
 }
 
-void ModelStore::import_begin(raft::SnapshotMark mark) {
+void ModelStore::import_begin(raft::SnapshotMetadata mark) {
   CHECK(started_);
   import_ = std::make_shared<Import>();
   import_->mark = std::move(mark);

@@ -55,9 +55,9 @@ class ModelStore : public store::Store {
   [[nodiscard]] std::shared_ptr<const store::View> hold() override;
   void read_held(std::shared_ptr<const store::View> view,
                  std::function<void(const store::View&)> job, std::function<void()> done) override;
-  void trim(raft::SnapshotMark floor, std::function<void()> done) override;
+  void trim(raft::SnapshotMetadata floor, std::function<void()> done) override;
   [[nodiscard]] std::unique_ptr<store::Export> pin() override;
-  void import_begin(raft::SnapshotMark mark) override;
+  void import_begin(raft::SnapshotMetadata mark) override;
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
@@ -69,16 +69,16 @@ class ModelStore : public store::Store {
   class HeldExport;
   struct DataJob {
     std::optional<Applied> applied;
-    std::function<void(store::Batch&)> job;       // of apply and maintain
-    std::function<void()> done;                   // after the job
-    std::optional<raft::SnapshotMark> sync_then;  // of trim: sync, then drop the log up to here
+    std::function<void(store::Batch&)> job;           // of apply and maintain
+    std::function<void()> done;                       // after the job
+    std::optional<raft::SnapshotMetadata> sync_then;  // of trim: sync, then drop the log up to here
   };
   struct ReadJob {
     std::function<void()> work;
     std::function<void()> done;
   };
   struct Import {
-    raft::SnapshotMark mark;
+    raft::SnapshotMetadata mark;
     std::string bytes;
     DataPtr staged;  // once finished and checked
   };

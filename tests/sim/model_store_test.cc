@@ -23,7 +23,7 @@ EntryPtr entry(std::uint64_t term, std::uint64_t index, std::string command = "c
   return std::make_shared<Entry>(Entry{{{term}, {index}}, raft::Command(std::move(command))});
 }
 
-raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index) {
+raft::SnapshotMetadata mark(std::uint64_t term, std::uint64_t index) {
   return {{{term}, {index}}, {{{{1}, "a:1"}}, {}, {}}, {1}};
 }
 
@@ -50,7 +50,7 @@ struct Open {
     std::string value;
     return store.cached().get(Table::values, key, value) == store::Found::yes ? value : "-";
   }
-  void import(const raft::SnapshotMark& of, const std::string& bytes) {
+  void import(const raft::SnapshotMetadata& of, const std::string& bytes) {
     store.import_begin(of);
     store.import_chunk(bytes, [](const Status& status) { REQUIRE(status); });
     store.settle();

@@ -136,7 +136,7 @@ std::string export_state(const DataState& state) {
   return bytes;
 }
 
-Result<DataPtr> import_state(const raft::SnapshotMark& mark, std::string_view bytes) {
+Result<DataPtr> import_state(const raft::SnapshotMetadata& mark, std::string_view bytes) {
   auto state = std::make_shared<DataState>();
   Reader reader{bytes};
   while (reader.ok && !reader.bytes.empty() && reader.bytes.front() != end_mark) {

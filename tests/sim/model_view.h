@@ -60,6 +60,7 @@ class StateBatch : public store::Batch {
 [[nodiscard]] std::string export_state(const DataState& state);
 // The tables from the bytes of export_state(); applied and members come from `mark`. Errors:
 // Errc::corrupt.
-[[nodiscard]] Result<DataPtr> import_state(const raft::SnapshotMark& mark, std::string_view bytes);
+[[nodiscard]] Result<DataPtr> import_state(const raft::SnapshotMetadata& mark,
+                                           std::string_view bytes);
 
 }  // namespace iris::sim

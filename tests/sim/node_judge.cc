@@ -115,7 +115,8 @@ void NodeJudge::follow_log() {
 void NodeJudge::rewind(const raft::Core& core) {
   const raft::CoreStatus status = core.status();
   const raft::Index floor{status.first.value - 1};
-  const raft::EntryId mark = floor.value > 0 ? core.mark_at(floor).last : raft::EntryId{};
+  const raft::EntryId mark =
+      floor.value > 0 ? core.snapshot_metadata_at(floor).last : raft::EntryId{};
   if (floor > last() || (floor > base_.index && id_at(floor) != mark)) {
     rebase(core, floor);
     return;
@@ -129,9 +130,9 @@ void NodeJudge::rewind(const raft::Core& core) {
 }
 
 void NodeJudge::rebase(const raft::Core& core, raft::Index floor) {
-  world_.ghost.check_mark(core.mark_at(floor), who() + " begins its log");
+  world_.ghost.check_mark(core.snapshot_metadata_at(floor), who() + " begins its log");
   while (last() > floor) forget_back();
-  const raft::SnapshotMark mark = core.mark_at(floor);
+  const raft::SnapshotMetadata mark = core.snapshot_metadata_at(floor);
   base_ = mark.last;
   base_chain_ = world_.ghost.chain_at(floor);
   base_members_ = mark.members;
@@ -204,7 +205,7 @@ void NodeJudge::check_leader() {
   TRACE(host_.tag(), "leads in term " + std::to_string(core.term().value));
   ghost.leader(host_.id(), core.term());
   // A node that is being removed may be needed until its removal is committed (thesis 4.2.2).
-  const raft::SnapshotMark committed_here = core.mark_at(core.commit_index());
+  const raft::SnapshotMetadata committed_here = core.snapshot_metadata_at(core.commit_index());
   VERIFY(raft::is_voter(core.members(), host_.id()) ||
              (committed_here.members_index < core.members_index() &&
               raft::is_voter(committed_here.members, host_.id())),

@@ -28,7 +28,7 @@ std::string new_folder() {
       .string();
 }
 
-void restart(LogState& log, const raft::SnapshotMark& mark) {
+void restart(LogState& log, const raft::SnapshotMetadata& mark) {
   const bool kept = log.holds(mark.last);
   while (!log.entries.empty() && (!kept || log.entries.front()->id.index <= mark.last.index)) {
     log.entries.pop_front();
@@ -186,14 +186,14 @@ void RocksDisk::flipped() {
   CHECK(!"an install that nobody asked for");
 }
 
-void RocksDisk::trim_asked(const raft::SnapshotMark& floor) {
+void RocksDisk::trim_asked(const raft::SnapshotMetadata& floor) {
   trims_.push_back(floor);
   trim_applied_.push_back(model_.data().applied.index);
 }
 
 void RocksDisk::trim_done() {
   CHECK(!trims_.empty());
-  const raft::SnapshotMark floor = std::move(trims_.front());
+  const raft::SnapshotMetadata floor = std::move(trims_.front());
   trims_.pop_front();
   // The data is synced at least up to the applied index at the request.
   auto& versions = model_.versions_;
@@ -234,7 +234,7 @@ std::vector<RocksDisk::Candidate> RocksDisk::candidates() const {
 
 bool RocksDisk::fits(const Candidate& candidate, const store::Recovery& found) const {
   LogState log = candidate.log;
-  const raft::SnapshotMark& floor = found.raft.floor;
+  const raft::SnapshotMetadata& floor = found.raft.floor;
   const bool trimmed = std::find(trims_.begin(), trims_.end(), floor) != trims_.end();
   if (trimmed && floor.last.index > log.floor.last.index && log.holds(floor.last)) {
     restart(log, floor);

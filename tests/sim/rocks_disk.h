@@ -55,7 +55,7 @@ class RocksDisk {
   std::uint64_t asked(LogJob job);
   // This job and all before it are on disk.
   void durable(std::uint64_t number);
-  void trim_asked(const raft::SnapshotMark& floor);
+  void trim_asked(const raft::SnapshotMetadata& floor);
   void trim_done();  // of the oldest that was asked for
   // The data lane has come to this state.
   void applied(DataState state);
@@ -80,10 +80,10 @@ class RocksDisk {
   const std::unique_ptr<rocksdb::Env> env_;
   Hooks hooks_;
   std::unique_ptr<store::Store> store_;
-  std::uint64_t first_pending_ = 1;       // the number of the model's first pending job
-  bool flipped_ = false;                  // the data of the pending install is in force already
-  std::deque<raft::SnapshotMark> trims_;  // asked for, not done
-  std::deque<raft::Index> trim_applied_;  // the applied index at each of those requests
+  std::uint64_t first_pending_ = 1;           // the number of the model's first pending job
+  bool flipped_ = false;                      // the data of the pending install is in force already
+  std::deque<raft::SnapshotMetadata> trims_;  // asked for, not done
+  std::deque<raft::Index> trim_applied_;      // the applied index at each of those requests
 };
 
 }  // namespace iris::sim

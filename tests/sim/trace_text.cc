@@ -39,7 +39,7 @@ struct RaftText {
            number(body.verified.value) + " durable " + number(body.durable.value);
   }
   std::string operator()(const raft::TimeoutNow&) const { return "campaign now"; }
-  std::string operator()(const raft::Dismissed& body) const {
+  std::string operator()(const raft::RemovalNotice& body) const {
     return "dismissed by " + number(body.members_index.value);
   }
 };

@@ -183,7 +183,7 @@ void TwinStore::write(raft::LogWrite write) {
   real_->write(std::move(write));
 }
 
-void TwinStore::trim(raft::SnapshotMark floor, std::function<void()> done) {
+void TwinStore::trim(raft::SnapshotMetadata floor, std::function<void()> done) {
   if (!hooks_.gate()) return;
   disk_.trim_asked(floor);
   real_->trim(std::move(floor), [this, done = std::move(done)] {
@@ -244,7 +244,7 @@ std::unique_ptr<store::Export> TwinStore::pin() {
   return pinned;
 }
 
-void TwinStore::import_begin(raft::SnapshotMark mark) {
+void TwinStore::import_begin(raft::SnapshotMetadata mark) {
   import_ = std::make_shared<Import>();
   import_->mark = mark;
   real_->import_begin(std::move(mark));
@@ -274,7 +274,7 @@ void TwinStore::import_drop() {
 Result<DataPtr> TwinStore::parse(const Import& import) const {
   auto state = std::make_shared<DataState>();
   store::SnapshotReader reader({
-      [&](const raft::SnapshotMark& mark) {
+      [&](const raft::SnapshotMetadata& mark) {
         return mark == import.mark ? Status(Unit{}) : fail(Errc::corrupt, "another mark");
       },
       [&](store::Table table, std::string_view key, std::string_view value) {

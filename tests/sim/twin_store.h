@@ -50,9 +50,9 @@ class TwinStore final : public store::Store {
                  std::function<void(const store::View&)> job, std::function<void()> done) override {
     real_->read_held(std::move(view), std::move(job), std::move(done));
   }
-  void trim(raft::SnapshotMark floor, std::function<void()> done) override;
+  void trim(raft::SnapshotMetadata floor, std::function<void()> done) override;
   [[nodiscard]] std::unique_ptr<store::Export> pin() override;
-  void import_begin(raft::SnapshotMark mark) override;
+  void import_begin(raft::SnapshotMetadata mark) override;
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
@@ -61,7 +61,7 @@ class TwinStore final : public store::Store {
 
  private:
   struct Import {
-    raft::SnapshotMark mark;
+    raft::SnapshotMetadata mark;
     std::string bytes;
     DataPtr staged;
   };

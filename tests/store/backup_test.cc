@@ -66,7 +66,7 @@ TEST_CASE("a restored folder is a node of a new cluster that holds every row and
     REQUIRE(node.raft().applied == made->last.index);
     REQUIRE(node.scan(Table::values) == original.rows);
     require_leads_alone(node);
-    const raft::SnapshotMark again = back_up(node, original.folder.path() + "/again");
+    const raft::SnapshotMetadata again = back_up(node, original.folder.path() + "/again");
     REQUIRE(again.members.voters.size() == 1);
   }
   const Opened node(path);

@@ -90,7 +90,7 @@ TEST_CASE("child: a writer without an end", "[.child]") {
     }
     if (node.applied < floor + trimmed_every) continue;
     floor = node.applied - tail;
-    raft::SnapshotMark trimmed = mark(term_of(floor).value, floor);
+    raft::SnapshotMetadata trimmed = mark(term_of(floor).value, floor);
     node->trim(trimmed, [floor] { say("floor " + std::to_string(floor)); });
   }
 }

@@ -75,7 +75,7 @@ raft::Members members_of(std::initializer_list<std::uint64_t> voters) {
   return members;
 }
 
-raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index) {
+raft::SnapshotMetadata mark(std::uint64_t term, std::uint64_t index) {
   return {{{term}, {index}}, members_of({1, 2, 3}), {1}};
 }
 
@@ -113,7 +113,7 @@ raft::Ticket Opened::write(std::vector<raft::EntryPtr> entries,
   return ticket;
 }
 
-raft::Ticket Opened::install(raft::SnapshotMark mark, std::vector<raft::EntryPtr> entries,
+raft::Ticket Opened::install(raft::SnapshotMetadata mark, std::vector<raft::EntryPtr> entries,
                              std::optional<raft::HardState> state) {
   const raft::Ticket ticket{++ticket_};
   store_->write({ticket, state, std::move(mark), std::move(entries)});
@@ -142,7 +142,7 @@ void Opened::await_applied(std::uint64_t index) {
   require_done([&] { return applied >= index; });
 }
 
-void Opened::await_trim(raft::SnapshotMark floor) {
+void Opened::await_trim(raft::SnapshotMetadata floor) {
   bool done = false;
   store_->trim(std::move(floor), [&done] { done = true; });
   require_done([&] { return done; });

@@ -56,7 +56,7 @@ class Loop {
                                    std::string command = "command");
 [[nodiscard]] raft::EntryPtr entry(std::uint64_t term, std::uint64_t index, raft::Members members);
 [[nodiscard]] raft::Members members_of(std::initializer_list<std::uint64_t> voters);
-[[nodiscard]] raft::SnapshotMark mark(std::uint64_t term, std::uint64_t index);
+[[nodiscard]] raft::SnapshotMetadata mark(std::uint64_t term, std::uint64_t index);
 
 [[nodiscard]] RocksOptions options_for(const std::string& path, Loop& loop);
 // The error of opening `path`. REQUIRES: it does not open.
@@ -76,14 +76,14 @@ class Opened {
   // These return at once. Tickets count up from 1.
   raft::Ticket write(std::vector<raft::EntryPtr> entries,
                      std::optional<raft::HardState> state = std::nullopt);
-  raft::Ticket install(raft::SnapshotMark mark, std::vector<raft::EntryPtr> entries = {},
+  raft::Ticket install(raft::SnapshotMetadata mark, std::vector<raft::EntryPtr> entries = {},
                        std::optional<raft::HardState> state = std::nullopt);
   void apply(std::uint64_t term, std::uint64_t index, std::function<void(Batch&)> job = nullptr,
              std::optional<raft::Members> members = std::nullopt);
 
   void await_durable(raft::Ticket ticket);
   void await_applied(std::uint64_t index);
-  void await_trim(raft::SnapshotMark floor);
+  void await_trim(raft::SnapshotMetadata floor);
   void await_failure();
   // Through the read lane. nullopt: the row is absent.
   std::optional<std::string> read(Table table, const std::string& key);

@@ -39,7 +39,7 @@ TEST_CASE("SHA-256 gives the published value (FIPS 180-4 example)") {
 }
 
 TEST_CASE("a reader takes any bytes and never more than there are") {
-  raft::SnapshotMark sound = mark(7, 99);
+  raft::SnapshotMetadata sound = mark(7, 99);
   sound.members.learners = members_of({8}).voters;
   std::string bytes;
   put_mark(bytes, sound);

@@ -129,7 +129,7 @@ TEST_CASE("a crash while a node is made a cluster leaves the old one or the new 
     Opened node(before);
     REQUIRE(node->recovered().cluster == raft::ClusterId{99});
     REQUIRE(node.raft().state == raft::HardState{{4}, {2}});
-    REQUIRE(node.raft().floor == raft::SnapshotMark{});
+    REQUIRE(node.raft().floor == raft::SnapshotMetadata{});
     REQUIRE(node.raft().entries.size() == 70);
     REQUIRE(node.raft().applied == raft::Index{60});
     REQUIRE(node.scan(Table::values) == original.rows);

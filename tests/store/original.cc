@@ -10,7 +10,7 @@
 
 namespace iris::store::test {
 
-raft::SnapshotMark back_up(Opened& node, const std::string& file) {
+raft::SnapshotMetadata back_up(Opened& node, const std::string& file) {
   const std::unique_ptr<Export> pinned = node->pin();
   std::ofstream out(file, std::ios::binary);
   for (bool end = false; !end;) {

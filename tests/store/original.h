@@ -16,7 +16,7 @@ inline constexpr const char* new_address = "new-host:32001";
 inline constexpr std::uint64_t now_us = clock_from_us + 1'000'000;
 
 // Writes a backup of `node` to `file` and returns its mark.
-raft::SnapshotMark back_up(Opened& node, const std::string& file);
+raft::SnapshotMetadata back_up(Opened& node, const std::string& file);
 
 // A member of three at (term 4, index 60), with 60 values and a log of 70 entries.
 struct Original {
@@ -24,7 +24,7 @@ struct Original {
   [[nodiscard]] std::string file() const { return folder.path() + "/backup"; }
   TempFolder folder;
   raft::NodeId self;
-  raft::SnapshotMark of;  // of the backup
+  raft::SnapshotMetadata of;  // of the backup
   std::vector<std::pair<std::string, std::string>> rows;
 };
 

@@ -120,7 +120,7 @@ TEST_CASE("a power cut at any step of an installation leaves the old state or th
   const TestDisk disk;
   const std::string path = folder.path() + "/before";
   const auto cut = [&](const std::string& step) { return folder.path() + "/" + step; };
-  raft::SnapshotMark of;
+  raft::SnapshotMetadata of;
   {
     Opened source(folder.path() + "/source");
     source.fill(2, 1, 50);
@@ -150,7 +150,7 @@ TEST_CASE("a power cut at any step of an installation leaves the old state or th
     flipped = flipped || step == "data flipped";
     Opened node(cut(step));
     REQUIRE(node.raft().state.term == raft::Term{2});
-    REQUIRE(node.raft().floor == (flipped ? of : raft::SnapshotMark{}));
+    REQUIRE(node.raft().floor == (flipped ? of : raft::SnapshotMetadata{}));
     if (flipped) {
       REQUIRE(node.raft().applied == raft::Index{50});
       REQUIRE(node.scan(Table::values).size() == 50);

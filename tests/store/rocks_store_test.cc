@@ -25,7 +25,7 @@ TEST_CASE("a new folder holds a node that has never had a log, and keeps its id"
     REQUIRE(self != raft::NodeId{});
     REQUIRE(node->recovered().cluster == raft::ClusterId{});
     REQUIRE(node.raft().state == raft::HardState{});
-    REQUIRE(node.raft().floor == raft::SnapshotMark{});
+    REQUIRE(node.raft().floor == raft::SnapshotMetadata{});
     REQUIRE(node.raft().entries.empty());
     REQUIRE(node.raft().applied == raft::Index{});
   }
@@ -253,7 +253,7 @@ TEST_CASE("memory answers at once, the disk only through the read lane") {
 
 TEST_CASE("a trimmed log starts behind its floor, goes on, and keeps the tail below applied") {
   const TempFolder folder;
-  const raft::SnapshotMark floor = mark(1, 6);
+  const raft::SnapshotMetadata floor = mark(1, 6);
   {
     Opened node(folder.raft());
     node.fill(1, 1, 10);

@@ -34,7 +34,7 @@ std::string read_all(Opened& node, Export& from, std::size_t piece_bytes) {
   return stream;
 }
 
-Status take_in(Opened& node, const raft::SnapshotMark& of, const std::string& stream,
+Status take_in(Opened& node, const raft::SnapshotMetadata& of, const std::string& stream,
                std::size_t piece_bytes) {
   node->import_begin(of);
   Status last = Unit{};
@@ -78,7 +78,7 @@ struct Source {
     stream = read_all(node, *pinned, 1000);
   }
   TempFolder folder;
-  raft::SnapshotMark of;
+  raft::SnapshotMetadata of;
   std::string stream;
 };
 
@@ -128,7 +128,7 @@ TEST_CASE("an empty state and rows larger than a block make whole snapshots") {
   Opened node(folder.raft());
   const auto check = [&](const std::string& stream, std::uint64_t rows) {
     std::uint64_t seen = 0;
-    SnapshotReader reader({[](const raft::SnapshotMark&) { return Status(Unit{}); },
+    SnapshotReader reader({[](const raft::SnapshotMetadata&) { return Status(Unit{}); },
                            [&seen](Table, std::string_view, std::string_view) {
                              ++seen;
                              return Status(Unit{});
@@ -176,11 +176,11 @@ TEST_CASE(
   std::unique_ptr<Export> old = node->pin();
   const std::shared_ptr<const View> held = node->hold();
   const std::string before = read_all(node, *node->pin(), 1000);
-  raft::SnapshotMark later = source.of;
+  raft::SnapshotMetadata later = source.of;
   later.last.index = {300};
   // The rows of the source under a later mark.
   SnapshotWriter writer(later);
-  SnapshotReader reader({[](const raft::SnapshotMark&) { return Status(Unit{}); },
+  SnapshotReader reader({[](const raft::SnapshotMetadata&) { return Status(Unit{}); },
                          [&writer](Table table, std::string_view key, std::string_view value) {
                            writer.row(table, key, value);
                            return Status(Unit{});
@@ -203,7 +203,7 @@ TEST_CASE("any flipped bit of a stream is noticed, and so is any cut (hazard 68)
   const Source source(20);
   const auto verdict = [&](const std::string& stream) {
     SnapshotReader reader(
-        {[&](const raft::SnapshotMark& found) {
+        {[&](const raft::SnapshotMetadata& found) {
            return found == source.of ? Status(Unit{}) : fail(Errc::corrupt, "another mark");
          },
          [](Table, std::string_view, std::string_view) { return Status(Unit{}); }});
@@ -224,7 +224,7 @@ TEST_CASE("a stream of a newer format and one of absurd lengths are refused in a
   const Source source(1);
   const auto refusal = [](const std::string& stream) {
     SnapshotReader reader(
-        {[](const raft::SnapshotMark&) { return Status(Unit{}); },
+        {[](const raft::SnapshotMetadata&) { return Status(Unit{}); },
          [](Table, std::string_view, std::string_view) { return Status(Unit{}); }});
     const Status status = reader.feed(stream);
     REQUIRE_FALSE(status.has_value());
@@ -371,7 +371,7 @@ TEST_CASE("a crash at any step of an installation leaves the old state or the ne
         REQUIRE(node.raft().applied == raft::Index{10});
         REQUIRE(node.raft().entries.size() == tail);
       } else {
-        REQUIRE(node.raft().floor == raft::SnapshotMark{});
+        REQUIRE(node.raft().floor == raft::SnapshotMetadata{});
         REQUIRE(node.raft().applied == raft::Index{4});
         REQUIRE(node.raft().entries.size() == (suffix_held ? 12 : 4));
         REQUIRE(node.scan(Table::values).size() == 4);
