@@ -99,12 +99,12 @@ void status(ApiContext& api, StatusCall& call) {
   response.set_value_bytes_max(api.options.limits.value_bytes_max);
   response.set_name_bytes_max(api.options.limits.name_bytes_max);
   response.set_alarm(alarm_text(node, api.options));
-  response.set_waiting_calls(static_cast<std::uint32_t>(node.waiters));
-  response.set_client_connections(static_cast<std::uint32_t>(api.open_connections()));
-  response.set_client_answer_bytes(api.gate.shares().answer_bytes());
   if (api.options.certificate_expires_s) {
     response.set_certificate_expires_s(api.options.certificate_expires_s());
   }
+  response.set_client_connections(static_cast<std::uint32_t>(api.open_connections()));
+  response.set_client_answer_bytes(api.gate.shares().answer_bytes());
+  response.set_waiting_calls(static_cast<std::uint32_t>(node.waiters));
   call.finish();
 }
 

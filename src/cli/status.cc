@@ -95,6 +95,9 @@ void print_text(const std::string& asked, const client::NodeStatus& status) {
   row("limits", "message " + size_text(status.message_bytes_max) + ", value " +
                     size_text(status.value_bytes_max) + ", name " +
                     size_text(status.name_bytes_max));
+  row("clients", std::to_string(status.client_connections) + " connections, " +
+                     std::to_string(status.waiting_calls) + " calls wait, " +
+                     size_text(status.client_answer_bytes) + " of answers not taken");
   row("certificate", certificate_text(status.certificate_expires_s));
   row("version", "server " + status.version + ", iris-cli " + Client::version());
   if (!status.alarm.empty()) row("ALARM", status.alarm);
@@ -128,6 +131,9 @@ Json to_json(const client::NodeStatus& status) {
   object["name_bytes_max"] = status.name_bytes_max;
   object["certificate_expires_s"] = status.certificate_expires_s;
   object["alarm"] = status.alarm;
+  object["client_connections"] = status.client_connections;
+  object["client_answer_bytes"] = status.client_answer_bytes;
+  object["waiting_calls"] = status.waiting_calls;
   return object;
 }
 

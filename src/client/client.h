@@ -167,6 +167,9 @@ struct NodeStatus {
   std::uint64_t name_bytes_max = 0;
   std::int64_t certificate_expires_s = 0;  // Unix time; 0: no TLS
   std::string alarm;                       // empty: none
+  std::uint32_t client_connections = 0;    // open on the node, about
+  std::uint64_t client_answer_bytes = 0;   // of answers that clients have not taken
+  std::uint32_t waiting_calls = 0;         // for a leader, a quorum or a revision
 };
 
 struct Member {

@@ -46,6 +46,9 @@ client::NodeStatus from_wire(pb::StatusResponse& response) {
   status.name_bytes_max = response.name_bytes_max();
   status.certificate_expires_s = response.certificate_expires_s();
   status.alarm = std::move(*response.mutable_alarm());
+  status.client_connections = response.client_connections();
+  status.client_answer_bytes = response.client_answer_bytes();
+  status.waiting_calls = response.waiting_calls();
   return status;
 }
 

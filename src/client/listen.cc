@@ -18,7 +18,8 @@ constexpr milliseconds heartbeat_min{100};
 constexpr milliseconds heartbeat_max{3'600'000};
 // Of Connect and Subscribe; when it is over, the next node is asked.
 constexpr milliseconds prepare_timeout{5'000};
-// A session that nobody listens to expires, after no less than twice this (-session-ttl).
+// A session that nobody listens to lives longer than this: three quarters of the least
+// -session-ttl.
 constexpr milliseconds session_life_min{500};
 // After two attempts that brought nothing, a jittered pause that doubles each time. (Which node to
 // ask, and when one is due again, is the pool's matter.)

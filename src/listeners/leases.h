@@ -1,8 +1,10 @@
 // Leases: how long sessions live. A session that no node has served for -session-ttl is expired by
 // a command that the leader proposes; the machine has no clock.
 // Loop thread, on every node: each node reports the sessions that it serves to the leader, and the
-// leader counts ticks. A new leader begins with a full lease for every session, so a change of
-// leader ends no session early.
+// leader counts ticks. A lease counts from the last report, and reports come every quarter of
+// -session-ttl, so a session ends between three quarters and the whole of it after its stream. A
+// new leader begins with a full lease for every session: a change of leader ends none early. The
+// leader's -session-ttl decides; nodes with a much longer one report too rarely.
 // Owns, on the leader, one record for each session.
 #pragma once
 

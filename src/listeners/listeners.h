@@ -126,7 +126,7 @@ struct ListenersStatus {
   std::uint64_t delivered = 0;  // updates written to streams
   std::uint64_t overflows = 0;  // queues that were full
   std::uint64_t given_up = 0;   // queues that were given up because all together were full
-  std::uint64_t resyncs = 0;    // states sent because the log tail did not reach back far enough
+  std::uint64_t resyncs = 0;    // states sent in place of updates that were missed (README.md)
 };
 
 namespace listening {

@@ -1,6 +1,6 @@
 // State: the stage of a listener that is sent the values of its subscriptions, because it asked for
-// them, or because the log no longer has all the updates that it missed: RESYNC in the second case,
-// the rows at one revision in pages, SYNCED.
+// them, or in place of updates that it missed (README.md lists the reasons): RESYNC in the second
+// case, the rows at one revision in pages, SYNCED.
 // Loop thread. Owns a view of the store until the last row is queued.
 #pragma once
 

@@ -2,8 +2,8 @@
 // is in memory as a whole, so this bounds the memory as well.
 // Loop thread. Owns nothing. Trims only applied entries, and the store syncs the data that contains
 // them before it drops them (hazard 65). The log may grow to a multiple of its limits while it is
-// needed: to twice for a follower that is a little behind, to four times for a stream of updates,
-// to eight times for a follower that is being sent a snapshot and has not caught up since.
+// needed: to twice for a follower that is a little behind, to four times for a stream that is sent
+// a state, to eight times for a follower that is being sent a snapshot and has not caught up since.
 #pragma once
 
 #include <cstddef>

@@ -111,9 +111,10 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
   flags.bytes("client-memory-bytes", &options.client_memory_bytes, 16u << 20, 1ull << 40,
               "answers that clients have not taken yet; one connection may hold a quarter of it, "
               "and beyond it the connection that holds most loses its calls");
-  flags.duration("session-ttl", &options.session_ttl, std::chrono::seconds(1),
-                 std::chrono::hours(24 * 365),
-                 "subscriptions of a session that nobody listens to are kept this long");
+  flags.duration(
+      "session-ttl", &options.session_ttl, std::chrono::seconds(1), std::chrono::hours(24 * 365),
+      "subscriptions of a session that nobody listens to are kept this long, or up to a quarter "
+      "less; the same on all nodes");
   flags.bytes("disk-reserve-bytes", &options.disk_reserve_bytes, 0, 1ull << 40,
               "with less free space than this, what needs more is refused");
   flags.section("Else");

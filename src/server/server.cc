@@ -57,7 +57,7 @@ void Server::State::tick() {
     node->tick();
     const raft::Core& core = node->core();
     listeners->tick(core.leader().value != 0);
-    terms->tick(core.leader(), core.term(), core.role() == raft::Role::leader);
+    leases->tick(core.leader(), core.term(), core.role() == raft::Role::leader);
     majority->tick();
     tell_readiness();
     scheduling.tick();
@@ -180,7 +180,7 @@ void Server::State::close_all() {
   formation.reset();
   discovery.reset();
   api.reset();
-  terms.reset();
+  leases.reset();
   majority.reset();
   listeners.reset();
   history.reset();

@@ -89,7 +89,7 @@ struct Server::State {
   std::unique_ptr<Node> node;
   std::unique_ptr<NodeHistory> history;
   std::unique_ptr<Listeners> listeners;
-  std::unique_ptr<Leases> terms;
+  std::unique_ptr<Leases> leases;
   std::unique_ptr<MajorityWatch> majority;
   std::unique_ptr<Api> api;
   std::unique_ptr<Formation> formation;

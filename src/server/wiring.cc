@@ -168,7 +168,7 @@ void Server::State::make_node() {
   };
   hooks.on_applied = [this](const raft::EntryPtr& entry, const Outcome& outcome) {
     listeners->on_applied(entry, outcome);
-    terms->on_applied(entry, outcome);
+    leases->on_applied(entry, outcome);
   };
   hooks.on_installed = [this](raft::Index index) { listeners->on_installed(index); };
   hooks.log_kept = [this]() -> std::optional<raft::Index> {
@@ -176,7 +176,7 @@ void Server::State::make_node() {
   };
   hooks.on_trimmed = [this](raft::Index floor) { listeners->on_trimmed(floor); };
   hooks.on_sessions_served = [this](const SessionsServed& served) {
-    terms->on_served(served.sessions);
+    leases->on_served(served.sessions);
   };
   hooks.on_halt = [this](bool clean, const Error& why) { halt(clean, why); };
   node = std::make_unique<Node>(std::move(settings), *store, *peers, std::move(hooks));
@@ -199,7 +199,7 @@ void Server::State::make_listeners() {
   hooks.barrier = [this](std::function<void(Status)> done) {
     node->read(Consistency::linearizable, 0, own_call_ms_max, std::move(done));
   };
-  hooks.opened = [this](const std::string& session) { terms->opened(session); };
+  hooks.opened = [this](const std::string& session) { leases->opened(session); };
   listeners = std::make_unique<Listeners>(settings, *store, *history, std::move(hooks));
 
   LeasesOptions times;
@@ -213,7 +213,7 @@ void Server::State::make_listeners() {
     peers->send(leader, SessionsServed{std::move(sessions)});
   };
   calls.served = [this] { return listeners->served(); };
-  terms = std::make_unique<Leases>(times, *store, std::move(calls));
+  leases = std::make_unique<Leases>(times, *store, std::move(calls));
 
   const raft::NodeId self = store->recovered().raft.self;
   majority = std::make_unique<MajorityWatch>(

@@ -227,6 +227,22 @@ TEST_CASE("Status tells who the node is, and how the cluster is as far as it kno
   REQUIRE(status.name_bytes_max() == 64u << 10);
   REQUIRE(status.certificate_expires_s() == 1'234);
   REQUIRE(status.disk_free_bytes() > 0);
+  REQUIRE(status.client_connections() >= 1);  // this one
+  REQUIRE(status.waiting_calls() == 0);
+  REQUIRE(status.client_answer_bytes() == 0);
+}
+
+TEST_CASE("Status tells what an operator has to know of, in words") {
+  TestServerOptions options;
+  std::string missing;
+  options.api.alarm = [&missing] { return missing; };
+  TestServer server(options);
+  pb::StatusResponse status;
+  REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+  REQUIRE(status.alarm().empty());
+  server.on_loop([&] { missing = "no leader"; });
+  REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+  REQUIRE(status.alarm() == "no leader");
 }
 
 TEST_CASE("Status sounds the alarm when the disk is almost full (hazard 96)") {

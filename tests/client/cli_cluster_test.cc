@@ -29,12 +29,15 @@ TEST_CASE("status tells how a node is, in words and in json") {
   status.set_certificate_expires_s(std::time(nullptr) + 10L * 86'400 + 60);
   status.set_version("1.0.0");
   status.set_address("127.0.0.1:32001");
+  status.set_client_connections(12);
+  status.set_waiting_calls(3);
+  status.set_client_answer_bytes(2048);
   const Ended text = at.cli({"status"});
   CHECK(text.code == 0);
   for (const char* part :
        {"00000000000000a1", "leader, term 7", "commit       120, applied 118, lag 2",
         "3 voters, 3 reachable", "tolerates 1 failure\n", "1.5 KiB used", "10 days left",
-        "server 1.0.0"}) {
+        "server 1.0.0", "12 connections, 3 calls wait, 2.0 KiB of answers not taken"}) {
     INFO(text.out);
     CHECK(contains(text.out, part));
   }
@@ -42,6 +45,9 @@ TEST_CASE("status tells how a node is, in words and in json") {
   CHECK(object["role"] == "leader");
   CHECK(object["voters"] == 3);
   CHECK(object["tolerates_failures"] == 1);
+  CHECK(object["client_connections"] == 12);
+  CHECK(object["waiting_calls"] == 3);
+  CHECK(object["client_answer_bytes"] == 2048);
   CHECK(object["certificate_expires_s"] == status.certificate_expires_s());
 
   status.set_tolerates_failures(0);

@@ -10,13 +10,13 @@ namespace iris::sim {
 
 namespace {
 
-LeasesOptions terms_options(const SimOptions& options) {
-  LeasesOptions terms;
-  terms.tick_ms = options.node.tick_ms;
-  terms.session_ttl_ms = options.session_ttl_ms;
-  terms.expire_max = options.expire_max;
-  terms.report_max = options.report_max;
-  return terms;
+LeasesOptions leases_options(const SimOptions& options) {
+  LeasesOptions leases;
+  leases.tick_ms = options.node.tick_ms;
+  leases.session_ttl_ms = options.session_ttl_ms;
+  leases.expire_max = options.expire_max;
+  leases.report_max = options.report_max;
+  return leases;
 }
 
 }  // namespace
@@ -26,7 +26,7 @@ Serving::Serving(Host& host)
       life_(host.life()),
       history_(std::make_unique<NodeHistory>(host.node())),
       listeners_(host.world().options.listeners, host.store(), *history_, listeners_hooks()),
-      terms_(terms_options(host.world().options), host.store(), terms_hooks()) {}
+      leases_(leases_options(host.world().options), host.store(), leases_hooks()) {}
 
 Serving::~Serving() = default;
 
@@ -44,11 +44,11 @@ ListenersHooks Serving::listeners_hooks() {
                         if (!host.doomed()) done(status);
                       });
   };
-  hooks.opened = [this](const std::string& session) { terms_.opened(session); };
+  hooks.opened = [this](const std::string& session) { leases_.opened(session); };
   return hooks;
 }
 
-LeasesHooks Serving::terms_hooks() {
+LeasesHooks Serving::leases_hooks() {
   LeasesHooks hooks;
   hooks.propose = [this](ExpireSessions command) {
     TRACE(host_.tag(), "expires" + to_text(command.sessions));
@@ -65,12 +65,12 @@ LeasesHooks Serving::terms_hooks() {
 void Serving::tick() {
   const raft::Core& core = host_.node().core();
   listeners_.tick(core.leader().value != 0);
-  terms_.tick(core.leader(), core.term(), core.role() == raft::Role::leader);
+  leases_.tick(core.leader(), core.term(), core.role() == raft::Role::leader);
 }
 
 void Serving::on_applied(const raft::EntryPtr& entry, const Outcome& outcome) {
   listeners_.on_applied(entry, outcome);
-  terms_.on_applied(entry, outcome);
+  leases_.on_applied(entry, outcome);
 }
 
 // The queues of slow readers are bounded (hazard 88).

@@ -27,13 +27,13 @@ class Serving {
   void on_applied(const raft::EntryPtr& entry, const Outcome& outcome);
   void on_installed(raft::Index index) { listeners_.on_installed(index); }
   void on_trimmed(raft::Index floor) { listeners_.on_trimmed(floor); }
-  void on_sessions_served(const SessionsServed& served) { terms_.on_served(served.sessions); }
+  void on_sessions_served(const SessionsServed& served) { leases_.on_served(served.sessions); }
 
   [[nodiscard]] Listeners& listeners() { return listeners_; }
 
  private:
   [[nodiscard]] ListenersHooks listeners_hooks();
-  [[nodiscard]] LeasesHooks terms_hooks();
+  [[nodiscard]] LeasesHooks leases_hooks();
   void pump();
 
   Host& host_;
@@ -41,7 +41,7 @@ class Serving {
   std::unique_ptr<NodeHistory> history_;
   bool pump_scheduled_ = false;
   Listeners listeners_;
-  Leases terms_;
+  Leases leases_;
 };
 
 }  // namespace iris::sim
