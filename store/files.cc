@@ -100,8 +100,8 @@ Status write_at(const Descriptor& file, const std::string& path, std::string_vie
 Status replace_file(const std::string& path, std::string_view bytes) {
   const std::string temporary = path + ".tmp";
   {
-    const Descriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, file_mode));
+    const Descriptor file(::open(temporary.c_str(),
+                                 O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, file_mode));
     if (!file.open()) return errno_failure("create", temporary);
     if (Status written = write_at(file, temporary, bytes, 0); !written) return written;
     if (Status synced = sync_descriptor(file, temporary); !synced) return synced;

@@ -65,7 +65,12 @@ Result<Folder> Folder::open(const std::string& path, raft::NodeId first_self) {
 
 Status Folder::lock() {
   const std::string path = path_ + "/lock";
-  lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  // A symbolic link in its place would have another file overwritten.
+  lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock_.open() && errno == ELOOP) {
+    return fail(Errc::refused,
+                path + " is a symbolic link: the raft folder keeps files of its own");
+  }
   if (!lock_.open()) return errno_failure("write to raft folder", path_);
   if (::flock(lock_.number(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return errno_failure("lock", path);

@@ -50,7 +50,7 @@ Result<HighWaterMark> HighWaterMark::open(const std::string& path) {
   if (!first && !second) {
     return fail(Errc::corrupt, path + " is damaged: how far the log was synced cannot be told");
   }
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file.open()) return errno_failure("open", path);
   return HighWaterMark(path, std::move(file), std::max(first.value_or(0), second.value_or(0)));
 }

@@ -11,6 +11,7 @@
 #include "src/base/log.h"
 #include "src/base/version.h"
 #include "src/net/own_address.h"
+#include "src/peers/wire.h"
 #include "src/server/state.h"
 #include "store/rocks.h"
 
@@ -151,6 +152,7 @@ void Server::State::make_node() {
   settings.raft.seed = random_number();
   settings.raft.entry_bytes_max =
       options.limits.message_bytes_max() + options.limits.name_bytes_max;
+  CHECK(settings.raft.entry_bytes_max <= wire::command_bytes_max);  // else it reaches no peer
   settings.address = address;
   settings.log_bytes_max = options.log_bytes_max;
   settings.snapshot_bytes_per_second = options.snapshot_bytes_per_second;

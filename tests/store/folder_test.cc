@@ -106,6 +106,25 @@ TEST_CASE("a path that is not a folder is named in the error") {
   REQUIRE(says(error, "Not a directory"));
 }
 
+// A fault that was: the file that the link named was overwritten with the process id.
+TEST_CASE("files of a folder are never opened through a symbolic link") {
+  const TempFolder folder;
+  { const Opened node(folder.raft()); }
+  for (const char* name : {"/lock", "/log.mark"}) {
+    CAPTURE(name);
+    const std::string file = folder.raft() + name;
+    const std::string elsewhere = folder.path() + "/elsewhere";
+    fs::rename(file, elsewhere);
+    fs::create_symlink(elsewhere, file);
+    const std::string before = read_file(elsewhere).value();
+    CHECK(says(open_error(folder.raft()), file));
+    CHECK(read_file(elsewhere).value() == before);
+    fs::remove(file);
+    fs::rename(elsewhere, file);
+  }
+  const Opened again(folder.raft());
+}
+
 TEST_CASE("a folder of a newer version is refused with both numbers (hazard 105)") {
   const TempFolder folder;
   { const Opened node(folder.raft()); }
