@@ -168,7 +168,7 @@ bool Pool::refused_everywhere(Node* only) const {
 
 Node* Pool::pick(Clock::time_point deadline, const std::atomic<bool>* stop, Node* only) {
   const auto start = Clock::now();
-  bool asked = false;
+  Clock::duration ask_after = stagger;
   while (stop == nullptr || !stop->load(std::memory_order_relaxed)) {
     const auto now = Clock::now();
     if (now >= deadline) return nullptr;
@@ -183,8 +183,10 @@ Node* Pool::pick(Clock::time_point deadline, const std::atomic<bool>* stop, Node
     if (only == nullptr) {
       if (Node* node = choose(now, dialled, only); node != nullptr) return node;
     }
-    if (!asked && now - start >= stagger) {
-      asked = true;
+    // Again and again, ever more rarely: a handshake under way at the first look may be refused
+    // later.
+    if (now - start >= ask_after) {
+      ask_after *= 2;
       if (refused_everywhere(only)) return nullptr;
     }
     wait(deadline, dialled, only);
