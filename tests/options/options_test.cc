@@ -123,6 +123,26 @@ TEST_CASE("the newer flags are taken") {
   REQUIRE(options({"-allowCommonName"}).common_names);
 }
 
+TEST_CASE("what clients may hold is taken at its bounds and refused beyond them") {
+  const Options least = options({"-max-connections", "1", "-max-connections-per-address", "1",
+                                 "-client-memory-bytes", "16MiB"});
+  REQUIRE(least.connections_max == 1);
+  REQUIRE(least.connections_per_address_max == 1);
+  REQUIRE(least.client_memory_bytes == 16u << 20);
+  const Options most = options({"-max-connections", "1000000", "-max-connections-per-address",
+                                "1000000", "-client-memory-bytes", "1024GiB"});
+  REQUIRE(most.connections_max == 1'000'000);
+  REQUIRE(most.connections_per_address_max == 1'000'000);
+  REQUIRE(most.client_memory_bytes == 1ull << 40);
+  for (const char* flag : {"-max-connections", "-max-connections-per-address"}) {
+    CAPTURE(flag);
+    REQUIRE(contains(error({flag, "0"}), flag));
+    REQUIRE(contains(error({flag, "1000001"}), flag));
+  }
+  REQUIRE(contains(error({"-client-memory-bytes", "16777215"}), "-client-memory-bytes"));
+  REQUIRE(contains(error({"-client-memory-bytes", "1099511627777"}), "-client-memory-bytes"));
+}
+
 TEST_CASE("the port leaves room for the raft port") {
   REQUIRE(options({"-port", "65534"}).port == 65534);
   REQUIRE(contains(error({"-port", "65535"}), "from 1 to 65534"));
@@ -233,6 +253,9 @@ TEST_CASE("the help has examples and every flag with its default") {
                            "disk-reserve-bytes",
                            "allowCommonName",
                            "notuning",
+                           "max-connections",
+                           "max-connections-per-address",
+                           "client-memory-bytes",
                            "version",
                            "help"}) {
     CAPTURE(flag);
