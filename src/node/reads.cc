@@ -46,10 +46,7 @@ void Reads::read(Consistency consistency, std::uint64_t min_revision, std::uint6
 }
 
 WaiterHandle Reads::add(Call call, std::uint64_t deadline) {
-  WaitingCall* waiting = call.waiting;
-  const WaiterHandle handle = calls_.add(std::move(call), deadline);
-  if (waiting != nullptr) *waiting = {WaitingCall::Kind::read, handle};
-  return handle;
+  return add_waiting(calls_, WaitingCall::Kind::read, std::move(call), deadline);
 }
 
 void Reads::abandon(const WaitingCall& waiting) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "src/node/waiters.h"
 
@@ -14,5 +15,16 @@ struct WaitingCall {
   Kind kind = Kind::none;
   WaiterHandle handle;
 };
+
+// Adds the call to its table and says where it waits, where somebody wants to know. A Call has a
+// member `waiting`, which may be nullptr.
+template <class Call>
+WaiterHandle add_waiting(Waiters<Call>& calls, WaitingCall::Kind kind, Call call,
+                         std::uint64_t deadline) {
+  WaitingCall* waiting = call.waiting;
+  const WaiterHandle handle = calls.add(std::move(call), deadline);
+  if (waiting != nullptr) *waiting = {kind, handle};
+  return handle;
+}
 
 }  // namespace iris

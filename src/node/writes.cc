@@ -65,10 +65,7 @@ void Writes::follow(raft::EntryId entry, std::uint64_t deadline, Node::Done done
 }
 
 WaiterHandle Writes::add(Call call, std::uint64_t deadline) {
-  WaitingCall* waiting = call.waiting;
-  const WaiterHandle handle = calls_.add(std::move(call), deadline);
-  if (waiting != nullptr) *waiting = {WaitingCall::Kind::write, handle};
-  return handle;
+  return add_waiting(calls_, WaitingCall::Kind::write, std::move(call), deadline);
 }
 
 void Writes::abandon(const WaitingCall& waiting) {
