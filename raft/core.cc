@@ -295,7 +295,9 @@ Result<EntryId> Core::change(const MemberChange& change, bool force) {
   return state_->change(change, force);
 }
 Result<ReadId> Core::read() { return state_->read(); }
-Result<NodeId> Core::transfer(NodeId target) { return state_->transfer(target); }
+Result<NodeId> Core::transfer(NodeId target, std::vector<NodeId> unreachable) {
+  return state_->transfer(target, std::move(unreachable));
+}
 void Core::campaign() {
   if (!state_->halted) state_->campaign();
 }
@@ -326,6 +328,7 @@ Index Core::last_index() const { return state_->log.last(); }
 std::size_t Core::log_bytes() const { return state_->log.bytes(); }
 const Members& Core::members() const { return state_->configuration(); }
 Index Core::members_index() const { return state_->members.latest().index; }
+Level Core::level_at(Index index) const { return state_->members.at(index).members.level; }
 bool Core::members_settled() const { return state_->members_settled(); }
 bool Core::was_member() const { return state_->was_member; }
 NodeId Core::transfer_target() const { return state_->transfer_target(); }

@@ -80,7 +80,11 @@ struct SetAddress {
   NodeId id;
   std::string address;
 };
-using MemberChange = std::variant<AddLearner, Promote, Remove, SetAddress>;
+// All members know this level: the host has asked them. Refused where it is not above the present.
+struct RaiseLevel {
+  Level level;
+};
+using MemberChange = std::variant<AddLearner, Promote, Remove, SetAddress, RaiseLevel>;
 
 // One follower or learner as its leader sees it.
 struct PeerStatus {
@@ -141,9 +145,10 @@ class Core {
   // Linearizable read (thesis 6.4), answered by exactly one ReadGrant; waits for the first commit
   // of the term where there is none yet. Errc::not_leader.
   Result<ReadId> read();
-  // Transfers leadership to `target` (0: the most up-to-date voter; thesis 3.10) and returns the
-  // target. Given up after election_ticks. Errc::not_leader, busy, refused, not_found.
-  Result<NodeId> transfer(NodeId target);
+  // Transfers leadership to `target` (thesis 3.10) and returns the target. 0: the best voter that
+  // is not among `unreachable`, and the next one where that falls silent. Given up after
+  // election_ticks. Errc::not_leader, busy, refused, not_found.
+  Result<NodeId> transfer(NodeId target, std::vector<NodeId> unreachable = {});
   // Campaigns now, as if the election timeout had passed (tests, the start of an only voter).
   void campaign();
 
@@ -174,6 +179,8 @@ class Core {
   [[nodiscard]] std::size_t log_bytes() const;   // of the entries in memory
   [[nodiscard]] const Members& members() const;  // latest, committed or not
   [[nodiscard]] Index members_index() const;     // of the entry that made members()
+  // In force at `index`, the entry there included. REQUIRES: floor <= index.
+  [[nodiscard]] Level level_at(Index index) const;
   [[nodiscard]] bool members_settled() const;    // committed and not joint: no change is under way
   [[nodiscard]] bool was_member() const;         // a committed configuration contained this node
   [[nodiscard]] NodeId transfer_target() const;  // 0: no transfer is under way here

@@ -16,6 +16,7 @@ void check_members(const Log& log, const MembersHistory& members) {
     ++version;
     CHECK(version != versions.end() && version->index == index);
     CHECK(version->members == *configuration && well_formed(*configuration));
+    CHECK(version->members.level >= std::prev(version)->members.level);
   }
   CHECK(std::next(version) == versions.end());
 }

@@ -95,6 +95,16 @@ Result<Members> set_address(const Members& now, const SetAddress& change) {
   return next;
 }
 
+Result<Members> raise_level(const Members& now, const RaiseLevel& change) {
+  if (change.level <= now.level) {
+    return fail(Errc::refused,
+                "the cluster is at feature level " + std::to_string(now.level.value) + " already");
+  }
+  Members next = now;
+  next.level = change.level;
+  return next;
+}
+
 }  // namespace
 
 const Member* find_member(const std::vector<Member>& list, NodeId id) {
@@ -178,6 +188,7 @@ Result<Members> changed(const Members& now, const MemberChange& change) {
     Result<Members> operator()(const Promote& change) const { return promote(now, change); }
     Result<Members> operator()(const Remove& change) const { return remove(now, change); }
     Result<Members> operator()(const SetAddress& change) const { return set_address(now, change); }
+    Result<Members> operator()(const RaiseLevel& change) const { return raise_level(now, change); }
   };
   return std::visit(Apply{now}, change);
 }

@@ -31,7 +31,7 @@ bool Core::State::is_removed() const {
 }
 
 void Core::State::resign_removed(Leader& leader) {
-  const NodeId successor = best_successor(leader);
+  const NodeId successor = best_successor(leader, {});
   if (successor != NodeId{}) send(successor, TimeoutNow{});
   halt_removed("configuration of entry " + std::to_string(members.latest().index.value));
 }

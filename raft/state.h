@@ -34,6 +34,8 @@ struct Candidate {
 struct Leader {
   struct Transfer {
     NodeId target;
+    bool chosen = false;              // by this core, which may turn to the next voter
+    std::vector<NodeId> passed_over;  // voters that cannot be reached, or were silent as targets
     std::uint32_t ticks = 0;
   };
 
@@ -197,10 +199,13 @@ struct Core::State {
   void ask_whether_member();
 
   // --- transfer.cc
-  Result<NodeId> transfer(NodeId target);
+  Result<NodeId> transfer(NodeId target, std::vector<NodeId> unreachable);
   [[nodiscard]] NodeId transfer_target() const;
-  [[nodiscard]] NodeId best_successor(const Leader& leader) const;
-  void tick_transfer(Leader& leader) const;
+  [[nodiscard]] NodeId best_successor(const Leader& leader,
+                                      const std::vector<NodeId>& passed_over) const;
+  [[nodiscard]] bool is_quiet(const Progress& peer) const;
+  void tick_transfer(Leader& leader);
+  void turn_to_next_successor(Leader& leader);
   void push_transfer(Leader& leader);
 
   // --- invariants.cc

@@ -32,6 +32,9 @@ using Index = Number<struct IndexTag>;    // of a log entry; the first is 1, 0 i
 using Ticket = Number<struct TicketTag>;  // of a job for the log lane; increases by one
 using Round = Number<struct RoundTag>;    // of heartbeats that confirm leadership (thesis 6.4)
 using ReadId = Number<struct ReadIdTag>;  // of one read that waits for its round
+// A feature level of the cluster: which meaning the host gives to the entries of the log. Opaque to
+// Raft, which only sees to it that all logs agree on where it rises.
+using Level = Number<struct LevelTag>;
 
 struct EntryId {
   Term term;
@@ -61,6 +64,7 @@ struct Members {
   std::vector<Member> voters;
   std::vector<Member> outgoing;
   std::vector<Member> learners;
+  Level level{};  // in force from this entry on; never falls from one configuration to the next
   bool operator==(const Members&) const = default;
 };
 

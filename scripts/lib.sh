@@ -10,10 +10,10 @@ cd "$root"
 build_packages=(
   g++ meson ninja-build pkg-config python3 openssl
   libasio-dev libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
-  librocksdb-dev libssl-dev libsystemd-dev nlohmann-json3-dev catch2
+  librocksdb-dev libssl-dev libsystemd-dev libxxhash-dev nlohmann-json3-dev catch2
 )
 # shellcheck disable=SC2034
-test_packages=(libbenchmark-dev python3-hpack)
+test_packages=(libbenchmark-dev python3-hpack systemd procps iproute2)
 # shellcheck disable=SC2034
 lint_packages=(clang-format clang-tidy shellcheck)
 

@@ -42,6 +42,7 @@ LIBRARIES = {
     "openssl": r"openssl/",
     "nlohmann": r"nlohmann/",
     "systemd": r"systemd/",
+    "xxhash": r"xxhash\.h",
 }
 
 

@@ -140,8 +140,10 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
   if (!cluster) return unexpected(cluster.error());
   const raft::EntryId last{mark.last.term, new_history(mark.last.index, now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
-  const raft::SnapshotMetadata as{last, sole_voter(made.node, address), last.index};
-  Status done = LogDb::create(options, *folder, {made.node, made.cluster}, {last.term, {}}, as);
+  const raft::Level level = mark.members.level;
+  const raft::SnapshotMetadata as{last, sole_voter(made.node, address, level), last.index};
+  Status done = folder->raise_level(level);
+  if (done) done = LogDb::create(options, *folder, {made.node, made.cluster}, {last.term, {}}, as);
   if (done) done = restore_data(options, *folder, file, mark, as);
   if (done) done = remove_tree(folder->staging_path());
   if (done) done = folder->complete();
@@ -151,7 +153,7 @@ Result<NewCluster> build(const std::string& path, const std::string& file,
 
 }  // namespace
 
-Result<BackupInfo> verify_backup(const std::string& file) {
+Result<BackupInfo> verify_backup(const std::string& file, raft::Level level_max) {
   BackupInfo info;
   SnapshotReader reader({[&info](const raft::SnapshotMetadata& mark) {
                            info.mark = mark;
@@ -162,6 +164,13 @@ Result<BackupInfo> verify_backup(const std::string& file) {
       read_pieces(file, [&reader](std::string_view piece) { return reader.feed(piece); });
   if (!whole) return unexpected(whole.error());
   if (whole = reader.finish(); !whole) return named(file, whole.error());
+  const raft::Level level = info.mark.members.level;
+  if (level > level_max) {
+    return fail(Errc::unimplemented,
+                file + ": the backup is of a cluster at feature level " +
+                    std::to_string(level.value) + ", and this build knows feature levels up to " +
+                    std::to_string(level_max.value) + ": run the newer version of Iris");
+  }
   info.rows = reader.rows();
   info.bytes = reader.bytes();
   info.sha256 = hex(bytes_of(reader.digest()));
@@ -169,13 +178,14 @@ Result<BackupInfo> verify_backup(const std::string& file) {
 }
 
 Result<NewCluster> restore_backup(const std::string& file, const std::string& folder,
-                                  const std::string& address, std::uint64_t now_us) {
+                                  const std::string& address, std::uint64_t now_us,
+                                  raft::Level level_max) {
   const std::string target = named_folder(folder);
   const std::string building = target + ".restoring";
   if (Status ready = require_replaceable(target); !ready) {
     return unexpected(ready.error());
   }
-  const Result<BackupInfo> backup = verify_backup(file);
+  const Result<BackupInfo> backup = verify_backup(file, level_max);
   if (!backup) return unexpected(backup.error());
   const Result<Descriptor> claimed = claim(building, target);  // held until the end
   if (!claimed) return unexpected(claimed.error());

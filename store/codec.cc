@@ -9,7 +9,8 @@ namespace iris::store {
 
 namespace {
 
-constexpr std::uint8_t members_layout = 1;
+constexpr std::uint8_t members_at_level_0 = 1;
+constexpr std::uint8_t members_with_level = 2;
 constexpr std::size_t seal_bytes = 4;
 
 void put_number(std::string& out, std::uint64_t value, std::size_t count) {
@@ -45,7 +46,9 @@ void put_text(std::string& out, std::string_view text) {
 }
 
 void put_members(std::string& out, const raft::Members& members) {
-  put_u8(out, members_layout);
+  const bool has_level = members.level != raft::Level{};
+  put_u8(out, has_level ? members_with_level : members_at_level_0);
+  if (has_level) put_u64(out, members.level.value);
   put_list(out, members.voters);
   put_list(out, members.outgoing);
   put_list(out, members.learners);
@@ -81,7 +84,13 @@ raft::EntryId Reader::entry_id() {
 
 raft::Members Reader::members() {
   raft::Members members;
-  if (u8() != members_layout) ok_ = false;
+  const std::uint8_t layout = u8();
+  if (layout == members_with_level) {
+    members.level = raft::Level{u64()};
+    if (members.level == raft::Level{}) ok_ = false;
+  } else if (layout != members_at_level_0) {
+    ok_ = false;
+  }
   for (auto* list : {&members.voters, &members.outgoing, &members.learners}) {
     const std::size_t count = u16();
     for (std::size_t i = 0; i < count && ok_; ++i) {

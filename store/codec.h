@@ -4,7 +4,8 @@
 // Any thread; pure functions.
 // Any bytes may be read: damage is reported, and nothing past their end is touched.
 //
-//   Members  u8 layout (1) | voters | outgoing | learners
+//   Members  u8 layout | [u64 level] | voters | outgoing | learners
+//            layout 1: level 0, which is not written; layout 2: a higher level
 //            each list: u16 count | count x ( u64 id | u16 length | address )
 //   Mark     u64 term | u64 index | u64 members_index | Members        (raft::SnapshotMetadata)
 //   sealed   u32 CRC-32C of name and body | body

@@ -20,7 +20,8 @@ constexpr std::uint64_t allocated_tenths = 11;
 
 // At worst all of level 0 is merged with the whole level below it. A deeper compaction is smaller,
 // except where the upper levels are nearly empty.
-std::uint64_t largest_compaction_bytes(const rocksdb::ColumnFamilyMetaData& family) {
+std::uint64_t largest_compaction_bytes(const rocksdb::ColumnFamilyMetaData& family,
+                                       std::uint64_t table_file_bytes) {
   std::uint64_t upper = 0;
   for (const rocksdb::LevelMetaData& level : family.levels) {
     upper += level.size;
@@ -33,12 +34,12 @@ std::uint64_t largest_compaction_bytes(const rocksdb::ColumnFamilyMetaData& fami
 
 }  // namespace
 
-std::uint64_t largest_compaction_bytes(rocksdb::DB& db) {
+std::uint64_t largest_compaction_bytes(rocksdb::DB& db, std::uint64_t table_file_bytes) {
   std::vector<rocksdb::ColumnFamilyMetaData> families;
   db.GetAllColumnFamilyMetaData(&families);
   std::uint64_t bytes = 0;
   for (const rocksdb::ColumnFamilyMetaData& family : families) {
-    bytes += largest_compaction_bytes(family);
+    bytes += largest_compaction_bytes(family, table_file_bytes);
   }
   return bytes;
 }

@@ -15,12 +15,10 @@ namespace iris::store {
 
 // So many files on level 0 begin a compaction, where it is not to begin early.
 inline constexpr int level0_files = 4;
-// A compaction below the upper levels takes one file and the files it overlaps, ten times as much
-// or a little more. Files are small, so that such a compaction fits on a disk that is nearly full.
-inline constexpr std::uint64_t table_file_bytes = 32u << 20;
 
 // An upper bound of what the largest compactions of all families together write now.
-[[nodiscard]] std::uint64_t largest_compaction_bytes(rocksdb::DB& db);
+[[nodiscard]] std::uint64_t largest_compaction_bytes(rocksdb::DB& db,
+                                                     std::uint64_t table_file_bytes);
 
 // early: each file that reaches level 0 is compacted at once. Else level0_files are awaited. Holds
 // for one family; a family begins with `early` false.

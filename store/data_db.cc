@@ -65,7 +65,7 @@ Status DataDb::create(const RocksOptions& options, const Folder& folder,
                       const raft::SnapshotMetadata& mark) {
   const std::string path = folder.data_path();
   Alarm alarm;
-  rocksdb::Options fresh(data_options(options, alarm), small_options());
+  rocksdb::Options fresh(data_options(options, alarm), small_options(options));
   fresh.create_if_missing = true;
   fresh.error_if_exists = true;
   rocksdb::DB* made = nullptr;
@@ -98,7 +98,8 @@ Result<std::unique_ptr<DataDb>> DataDb::open(const RocksOptions& options, const 
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const std::string& name : names) {
     const bool rows = name != rocksdb::kDefaultColumnFamilyName;
-    families.emplace_back(name, rows ? rows_options(options, data->cache_) : small_options());
+    families.emplace_back(name,
+                          rows ? rows_options(options, data->cache_) : small_options(options));
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* made = nullptr;
@@ -142,21 +143,22 @@ Status DataDb::read(const raft::NodeId& self,
   if (family_ == nullptr) return corrupt(path_, "family " + family_name(number) + " is missing");
   families.clear();
   reap();
-  Result<raft::SnapshotMetadata> mark = read_mark(*family_, rocksdb::ReadOptions());
+  Result<raft::SnapshotMetadata> mark = read_mark(*family_);
   if (!mark) return corrupt(path_, mark.error().text);
   found = std::move(*mark);
+  family_->marks().begin(found);
   update_compaction_estimate(*db_);
   return Unit{};
 }
 
-Result<raft::SnapshotMetadata> DataDb::read_mark(const Family& family,
-                                                 const rocksdb::ReadOptions& read) {
+Result<raft::SnapshotMetadata> DataDb::read_mark(const Family& family) {
   raft::SnapshotMetadata mark;
   for (const std::string_view key : {applied_key, members_key}) {
     std::string row;
     row_key(row, Table::meta, key);
     std::string bytes;
-    const rocksdb::Status got = family.db().Get(read, family.handle(), row, &bytes);
+    const rocksdb::Status got =
+        family.db().Get(rocksdb::ReadOptions(), family.handle(), row, &bytes);
     if (!got.ok()) return unexpected(engine_error("record " + std::string(key), got));
     const bool sound = key == applied_key
                            ? decode_applied(bytes, mark.last)
@@ -187,10 +189,23 @@ Status DataDb::write(RowBatch& batch, const std::optional<Store::Applied>& appli
              encode_data_members(*applied->members, applied->members_index));
   }
   if (rows.Count() == 0) return Unit{};
+  const std::uint64_t sequence = db_->GetLatestSequenceNumber() + rows.Count();
+  if (applied) announce(*applied, sequence);
   const rocksdb::Status written = db_->Write(how, &rows);
   if (!written.ok()) return unexpected(engine_error("cannot write the data in " + path_, written));
+  CHECK(db_->GetLatestSequenceNumber() == sequence);  // else a state would be taken for another
   batch.written();
   return Unit{};
+}
+
+// To those who pin a state while the write is under way.
+void DataDb::announce(const Store::Applied& applied, std::uint64_t sequence) const {
+  std::shared_ptr<const raft::MembersVersion> members;
+  if (applied.members) {
+    members = std::make_shared<const raft::MembersVersion>(
+        raft::MembersVersion{applied.members_index, *applied.members});
+  }
+  family_->marks().will_be(sequence, applied.last, std::move(members));
 }
 
 Status DataDb::sync() {
@@ -224,9 +239,10 @@ Status DataDb::install(const Staged& staged) {
   const rocksdb::Status moved = db_->IngestExternalFile(handle, staged.files, ingest);
   if (!moved.ok()) return unexpected(engine_error(what, moved));
   step("files moved");
-  const Result<raft::SnapshotMetadata> found = read_mark(*fresh, rocksdb::ReadOptions());
+  const Result<raft::SnapshotMetadata> found = read_mark(*fresh);
   if (!found) return fail(found.error().code, what + ": " + found.error().text);
   CHECK(*found == staged.mark);
+  fresh->marks().begin(*found);
   const rocksdb::Status flipped =
       db_->Put(synced_write(), rocksdb::Slice(current_key), encode_number(current_key, number));
   if (!flipped.ok()) return unexpected(engine_error(what, flipped));
@@ -234,6 +250,7 @@ Status DataDb::install(const Staged& staged) {
   // Unflushed, this one record would keep all later write-ahead files on disk.
   const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions(), default_);
   if (!flushed.ok()) return unexpected(engine_error(what, flushed));
+  step("data flushed");
   const rocksdb::Status dropped = db_->DropColumnFamily(family_->handle());
   if (!dropped.ok()) return unexpected(engine_error(what, dropped));
   family_ = std::move(fresh);

@@ -28,7 +28,6 @@
 namespace rocksdb {
 class Cache;
 class WriteBatch;
-struct ReadOptions;
 struct WriteOptions;
 }  // namespace rocksdb
 
@@ -71,11 +70,6 @@ class DataDb {
   // Makes a staged snapshot the whole data, durably, all or nothing. Its files are moved.
   Status install(const Staged& staged);
 
-  // Any thread. What a family records of itself. Errc::corrupt; Errc::io also where `read` forbids
-  // to ask the disk and only the disk knows.
-  static Result<raft::SnapshotMetadata> read_mark(const Family& family,
-                                                  const rocksdb::ReadOptions& read);
-
   // Any thread. A family that nobody uses any more waits for reap(), which may block while its
   // files are deleted. `retired` is called for each, under a lock.
   void on_retired(std::function<void()> retired);
@@ -83,6 +77,8 @@ class DataDb {
 
  private:
   DataDb(const RocksOptions& options, std::string path);
+  // What a family records of itself. Errc::corrupt, Errc::io.
+  static Result<raft::SnapshotMetadata> read_mark(const Family& family);
   Status read(const raft::NodeId& self, const std::vector<rocksdb::ColumnFamilyHandle*>& handles,
               raft::SnapshotMetadata& found);
   [[nodiscard]] std::shared_ptr<Family> make_family(std::uint64_t number,
@@ -90,6 +86,8 @@ class DataDb {
   void retire(rocksdb::ColumnFamilyHandle* handle);
   Status write(RowBatch& batch, const std::optional<Store::Applied>& applied,
                const rocksdb::WriteOptions& how);
+
+  void announce(const Store::Applied& applied, std::uint64_t sequence) const;
 
   const std::string path_;
   const RocksOptions& options_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "store/views.h"
 
 namespace iris::store {
 
@@ -37,6 +38,16 @@ void DataWork::take(SyncJob& job, Answers& answers) {
   write(answers);
   CHECK(job.applied <= applied_.index);
   if (!alarm_.raised() && fine(data_->sync())) job.then();
+}
+
+void DataWork::take(HoldJob& job, Answers& answers) {
+  write(answers);
+  if (alarm_.raised()) return;
+  answers.emplace_back(
+      [done = std::move(job.done), view = std::make_shared<const PinnedView>(
+                                       std::make_shared<const Pinned>(data_->family()), alarm_)] {
+        done(view);
+      });
 }
 
 void DataWork::take(FlipJob& job, Answers& answers) {

@@ -32,12 +32,15 @@ struct SyncJob {
   raft::Index applied;         // REQUIRES: all up to here is applied
   std::function<void()> then;  // called on this lane, once the data is synced
 };
+struct HoldJob {
+  std::function<void(std::shared_ptr<const View>)> done;  // gets the state of all jobs before this
+};
 struct FlipJob {
   std::shared_ptr<const Staged> staged;
   std::promise<Result<std::shared_ptr<Family>>> flipped;  // set in any case: the log lane waits
 };
 // A pressure is a job too: the one that reacts to it.
-using DataJob = std::variant<BatchJob, SyncJob, FlipJob, DiskBudget::Pressure>;
+using DataJob = std::variant<BatchJob, SyncJob, HoldJob, FlipJob, DiskBudget::Pressure>;
 
 class DataWork {
  public:
@@ -59,6 +62,7 @@ class DataWork {
  private:
   void take(BatchJob& job, Answers& answers);
   void take(SyncJob& job, Answers& answers);
+  void take(HoldJob& job, Answers& answers);
   void take(FlipJob& job, Answers& answers);
   void take(DiskBudget::Pressure pressure, Answers& answers);
   void write(Answers& answers);

@@ -18,7 +18,11 @@ namespace {
 class DbListener final : public rocksdb::EventListener {
  public:
   DbListener(const RocksOptions& options, Alarm& alarm, DiskBudget::Part part)
-      : path_(options.path), alarm_(alarm), budget_(options.budget), part_(part) {}
+      : path_(options.path),
+        alarm_(alarm),
+        budget_(options.budget),
+        part_(part),
+        table_file_bytes_(options.table_file_bytes) {}
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
                          rocksdb::Status* status) override {
@@ -62,7 +66,7 @@ class DbListener final : public rocksdb::EventListener {
   void update_estimate(rocksdb::DB& db) {
     if (budget_ == nullptr) return;
     const std::lock_guard lock(estimate_mutex_);  // the newest state is told last
-    budget_->set_compaction_bytes(part_, largest_compaction_bytes(db));
+    budget_->set_compaction_bytes(part_, largest_compaction_bytes(db, table_file_bytes_));
   }
 
  private:
@@ -75,6 +79,7 @@ class DbListener final : public rocksdb::EventListener {
   Alarm& alarm_;
   const std::shared_ptr<DiskBudget> budget_;
   const DiskBudget::Part part_;
+  const std::uint64_t table_file_bytes_;
   std::uint64_t written_ = 0;  // by the compaction under way; its thread only, there is one
   std::mutex estimate_mutex_;
   rocksdb::DB* ordered_ = nullptr;  // set once, while the database is opened

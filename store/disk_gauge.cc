@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "src/base/disk_wait.h"
+
 namespace iris::store {
 
 namespace {
@@ -27,6 +29,7 @@ void DiskGauge::refresh() {
 
 // Files come and go meanwhile: one that is gone before it is looked at counts as nothing.
 void DiskGauge::measure() {
+  may_wait_for_disk();
   std::uint64_t used = 0;
   std::error_code error;
   std::filesystem::recursive_directory_iterator at(path_, error);
@@ -42,6 +45,7 @@ void DiskGauge::measure() {
 }
 
 std::uint64_t DiskGauge::free_bytes() const {
+  may_wait_for_disk();
   struct statvfs file_system = {};
   if (::statvfs(path_.c_str(), &file_system) != 0) return 0;
   return std::uint64_t{file_system.f_bavail} * file_system.f_frsize;

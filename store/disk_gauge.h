@@ -1,7 +1,7 @@
 // DiskGauge: measures how much of the disk the raft folder uses and how much of its file system is
 // free.
-// Any thread. Owns the last measurement of the folder. A measurement that fails counts as 0 free
-// bytes, or leaves out the file.
+// Any thread; only used_bytes() does not wait for the disk. Owns the last measurement of the
+// folder. A measurement that fails counts as 0 free bytes, or leaves out the file.
 #pragma once
 
 #include <atomic>

@@ -50,8 +50,8 @@ rocksdb::DBOptions common_options(const RocksOptions& options, Alarm& alarm,
   return common;
 }
 
-void set_levels(rocksdb::ColumnFamilyOptions& family) {
-  family.target_file_size_base = table_file_bytes;
+void set_levels(const RocksOptions& options, rocksdb::ColumnFamilyOptions& family) {
+  family.target_file_size_base = options.table_file_bytes;
   family.level0_file_num_compaction_trigger = level0_files;
   family.level0_slowdown_writes_trigger = level0_files_unlimited;
   family.level0_stop_writes_trigger = level0_files_unlimited;
@@ -95,7 +95,7 @@ rocksdb::Options log_options(const RocksOptions& options, Alarm& alarm) {
   records.write_buffer_size = options.log_memtable_bytes;
   records.max_write_buffer_number = options.memtables_max;
   records.compression = rocksdb::kNoCompression;
-  set_levels(records);
+  set_levels(options, records);
   records.disable_auto_compactions = options.run_lane != nullptr;
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;
@@ -128,7 +128,7 @@ rocksdb::ColumnFamilyOptions rows_options(const RocksOptions& options,
   rows.memtable_prefix_bloom_size_ratio = 0.02;
   rows.memtable_whole_key_filtering = true;
   rows.level_compaction_dynamic_level_bytes = true;
-  set_levels(rows);
+  set_levels(options, rows);
   rows.compression = best_compression();
   rows.disable_auto_compactions = options.run_lane != nullptr;
   rocksdb::BlockBasedTableOptions table;
@@ -141,10 +141,11 @@ rocksdb::ColumnFamilyOptions rows_options(const RocksOptions& options,
   return rows;
 }
 
-rocksdb::ColumnFamilyOptions small_options() {
+rocksdb::ColumnFamilyOptions small_options(const RocksOptions& options) {
   rocksdb::ColumnFamilyOptions small;
   small.write_buffer_size = smoothing_bytes;
-  set_levels(small);
+  set_levels(options, small);
+  small.disable_auto_compactions = options.run_lane != nullptr;
   small.compression = rocksdb::kNoCompression;
   return small;
 }

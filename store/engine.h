@@ -30,7 +30,7 @@ namespace iris::store {
 [[nodiscard]] rocksdb::ColumnFamilyOptions rows_options(
     const RocksOptions& options, const std::shared_ptr<rocksdb::Cache>& cache);
 // Of the data's default family, which holds two records.
-[[nodiscard]] rocksdb::ColumnFamilyOptions small_options();
+[[nodiscard]] rocksdb::ColumnFamilyOptions small_options(const RocksOptions& options);
 
 [[nodiscard]] rocksdb::WriteOptions synced_write();
 [[nodiscard]] rocksdb::WriteOptions unsynced_write();

@@ -30,8 +30,8 @@ std::string behind_last_row() { return {static_cast<char>(0xff)}; }
 }  // namespace
 
 struct RocksExport::Work {
-  Work(std::shared_ptr<const Pinned> state, raft::SnapshotMetadata of, Alarm& alarm_of)
-      : pinned(std::move(state)), mark(std::move(of)), alarm(alarm_of), writer(mark) {}
+  Work(std::shared_ptr<const Pinned> state, Alarm& alarm_of)
+      : pinned(std::move(state)), mark(pinned->mark().metadata()), alarm(alarm_of), writer(mark) {}
 
   Result<std::string> read(std::size_t bytes_max) {
     if (rows == nullptr) {
@@ -54,9 +54,9 @@ struct RocksExport::Work {
   bool finished = false;
 };
 
-RocksExport::RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMetadata mark,
-                         Alarm& alarm, std::function<void(BulkJob)> bulk)
-    : work_(std::make_shared<Work>(std::move(pinned), std::move(mark), alarm)),
+RocksExport::RocksExport(std::shared_ptr<const Pinned> pinned, Alarm& alarm,
+                         std::function<void(BulkJob)> bulk)
+    : work_(std::make_shared<Work>(std::move(pinned), alarm)),
       bulk_(std::move(bulk)),
       reading_(std::make_shared<bool>(false)) {}
 

@@ -20,7 +20,7 @@ namespace iris::store {
 class RocksExport final : public Export {
  public:
   // `bulk` queues a job for the bulk lane.
-  RocksExport(std::shared_ptr<const Pinned> pinned, raft::SnapshotMetadata mark, Alarm& alarm,
+  RocksExport(std::shared_ptr<const Pinned> pinned, Alarm& alarm,
               std::function<void(BulkJob)> bulk);
   ~RocksExport() override;
 

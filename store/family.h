@@ -9,6 +9,8 @@
 #include <functional>
 #include <utility>
 
+#include "store/applied_marks.h"
+
 namespace rocksdb {
 class ColumnFamilyHandle;
 class DB;
@@ -28,12 +30,14 @@ class Family {
   [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] rocksdb::DB& db() const { return *db_; }
   [[nodiscard]] rocksdb::ColumnFamilyHandle* handle() const { return handle_; }
+  [[nodiscard]] AppliedMarks& marks() { return marks_; }
 
  private:
   const std::uint64_t number_;
   rocksdb::DB* const db_;
   rocksdb::ColumnFamilyHandle* const handle_;
   const Retire retire_;
+  AppliedMarks marks_;
 };
 
 }  // namespace iris::store

@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "src/base/disk_wait.h"
 #include "src/base/read_file.h"
 
 namespace iris::store {
@@ -44,6 +45,7 @@ unexpected<Error> errno_failure(std::string_view what, const std::string& path) 
 }
 
 bool exists(const std::string& path) {
+  may_wait_for_disk();
   struct stat found = {};
   return ::lstat(path.c_str(), &found) == 0;
 }
@@ -59,6 +61,7 @@ std::string without_trailing_slash(std::string path) {
 }
 
 Status make_folder(const std::string& path) {
+  may_wait_for_disk();
   if (is_folder(path)) return Unit{};
   if (exists(path)) return failure("use", path, ENOTDIR);
   const std::string parent = parent_of(path);
@@ -72,6 +75,7 @@ Status make_folder(const std::string& path) {
 }
 
 Status sync_folder(const std::string& path) {
+  may_wait_for_disk();
   const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.open()) return errno_failure("open folder", path);
   return sync_descriptor(folder, path);
@@ -86,6 +90,7 @@ Result<std::string> read_small_file(const std::string& path, std::size_t bytes_m
 
 Status write_at(const Descriptor& file, const std::string& path, std::string_view bytes,
                 std::size_t offset) {
+  may_wait_for_disk();
   while (!bytes.empty()) {
     const ssize_t put =
         ::pwrite(file.number(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -110,11 +115,26 @@ Status replace_file(const std::string& path, std::string_view bytes) {
 }
 
 Status rename_file(const std::string& from, const std::string& to) {
+  may_wait_for_disk();
   if (::rename(from.c_str(), to.c_str()) != 0) return errno_failure("rename to", to);
   return sync_folder(parent_of(to));
 }
 
+std::uint64_t bytes_of_files(const std::string& folder, std::string_view ending) {
+  may_wait_for_disk();
+  std::uint64_t bytes = 0;
+  std::error_code error;
+  std::filesystem::directory_iterator at(folder, error);
+  for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    struct stat found = {};
+    if (!at->path().native().ends_with(ending) || ::stat(at->path().c_str(), &found) != 0) continue;
+    bytes += static_cast<std::uint64_t>(found.st_size);
+  }
+  return bytes;
+}
+
 Status remove_tree(const std::string& path) {
+  may_wait_for_disk();
   std::error_code error;
   std::filesystem::remove_all(path, error);
   if (error) return failure("delete", path, error.value());

@@ -5,6 +5,7 @@
 // the system's reason.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,9 @@ Status rename_file(const std::string& from, const std::string& to);
 // Writes all of `bytes` at `offset`, without a sync. `path` is for the error.
 Status write_at(const Descriptor& file, const std::string& path, std::string_view bytes,
                 std::size_t offset);
+// The sizes of the files right in `folder` whose names end so, together. Those that cannot be
+// looked at count as nothing.
+[[nodiscard]] std::uint64_t bytes_of_files(const std::string& folder, std::string_view ending);
 // Deletes a file or a folder with all that is in it. Succeeds where there is nothing.
 Status remove_tree(const std::string& path);
 // The folder that `path` is in; "." where it names none.

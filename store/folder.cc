@@ -17,6 +17,9 @@ namespace iris::store {
 
 namespace {
 
+// What an Iris of 2017 kept in its folder.
+constexpr std::string_view files_of_2017[] = {"raft.db", "peers.json"};
+
 constexpr std::size_t small_file_bytes_max = 4096;
 constexpr std::string_view title = "iris raft folder\n";
 constexpr std::size_t id_digits = 16;
@@ -32,10 +35,12 @@ bool take_line(std::string_view& text, std::string_view name, int base, std::uin
   return error == std::errc{} && stop == last;
 }
 
-std::string identity_text(raft::NodeId self) {
+std::string identity_text(raft::NodeId self, raft::Level level) {
+  const bool has_level = level != raft::Level{};
   std::string text(title);
-  text += "format " + std::to_string(folder_format) + "\n";
+  text += "format " + std::to_string(has_level ? folder_format : 1) + "\n";
   text += "node " + hex(self.value, id_digits) + "\n";
+  if (has_level) text += "level " + std::to_string(level.value) + "\n";
   return text + "check " + hex(crc32c(text), sum_digits) + "\n";
 }
 
@@ -51,14 +56,17 @@ Result<std::uint64_t> random_id() {
   return id;
 }
 
-Result<Folder> Folder::open(const std::string& path, raft::NodeId first_self) {
+Result<Folder> Folder::open(const std::string& path, raft::NodeId first_self,
+                            raft::Level level_max) {
   CHECK(!path.empty());
   Folder folder(without_trailing_slash(path));
   if (Status made = make_folder(folder.path_); !made) return unexpected(made.error());
   if (Status locked = folder.lock(); !locked) {
     return unexpected(locked.error());
   }
-  Status read = exists(folder.identity_path()) ? folder.read_identity() : folder.begin(first_self);
+  if (Status condemned = folder.check_condemned(); !condemned) return unexpected(condemned.error());
+  Status read =
+      exists(folder.identity_path()) ? folder.read_identity(level_max) : folder.begin(first_self);
   if (!read) return unexpected(read.error());
   return folder;
 }
@@ -83,7 +91,7 @@ Status Folder::lock() {
   return write_at(lock_, path, std::to_string(::getpid()) + "\n", 0);
 }
 
-Status Folder::read_identity() {
+Status Folder::read_identity(raft::Level level_max) {
   const Result<std::string> bytes = read_small_file(identity_path(), small_file_bytes_max);
   if (!bytes) return unexpected(bytes.error());
   std::string_view text = *bytes;
@@ -91,15 +99,23 @@ Status Folder::read_identity() {
   const bool titled = text.starts_with(title);
   if (titled) text.remove_prefix(title.size());
   if (titled && take_line(text, "format ", 10, format) && format > folder_format) {
-    return fail(Errc::refused, "raft folder " + path_ + " was written by a newer version (format " +
-                                   std::to_string(format) + ", this binary knows " +
-                                   std::to_string(folder_format) + "): start that version");
+    return fail(Errc::unimplemented, "raft folder " + path_ +
+                                         " was written by a newer version (format " +
+                                         std::to_string(format) + ", this binary knows " +
+                                         std::to_string(folder_format) + "): start that version");
   }
   std::uint64_t sum = 0;
   if (!titled || !take_line(text, "node ", 16, self_.value) ||
-      !take_line(text, "check ", 16, sum) || *bytes != identity_text(self_)) {
+      (format > 1 && !take_line(text, "level ", 10, level_.value)) ||
+      !take_line(text, "check ", 16, sum) || *bytes != identity_text(self_, level_)) {
     return fail(Errc::corrupt,
                 identity_path() + " is damaged: whose folder this is cannot be told");
+  }
+  if (level_ > level_max) {
+    return fail(Errc::unimplemented,
+                "raft folder " + path_ + " is of a cluster at feature level " +
+                    std::to_string(level_.value) + ", and this build knows feature levels up to " +
+                    std::to_string(level_max.value) + ": run the newer version of Iris here");
   }
   for (const std::string& part : {log_path(), data_path(), mark_path()}) {
     if (!exists(part)) return fail(Errc::corrupt, part + " is missing from the raft folder");
@@ -108,6 +124,14 @@ Status Folder::read_identity() {
 }
 
 Status Folder::begin(raft::NodeId first_self) {
+  for (const std::string_view file : files_of_2017) {
+    const std::string path = path_ + "/" + std::string(file);
+    if (!exists(path)) continue;
+    return fail(Errc::refused,
+                path +
+                    " is of an Iris of 2017, whose data is not read: take another folder "
+                    "(-raftdir), and copy with iris-cli (README.md)");
+  }
   if (exists(
           unfinished_path())) {  // of an attempt that was cut off before anything was acknowledged
     for (const std::string& part : {log_path(), data_path(), mark_path(), staging_path()}) {
@@ -126,12 +150,34 @@ Status Folder::begin(raft::NodeId first_self) {
     self_ = raft::NodeId{*id};
   }
   is_new_ = true;
-  if (Status begun = replace_file(unfinished_path(), identity_text(self_)); !begun) return begun;
+  Status begun = replace_file(unfinished_path(), identity_text(self_, level_));
+  if (!begun) return begun;
   // RocksDB would make them readable for everybody, and the folder above may be so already.
   for (const std::string& part : {log_path(), data_path()}) {
     if (Status made = make_folder(part); !made) return made;
   }
   return Unit{};
+}
+
+Status Folder::condemn(const std::string& why) {
+  return replace_file(condemned_path(), why.substr(0, small_file_bytes_max - 1) + "\n");
+}
+
+Status Folder::check_condemned() const {
+  if (!exists(condemned_path())) return Unit{};
+  const Result<std::string> why = read_small_file(condemned_path(), small_file_bytes_max);
+  const bool known = why && !why->empty();
+  return fail(Errc::refused,
+              "raft folder " + path_ + " is not used any more" +
+                  (known ? " (" + why->substr(0, why->find('\n')) + ")" : std::string()) +
+                  ": move it away, and start this node with -join, so that it comes back as a new "
+                  "member");
+}
+
+Status Folder::raise_level(raft::Level level) {
+  if (level <= level_) return Unit{};
+  level_ = level;
+  return replace_file(is_new_ ? unfinished_path() : identity_path(), identity_text(self_, level_));
 }
 
 Status Folder::complete() {

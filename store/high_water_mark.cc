@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "raft/check.h"
+#include "src/base/disk_wait.h"
 #include "store/codec.h"
 
 namespace iris::store {
@@ -66,6 +67,7 @@ Status HighWaterMark::note(std::uint64_t batch) {
 }
 
 Status HighWaterMark::sync() {
+  may_wait_for_disk();
   if (::fdatasync(file_.number()) != 0) return errno_failure("sync", path_);
   synced_ = std::chrono::steady_clock::now();
   return Unit{};

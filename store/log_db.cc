@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/members.h"
 #include "store/compactions.h"
 #include "store/db_listener.h"
 #include "store/engine.h"
@@ -51,8 +52,9 @@ rocksdb::ReadOptions whole_log() {
 
 }  // namespace
 
-LogDb::LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWaterMark high_water_mark)
-    : path_(std::move(path)),
+LogDb::LogDb(Folder& folder, std::unique_ptr<rocksdb::DB> db, HighWaterMark high_water_mark)
+    : folder_(folder),
+      path_(folder.log_path()),
       db_(std::move(db)),
       high_water_mark_(std::move(high_water_mark)),
       batch_(std::make_unique<rocksdb::WriteBatch>()) {}
@@ -80,7 +82,7 @@ Status LogDb::create(const RocksOptions& options, const Folder& folder, const Id
   return HighWaterMark::create(folder.mark_path(), head.batch);
 }
 
-Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Folder& folder,
+Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, Folder& folder,
                                            Alarm& alarm, LogFound& found) {
   const std::string path = folder.log_path();
   Result<HighWaterMark> high_water_mark = HighWaterMark::open(folder.mark_path());
@@ -93,7 +95,7 @@ Result<std::unique_ptr<LogDb>> LogDb::open(const RocksOptions& options, const Fo
   }
   check_log_settings(*db);
   update_compaction_estimate(*db);
-  std::unique_ptr<LogDb> log(new LogDb(path, std::move(db), std::move(*high_water_mark)));
+  std::unique_ptr<LogDb> log(new LogDb(folder, std::move(db), std::move(*high_water_mark)));
   if (Status read = log->read(found); !read) return unexpected(read.error());
   if (found.identity.node != folder.self()) {
     return fail(Errc::corrupt, path + " belongs to another node than " + folder.path());
@@ -186,6 +188,9 @@ void LogDb::stage_entries(const std::vector<raft::EntryPtr>& entries) {
   for (const raft::EntryPtr& entry : entries) {
     CHECK(entry->id.index == next);
     CHECK(entry->id.term <= head_.state.term);
+    if (const raft::Members* members = raft::members_in(*entry)) {
+      level_ = std::max(level_, members->level);
+    }
     chains_.push_back(encode_entry(*entry, chains_.back(), scratch_));
     batch_->Put(entry_key(next), scratch_);
     next = next.next();
@@ -214,6 +219,7 @@ void LogDb::stage_trim(const raft::SnapshotMetadata& floor) {
 }
 
 void LogDb::stage_install(const Install& install) {
+  level_ = std::max(level_, install.mark.members.level);
   batch_->Put(rocksdb::Slice(install_key), encode_install(install));
 }
 
@@ -257,6 +263,7 @@ std::size_t LogDb::staged_bytes() const { return batch_->GetDataSize(); }
 
 Status LogDb::commit() {
   CHECK(anything_staged());
+  if (Status raised = folder_.raise_level(level_); !raised) return raised;
   ++head_.batch;
   batch_->Put(rocksdb::Slice(head_key), encode_head(head_));
   const rocksdb::Status written = db_->Write(synced_write(), batch_.get());

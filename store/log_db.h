@@ -45,7 +45,8 @@ class LogDb {
   static Status create(const RocksOptions& options, const Folder& folder, const Identity& identity,
                        const raft::HardState& state, const raft::SnapshotMetadata& floor);
   // Reads and verifies the whole log into `found`. Errc::corrupt names the record or file.
-  static Result<std::unique_ptr<LogDb>> open(const RocksOptions& options, const Folder& folder,
+  // The folder outlives it, and its level is raised before the first record of a higher one.
+  static Result<std::unique_ptr<LogDb>> open(const RocksOptions& options, Folder& folder,
                                              Alarm& alarm, LogFound& found);
   ~LogDb();
   LogDb(const LogDb&) = delete;
@@ -82,12 +83,13 @@ class LogDb {
   [[nodiscard]] raft::HardState state() const { return head_.state; }
 
  private:
-  LogDb(std::string path, std::unique_ptr<rocksdb::DB> db, HighWaterMark high_water_mark);
+  LogDb(Folder& folder, std::unique_ptr<rocksdb::DB> db, HighWaterMark high_water_mark);
   Status read(LogFound& found);
   Status read_entries(LogFound& found);
   Result<bool> holds(raft::EntryId id);
   void reclaim();
 
+  Folder& folder_;
   std::string path_;
   std::unique_ptr<rocksdb::DB> db_;
   HighWaterMark high_water_mark_;
@@ -99,6 +101,7 @@ class LogDb {
   std::deque<Chain> chains_;
   bool state_staged_ = false;  // commit() writes the state, as part of the head
   bool trimmed_ = false;       // entries are dropped in this batch
+  raft::Level level_;          // the highest of a configuration in any batch so far
   std::string scratch_;
 };
 

@@ -31,7 +31,7 @@ struct Inside {
   std::unique_ptr<DataDb> data;
 };
 
-Status open_inside(const RocksOptions& options, const Folder& folder, Inside& inside) {
+Status open_inside(const RocksOptions& options, Folder& folder, Inside& inside) {
   Result<std::unique_ptr<LogDb>> log = LogDb::open(options, folder, inside.alarm, inside.found);
   if (!log) return unexpected(log.error());
   inside.log = std::move(*log);
@@ -51,14 +51,25 @@ Status apply_rest(Inside& inside, const raft::SnapshotMetadata& as, const Recove
   RowBatch batch(inside.alarm, row_memory_bytes);
   batch.begin(inside.data->family());
   raft::Index applied = inside.mark.last.index;
+  raft::Level level = inside.mark.members.level;
   for (const raft::EntryPtr& entry : inside.found.entries) {
     if (entry->id.index <= applied) continue;
     batch.set_applied(applied);
-    how.apply(*entry, batch);
+    if (const raft::Members* members = raft::members_in(*entry)) level = members->level;
+    how.apply(*entry, level, batch);
     applied = entry->id.index;
   }
   inside.alarm.listen(nullptr);
   return read ? inside.data->become(batch, as) : read;
+}
+
+Status understand_rest(const Inside& inside, const Recover& how) {
+  if (!how.understands) return Unit{};
+  for (const raft::EntryPtr& entry : inside.found.entries) {
+    if (entry->id.index <= inside.mark.last.index) continue;
+    if (Status known = how.understands(*entry); !known) return known;
+  }
+  return Unit{};
 }
 
 // Takes the steps of an installation (recovery.h), so that a start after a crash between any two of
@@ -87,8 +98,9 @@ raft::Index new_history(raft::Index known, std::uint64_t now_us) {
   return {clock_is_right ? now_us : known.value + history_gap};
 }
 
-raft::Members sole_voter(raft::NodeId self, const std::string& address) {
+raft::Members sole_voter(raft::NodeId self, const std::string& address, raft::Level level) {
   raft::Members members;
+  members.level = level;
   members.voters.push_back({self, address});
   return members;
 }
@@ -100,7 +112,7 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recov
   }
   RocksOptions options;
   options.path = path;
-  Result<Folder> folder = Folder::open(path);
+  Result<Folder> folder = Folder::open(path, {}, how.level_max);
   if (!folder) return unexpected(folder.error());
   Inside inside;
   if (Status opened = open_inside(options, *folder, inside); !opened) {
@@ -111,13 +123,15 @@ Result<NewCluster> force_new_cluster(const std::string& folder_path, const Recov
   if (members == raft::Members{}) {
     return fail(Errc::refused, path + ": this node was never a member of a cluster; start it");
   }
+  if (Status known = understand_rest(inside, how); !known) return named(path, known.error());
   const Result<std::uint64_t> cluster = random_id();
   if (!cluster) return unexpected(cluster.error());
   const LogDb& log = *inside.log;
   const raft::EntryId last{log.state().term, new_history(log.last().index, how.now_us)};
   const NewCluster made{folder->self(), raft::ClusterId{*cluster}, last};
   const std::string address = how.address_of(raft::address_of(members, made.node));
-  const Install install{{last, sole_voter(made.node, address), last.index}, made.cluster};
+  const Install install{{last, sole_voter(made.node, address, members.level), last.index},
+                        made.cluster};
   if (Status done = become(inside, install, how, options.row_memory_bytes); !done) {
     return named(path, done.error());
   }

@@ -18,6 +18,7 @@
 
 #include "raft/result.h"
 #include "raft/types.h"
+#include "store/folder.h"
 
 namespace iris::store {
 
@@ -38,7 +39,8 @@ inline constexpr std::uint64_t clock_until_us = 7'258'118'400'000'000;
 [[nodiscard]] raft::Index new_history(raft::Index known, std::uint64_t now_us);
 
 // A configuration of one voter.
-[[nodiscard]] raft::Members sole_voter(raft::NodeId node, const std::string& address);
+[[nodiscard]] raft::Members sole_voter(raft::NodeId node, const std::string& address,
+                                       raft::Level level);
 
 struct NewCluster {
   raft::NodeId node;
@@ -50,9 +52,12 @@ struct Recover {
   // The address of the node from now on, given the one that the old configuration has for it (empty
   // where it has none).
   std::function<std::string(const std::string& recorded)> address_of;
-  // Applies an entry: Machine::apply().
-  std::function<void(const raft::Entry& entry, Batch& batch)> apply;
-  std::uint64_t now_us = 0;  // for new_history()
+  // May this build apply the entry? Asked for each before any is applied; its error is returned.
+  std::function<Status(const raft::Entry& entry)> understands = nullptr;
+  // Applies an entry, with the meaning of the level in force there: Machine::apply().
+  std::function<void(const raft::Entry& entry, raft::Level level, Batch& batch)> apply;
+  raft::Level level_max = any_level;  // a folder above it is refused
+  std::uint64_t now_us = 0;           // for new_history()
   // For tests of crashes: called after "noted" and "data applied".
   std::function<void(std::string_view step)> on_step = nullptr;
 };
@@ -63,8 +68,8 @@ struct Recover {
 // Durable at return. A crash leaves the old state or the new one, as for an installation
 // (recovery.h).
 // REQUIRES (not checked here): the other members never run again, or there are two clusters.
-// Errc::refused: the node was never a member of a cluster. Errc::not_found: `folder` is not the
-// folder of a node. Else as open_rocks().
+// The feature level stays. Errc::refused: the node was never a member of a cluster.
+// Errc::not_found: `folder` is not the folder of a node. Else as open_rocks().
 Result<NewCluster> force_new_cluster(const std::string& folder, const Recover& how);
 
 }  // namespace iris::store

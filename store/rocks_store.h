@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "raft/result.h"
@@ -44,7 +46,8 @@ class RocksStore final : public Store {
   // all other calls. The errors are those of open_rocks().
   Status open();
 
-  [[nodiscard]] const Recovery& recovered() const override { return recovery_; }
+  [[nodiscard]] const Recovery& recovered() const override;
+  [[nodiscard]] Recovery take_recovered() override;
   void start(Events events) override;
   void adopt(raft::ClusterId cluster, Done done) override;
   void write(raft::LogWrite write) override;
@@ -55,12 +58,16 @@ class RocksStore final : public Store {
   [[nodiscard]] std::shared_ptr<const View> hold() override;
   void read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
                  Done done) override;
+  void hold_applied(std::function<void(std::shared_ptr<const View>)> done) override;
+  void read_bulk(std::shared_ptr<const View> view, std::function<void(const View&)> job,
+                 Done done) override;
   void trim(raft::SnapshotMetadata floor, Done done) override;
   [[nodiscard]] std::unique_ptr<Export> pin() override;
   void import_begin(raft::SnapshotMetadata mark) override;
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
+  void condemn(std::string why, std::function<void(Status)> done) override;
   void check_disk() override;
   [[nodiscard]] DiskUse disk_use() const override { return disk_use_; }
 
@@ -72,14 +79,18 @@ class RocksStore final : public Store {
     Done done;
   };
 
+  struct MeasureJob {};
+  using ReadLaneJob = std::variant<ReadJob, MeasureJob>;
+
   template <class Job>
   std::unique_ptr<Lane<Job>> make_lane(LaneName lane, std::size_t jobs_max,
                                        std::function<void(std::vector<Job>&, Answers&)> run);
+  [[nodiscard]] Status check_room() const;
   void start_lanes();
-  Result<Done> flip(std::shared_ptr<const Staged> staged);       // log lane
-  void run_reads(std::vector<ReadJob>& jobs, Answers& answers);  // read lane
+  Result<Done> flip(std::shared_ptr<const Staged> staged);           // log lane
+  void run_reads(std::vector<ReadLaneJob>& jobs, Answers& answers);  // read lane
   void bulk(BulkJob job);
-  void measure_disk();
+  [[nodiscard]] DiskUse measure_disk();  // any thread; asks the file system
   void pass_on_pressure();
 
   const RocksOptions options_;
@@ -87,7 +98,7 @@ class RocksStore final : public Store {
   DiskGauge gauge_;
   DiskUse disk_use_;
   Alarm alarm_;
-  Recovery recovery_;
+  std::optional<Recovery> recovery_;  // none: taken
   Events events_;
   bool adopted_ = false;
   // What the lanes were told last, and when.
@@ -100,7 +111,7 @@ class RocksStore final : public Store {
   Staging staging_;
   std::unique_ptr<Lane<LogJob>> log_lane_;
   std::unique_ptr<Lane<DataJob>> data_lane_;
-  std::unique_ptr<Lane<ReadJob>> read_lane_;
+  std::unique_ptr<Lane<ReadLaneJob>> read_lane_;
   std::unique_ptr<Lane<BulkJob>> bulk_lane_;
 };
 

@@ -3,10 +3,12 @@
 // RocksDB once; rows go in key order, which makes insertions into its memtable cheap.
 // It also remembers the fronts of rows that were read or written lately, in memory_bytes_max.
 // Nothing else writes the data, so they are true, and most commands are applied without a read of
-// RocksDB.
+// RocksDB. They save a fifth of the processor's time of a command with a value of 256 bytes, and
+// half with 16 KiB (iris-microbench row_batch, half of the commands about a hundredth of the keys).
 // Data lane only. Owns overlay and memory; DataDb writes them.
 // RocksDB's WriteBatchWithIndex is not used: a get costs more, it keeps every version of a row,
-// and it does not support DeleteRange.
+// and it does not support DeleteRange. The overlay alone takes four fifths of its time
+// (iris-microbench write_batch_with_index).
 #pragma once
 
 #include <array>

@@ -20,13 +20,17 @@ constexpr std::size_t digest_bytes = 32;
 constexpr std::size_t trailer_bytes = 1 + 8 + digest_bytes;
 constexpr std::size_t row_front_bytes = 1 + 4 + 4;
 
+std::uint16_t format_of(const raft::SnapshotMetadata& mark) {
+  return mark.members.level == raft::Level{} ? 1 : snapshot_format;
+}
+
 }  // namespace
 
 SnapshotWriter::SnapshotWriter(const raft::SnapshotMetadata& mark) {
   std::string body;
   put_mark(body, mark);
   std::string header(magic);
-  put_u16(header, snapshot_format);
+  put_u16(header, format_of(mark));
   put_u32(header, static_cast<std::uint32_t>(body.size()));
   put_u32(header, crc32c(body));
   emit(header + body);
@@ -126,7 +130,9 @@ Result<bool> SnapshotReader::take_header() {
   if (crc32c(body) != sum) return damaged("the checksum of its header does not hold");
   Reader fields(body);
   const raft::SnapshotMetadata mark = fields.mark();
-  if (!fields.complete()) return damaged("its header cannot be read");
+  if (!fields.complete() || format_of(mark) != format) {
+    return damaged("its header cannot be read");
+  }
   if (Status taken = events_.mark(mark); !taken) {
     return unexpected(taken.error());
   }

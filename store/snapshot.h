@@ -26,7 +26,8 @@
 
 namespace iris::store {
 
-inline constexpr std::uint16_t snapshot_format = 1;
+// Format 2 is that of a cluster above level 0, so that builds from before levels refuse it.
+inline constexpr std::uint16_t snapshot_format = 2;
 // A row that brings a block to this size ends it; a block of a single row may be much larger.
 inline constexpr std::size_t snapshot_block_bytes = 64u << 10;
 // A larger block is refused before memory is allocated for it. So the limit of a row, too.

@@ -76,7 +76,7 @@ class View {
 class Batch : public View {
  public:
   // The first front_bytes_max bytes of a row, or all of a shorter one. Layouts keep there what a
-  // command has to know of a value; this may cost much less than get().
+  // command has to know of a value; this may cost half of get() (row_batch.h has the figures).
   static constexpr std::size_t front_bytes_max = 16;
   [[nodiscard]] virtual Found front(Table table, std::string_view key, std::string& front) const {
     const Found found = get(table, key, front);
@@ -123,12 +123,16 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  // What the folder held at start. REQUIRES: it has not been taken.
   [[nodiscard]] virtual const Recovery& recovered() const = 0;
+  // Hands it over, and keeps nothing of it: the log may be large, and most of it is trimmed soon.
+  // Once.
+  [[nodiscard]] virtual Recovery take_recovered() = 0;
   // Called once, before all calls below.
   virtual void start(Events events) = 0;
 
-  // Makes the folder one of `cluster`, durably. Log lane. REQUIRES: recovered().cluster was 0, and
-  // this is the first adopt().
+  // Makes the folder one of `cluster`, durably. Log lane. REQUIRES: the recovered cluster was 0,
+  // and this is the first adopt().
   virtual void adopt(raft::ClusterId cluster, std::function<void()> done) = 0;
 
   // Log lane. All writes that are queued are one batch with one sync; then Events::durable is
@@ -159,10 +163,18 @@ class Store {
 
   // One consistent state that contains all that was applied before this call, for reads in several
   // pieces, as of a list that is paged at one revision. While it lives, files that it needs stay on
-  // disk. REQUIRES: it is released on the loop.
+  // disk. The loop may ask it for applied(); the rest may wait for the disk. REQUIRES: it is
+  // released on the loop.
   [[nodiscard]] virtual std::shared_ptr<const View> hold() = 0;
   // Read lane, over a state of hold().
   virtual void read_held(std::shared_ptr<const View> view, std::function<void(const View&)> job,
+                         std::function<void()> done) = 0;
+  // Data lane. As hold(), but the state contains exactly what the calls of apply() and maintain()
+  // before this one have changed, and nothing of those after it.
+  virtual void hold_applied(std::function<void(std::shared_ptr<const View>)> done) = 0;
+  // Bulk lane, over a state of hold() or hold_applied(): for reads of much that nobody waits for.
+  // They leave the block cache to others.
+  virtual void read_bulk(std::shared_ptr<const View> view, std::function<void(const View&)> job,
                          std::function<void()> done) = 0;
 
   // Data lane, then log lane. Syncs the data, drops the log up to and including floor.last,
@@ -183,10 +195,15 @@ class Store {
   virtual void import_finish(std::function<void(Status)> done) = 0;
   virtual void import_drop() = 0;
 
-  // Measures the disk and, while space is scarce, makes the lanes compact and flush earlier. A step
-  // of the host's tick, about every 100 ms, also while nothing is written.
+  // Bulk lane. Marks the folder as one that may never be used again; open_rocks() refuses it from
+  // then on and repeats `why`, one sentence. `done`: that is durable, or why not; the process has
+  // nothing else to do but to end.
+  virtual void condemn(std::string why, std::function<void(Status)> done) = 0;
+
+  // Read lane. Measures the disk and, while space is scarce, makes the lanes compact and flush
+  // earlier. A step of the host's tick, about every 100 ms, also while nothing is written.
   virtual void check_disk() = 0;
-  // As of the last check_disk(), or of the start.
+  // As of the last check_disk() that is done, or of the start.
   [[nodiscard]] virtual DiskUse disk_use() const = 0;
 };
 

@@ -16,6 +16,9 @@ namespace iris::store {
 
 namespace {
 
+// Of a view that spares the cache: it is for reads of much, in order.
+constexpr std::size_t readahead_bytes = 1u << 20;
+
 void raise(Alarm& alarm, const rocksdb::Status& status) {
   alarm.raise(engine_error("the data cannot be read", status));
 }
@@ -30,31 +33,25 @@ Found get_row(const Family& family, const rocksdb::ReadOptions& read, std::strin
   return Found::no;
 }
 
-Pinned::Pinned(std::shared_ptr<Family> family)
-    : family_(std::move(family)), snapshot_(family_->db().GetSnapshot()) {
-  CHECK(snapshot_ != nullptr);
+Pinned::Pinned(std::shared_ptr<Family> family) : family_(std::move(family)) {
+  mark_ = family_->marks().pin([this] {
+    snapshot_ = family_->db().GetSnapshot();
+    CHECK(snapshot_ != nullptr);
+    return snapshot_->GetSequenceNumber();
+  });
 }
 
 Pinned::~Pinned() { family_->db().ReleaseSnapshot(snapshot_); }
 
-PinnedView::PinnedView(std::shared_ptr<const Pinned> pinned, Alarm& alarm)
+PinnedView::PinnedView(std::shared_ptr<const Pinned> pinned, Alarm& alarm, Cache cache)
     : pinned_(std::move(pinned)), alarm_(alarm), read_(std::make_unique<rocksdb::ReadOptions>()) {
   read_->snapshot = pinned_->snapshot();
+  if (cache == Cache::use) return;
+  read_->fill_cache = false;
+  read_->readahead_size = readahead_bytes;
 }
 
 PinnedView::~PinnedView() = default;
-
-raft::Index PinnedView::applied() const {
-  if (!applied_) {
-    std::string bytes;
-    raft::EntryId last;
-    if (get(Table::meta, applied_key, bytes) == Found::yes && !decode_applied(bytes, last)) {
-      alarm_.raise({Errc::corrupt, "the data's record of what is applied is damaged"});
-    }
-    applied_ = last.index;
-  }
-  return *applied_;
-}
 
 Found PinnedView::get(Table table, std::string_view key, std::string& value) const {
   row_key(key_, table, key);

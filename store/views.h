@@ -5,7 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,7 +21,8 @@ struct ReadOptions;
 
 namespace iris::store {
 
-// A pinned state of a family. Any thread. The state is released by the last owner.
+// A pinned state of a family. Any thread. The state is released by the last owner. Neither waits
+// for the disk.
 class Pinned {
  public:
   explicit Pinned(std::shared_ptr<Family> family);
@@ -31,28 +31,32 @@ class Pinned {
   Pinned& operator=(const Pinned&) = delete;
   [[nodiscard]] const Family& family() const { return *family_; }
   [[nodiscard]] const rocksdb::Snapshot* snapshot() const { return snapshot_; }
+  // What is applied in it.
+  [[nodiscard]] const AppliedMark& mark() const { return mark_; }
 
  private:
   std::shared_ptr<Family> family_;
-  const rocksdb::Snapshot* snapshot_;
+  const rocksdb::Snapshot* snapshot_ = nullptr;
+  AppliedMark mark_;
 };
 
-// Never answers incomplete.
+// Never answers incomplete. All but applied() may wait for the disk.
 class PinnedView final : public View {
  public:
-  PinnedView(std::shared_ptr<const Pinned> pinned, Alarm& alarm);
+  enum class Cache : bool { use, spare };  // spare: blocks that it reads do not replace others
+  PinnedView(std::shared_ptr<const Pinned> pinned, Alarm& alarm, Cache cache = Cache::use);
   ~PinnedView() override;
-  [[nodiscard]] raft::Index applied() const override;
+  [[nodiscard]] raft::Index applied() const override { return pinned_->mark().last.index; }
   [[nodiscard]] Found get(Table table, std::string_view key, std::string& value) const override;
   [[nodiscard]] std::unique_ptr<Cursor> scan(Table table, std::string_view prefix,
                                              std::string_view from) const override;
+  [[nodiscard]] const std::shared_ptr<const Pinned>& pinned() const { return pinned_; }
 
  private:
   std::shared_ptr<const Pinned> pinned_;
   Alarm& alarm_;
   std::unique_ptr<rocksdb::ReadOptions> read_;
   mutable std::string key_;
-  mutable std::optional<raft::Index> applied_;  // read at the first applied()
 };
 
 // The newest state, from memtables and block cache only.

@@ -31,6 +31,9 @@ constexpr std::uint64_t receive_slack_bytes = 1u << 20;
 
 // Clients may ping every second; half of that allows for their clocks and their haste.
 constexpr int client_ping_ms_min = 500;
+// So many that come sooner end the connection. More than gRPC's 2: a node that stood still for a
+// second reads two at once, and a quiet stream may live for months.
+constexpr int hasty_pings_max = 20;
 constexpr int server_ping_ms = 30'000;  // finds clients that are gone without a word
 constexpr int server_ping_timeout_ms = 10'000;
 
@@ -70,6 +73,13 @@ struct Api::State : ApiContext {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> hand_over;
   std::thread shutdown;
   asio::steady_timer sweep{loop};
+  asio::steady_timer drain_end{loop};
+  std::function<void()> stopped;
+
+  // The last part of stop(), once.
+  void shut_down();
+  // All is at rest but the calls that were asked for and will never come.
+  void finish_stop();
 
   void sweep_answers() {
     sweep.expires_after(std::chrono::milliseconds(options.answer_stall_ms));
@@ -91,12 +101,15 @@ Status Api::start() {
   State& api = *state_;
   CHECK(api.server == nullptr);
   set_up_grpc_once();
-  if (Status can = check_can_bind(api.options.host, api.options.port); !can) return can;
+  if (api.options.inherited.empty()) {
+    if (Status can = check_can_bind(api.options.host, api.options.port); !can) return can;
+  }
 
   api.connections = std::make_shared<ClientConnections>(
       api.loop,
       ClientConnectionsOptions{.host = api.options.host,
                                .port = api.options.port,
+                               .inherited = api.options.inherited,
                                .connections_max = api.options.connections_max,
                                .per_address_max = api.options.connections_per_address_max},
       [&api](int descriptor) {
@@ -123,6 +136,7 @@ Status Api::start() {
                              1 << GRPC_COMPRESS_NONE);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              client_ping_ms_min);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, hasty_pings_max);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, server_ping_ms);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, server_ping_timeout_ms);
@@ -166,25 +180,43 @@ std::size_t Api::connections() const { return state_->open_connections(); }
 
 std::size_t Api::open_answers() const { return state_->open_answers; }
 
+// gRPC's own shutdown answers every call that it has not handed out yet with CANCELLED, which tells
+// its client nothing. So as long as clients can reach this server their calls are let in, and the
+// node, which is stopping, has them answered as not done; then all connections are cut, and what
+// was still on its way in is UNAVAILABLE to its client, by the client's own gRPC.
 void Api::stop(std::uint32_t drain_ms, std::function<void()> done) {
   State& api = *state_;
-  CHECK(api.server != nullptr && !api.gate.is_shut());
-  api.gate.shut();
-  api.sweep.cancel();
+  CHECK(api.server != nullptr && !api.stopped);
+  api.stopped = std::move(done);
   api.connections->close();
+  api.drain_end.expires_after(std::chrono::milliseconds(drain_ms));
+  api.drain_end.async_wait([&api](const asio::error_code& error) {
+    if (!error) api.shut_down();
+  });
+  api.gate.drain([&api] { api.shut_down(); });
+}
+
+void Api::State::shut_down() {
+  if (gate.is_shut()) return;
+  gate.shut();
+  sweep.cancel();
+  drain_end.cancel();
+  connections->cut();
   // The server waits for its calls, and the calls are answered by this loop: so it waits elsewhere.
-  api.shutdown = std::thread([&api, drain_ms, done = std::move(done)]() mutable {
-    api.server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(drain_ms));
-    asio::post(api.loop, [&api, done = std::move(done)]() mutable {
-      api.shutdown.join();
-      api.gate.seal();
-      api.completions->stop([&api, done = std::move(done)]() mutable {
-        api.gate.when_empty([&api, done = std::move(done)] {
-          api.methods.clear();
-          api.server.reset();
-          done();
-        });
-      });
+  shutdown = std::thread([this] {
+    server->Shutdown(std::chrono::system_clock::now());
+    asio::post(loop, [this] { finish_stop(); });
+  });
+}
+
+void Api::State::finish_stop() {
+  shutdown.join();
+  gate.seal();
+  completions->stop([this] {
+    gate.when_empty([this] {
+      methods.clear();
+      server.reset();
+      stopped();
     });
   });
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "raft/result.h"
 #include "src/api/client_shares.h"
@@ -26,8 +27,9 @@ class ServerCredentials;
 namespace iris {
 
 struct ApiOptions {
-  std::string host;        // whose interface to listen on; empty: all
-  std::uint16_t port = 0;  // 0: any free one (tests)
+  std::string host;            // whose interface to listen on; empty: all
+  std::uint16_t port = 0;      // 0: any free one (tests)
+  std::vector<int> inherited;  // listening sockets of that port to take over; empty: open them
   Limits limits;
   std::shared_ptr<grpc::ServerCredentials> credentials;  // none: no TLS
   // Of the certificate that is served now, in seconds of Unix time; empty without TLS.
@@ -65,8 +67,10 @@ class Api {
   // Lists and backups under way, each of which holds a state of the data, and streams that are to
   // end once their client has taken what was written.
   [[nodiscard]] std::size_t open_answers() const;
-  // Takes no more calls, lets open ones be answered for at most drain_ms, then breaks them off.
-  // `done`, posted, when all is at rest. The node must answer all it was asked (Node::stop()).
+  // Accepts no more connections, lets open calls be answered for at most drain_ms, then cuts all
+  // connections. Calls that come meanwhile are answered too; no client is told CANCELLED.
+  // `done`, posted, when all is at rest. REQUIRES: Node::stop() and Listeners::stop(), which answer
+  // all that they were asked, and all that comes.
   void stop(std::uint32_t drain_ms, std::function<void()> done);
 
  private:

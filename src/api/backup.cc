@@ -64,11 +64,6 @@ class Backup final : public DataStream<pb::SnapshotRequest, pb::SnapshotChunk> {
 
 }  // namespace
 
-void add_backup_calls(ApiContext& api) {
-  add_stream(api, api.maintenance, &pb::Maintenance::AsyncService::RequestSnapshot, call_limits,
-             [](ApiContext& context, Backup::Call& call) {
-               return std::make_unique<Backup>(context, call);
-             });
-}
+void add_backup_calls(ApiContext& api) { add_stream<Backup>(api, api.maintenance, call_limits); }
 
 }  // namespace iris

@@ -29,11 +29,36 @@ inline constexpr std::uint64_t deadline_ms_max = 3'600'000;
 // Opens and shuts the door for all calls of one server, and knows how many are inside.
 class CallGate {
  public:
+  // One call of a client, from its arrival until it is over.
+  class Visit {
+   public:
+    explicit Visit(CallGate& gate) : gate_(gate), late_(gate.draining_) {
+      if (!late_) ++gate_.visits_;
+    }
+    ~Visit() {
+      if (!late_) gate_.end_visit();
+    }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+   private:
+    CallGate& gate_;
+    const bool late_;  // came when the gate was being drained
+  };
+
   explicit CallGate(asio::io_context& loop, ClientShareLimits limits = {})
       : loop_(loop), shares_(limits) {}
   [[nodiscard]] asio::io_context& loop() { return loop_; }
   [[nodiscard]] ClientShares& shares() { return shares_; }
 
+  // Before shut(): `done`, posted, once every call that is here now is over. Calls that come later
+  // are still let in, so that they get an answer, and are not waited for.
+  void drain(std::function<void()> done) {
+    CHECK(!draining_);
+    draining_ = true;
+    on_drained_ = std::move(done);
+    if (visits_ == 0) asio::post(loop_, std::exchange(on_drained_, nullptr));
+  }
   // Before the server is shut down: nothing new is asked for.
   void shut() { shut_ = true; }
   // Before the completion queue is shut down: no operation at all may be started any more. What is
@@ -55,8 +80,16 @@ class CallGate {
   }
 
  private:
+  void end_visit() {
+    CHECK(visits_ > 0);
+    if (--visits_ == 0 && on_drained_) asio::post(loop_, std::exchange(on_drained_, nullptr));
+  }
+
   asio::io_context& loop_;
   ClientShares shares_;
+  bool draining_ = false;
+  std::size_t visits_ = 0;  // that began before
+  std::function<void()> on_drained_;
   bool shut_ = false;
   bool sealed_ = false;
   std::size_t calls_ = 0;

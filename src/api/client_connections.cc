@@ -1,5 +1,6 @@
 #include "src/api/client_connections.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +25,12 @@ std::optional<std::uint64_t> cookie_of(int descriptor) {
   return cookie;
 }
 
+// True where the other end has closed its side, which no client does that waits for answers.
+bool has_left(int descriptor) {
+  pollfd look{.fd = descriptor, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 }  // namespace
 
 ClientConnections::ClientConnections(asio::io_context& loop, ClientConnectionsOptions options,
@@ -32,8 +39,11 @@ ClientConnections::ClientConnections(asio::io_context& loop, ClientConnectionsOp
       hand_over_(std::move(hand_over)),
       acceptor_(std::make_shared<Acceptor>(
           loop,
-          AcceptorOptions{
-              .name = "the port", .flag = "-port", .host = options_.host, .port = options_.port},
+          AcceptorOptions{.name = "the port",
+                          .flag = "-port",
+                          .host = options_.host,
+                          .port = options_.port,
+                          .inherited = options_.inherited},
           AcceptorHooks{[this](asio::ip::tcp::socket socket) { accepted(std::move(socket)); },
                         [this](const std::error_code& error) {
                           if (!may_say("failed")) return;
@@ -41,6 +51,8 @@ ClientConnections::ClientConnections(asio::io_context& loop, ClientConnectionsOp
                               {{"why", error.message()}});
                         }})),
       timer_(loop),
+      look_timer_(loop),
+      resets_(options_.resets, options_.stream_counts),
       limiter_(log_pause) {
   CHECK(options_.connections_max > 0 && options_.per_address_max > 0);
 }
@@ -48,18 +60,54 @@ ClientConnections::ClientConnections(asio::io_context& loop, ClientConnectionsOp
 Status ClientConnections::listen() {
   if (Status can = acceptor_->listen(); !can) return can;
   sweep_later();
+  look_for_resets();
   return Unit{};
 }
 
 void ClientConnections::close() {
   acceptor_->close();
   timer_.cancel();
+  look_timer_.cancel();
+}
+
+// gRPC sees the end of the connection and closes the descriptor. It may do so between the look at
+// the cookie and the cut; a descriptor that is none of a socket any more is not touched.
+void ClientConnections::cut() {
+  for (const auto& [descriptor, connection] : open_) cut(descriptor);
+}
+
+void ClientConnections::cut(int descriptor) {
+  if (cookie_of(descriptor) == open_.at(descriptor).cookie) ::shutdown(descriptor, SHUT_RDWR);
+}
+
+void ClientConnections::look_for_resets() {
+  look_timer_.expires_after(std::chrono::milliseconds(options_.look_ms));
+  look_timer_.async_wait([weak = weak_from_this()](const asio::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (cancelled || self == nullptr) return;
+    for (const auto& [descriptor, why] : self->resets_.look(ResetWatch::Clock::now())) {
+      const ResetLimits& limits = self->options_.resets;
+      if (self->may_say(why)) {
+        log(LogLevel::warn, "connection ended",
+            {{"why", std::string(why)},
+             {"address", self->open_.at(descriptor).address},
+             {"open_max", limits.open_max},
+             {"resets_at_once_max", limits.at_once_max},
+             {"resets_per_second_max", limits.per_second_max}});
+      }
+      self->cut(descriptor);
+      self->resets_.remove(descriptor);
+    }
+    self->look_for_resets();
+  });
 }
 
 void ClientConnections::accepted(asio::ip::tcp::socket socket) {
   std::error_code error;
   const auto remote = socket.remote_endpoint(error);
-  if (error) return;  // gone already; the socket closes
+  // Gone already; the socket closes. Many may have left while they waited in the kernel, and one
+  // that was handed over holds its place until gRPC has seen its end.
+  if (error || has_left(socket.native_handle())) return;
   static_cast<void>(socket.set_option(asio::ip::tcp::no_delay(true), error));
   socket.native_non_blocking(true, error);  // as gRPC expects it
   if (error) return;
@@ -79,6 +127,7 @@ void ClientConnections::accepted(asio::ip::tcp::socket socket) {
   forget(descriptor);  // one of the same number that is gone since the last sweep
   ++by_address_[address];
   open_[descriptor] = {cookie_of(descriptor).value_or(0), std::move(address)};
+  resets_.add(descriptor, peer_text(remote), ResetWatch::Clock::now());
   hand_over_(descriptor);
   if (open_.size() < options_.connections_max || full_) return;
   sweep();
@@ -98,6 +147,7 @@ void ClientConnections::forget(int descriptor) {
   CHECK(of_address != by_address_.end() && of_address->second > 0);
   if (--of_address->second == 0) by_address_.erase(of_address);
   open_.erase(found);
+  resets_.remove(descriptor);
 }
 
 void ClientConnections::sweep() {
@@ -110,7 +160,8 @@ void ClientConnections::sweep() {
 }
 
 void ClientConnections::sweep_later() {
-  timer_.expires_after(std::chrono::milliseconds(options_.sweep_ms));
+  timer_.expires_after(
+      std::chrono::milliseconds(full_ ? options_.sweep_full_ms : options_.sweep_ms));
   timer_.async_wait([weak = weak_from_this()](const asio::error_code& cancelled) {
     const auto self = weak.lock();
     if (cancelled || self == nullptr) return;

@@ -16,21 +16,28 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "raft/result.h"
+#include "src/api/reset_watch.h"
 #include "src/base/log_limiter.h"
 #include "src/net/acceptor.h"
 
 namespace iris {
 
 struct ClientConnectionsOptions {
-  std::string host;        // as AcceptorOptions
-  std::uint16_t port = 0;  // as AcceptorOptions
+  std::string host;                 // as AcceptorOptions
+  std::uint16_t port = 0;           // as AcceptorOptions
+  std::vector<int> inherited = {};  // as AcceptorOptions
   // -max-connections. While there are so many, further ones wait in the kernel.
   std::size_t connections_max = 10'000;
   // -max-connections-per-address: of one IP address. Further ones are closed at once.
   std::size_t per_address_max = 5'000;
   std::uint32_t sweep_ms = 500;
+  std::uint32_t sweep_full_ms = 50;  // while clients wait for a place
+  ResetLimits resets;
+  StreamCounts stream_counts;
+  std::uint32_t look_ms = 50;  // between two looks for floods of resets
 };
 
 class ClientConnections : public std::enable_shared_from_this<ClientConnections> {
@@ -44,7 +51,11 @@ class ClientConnections : public std::enable_shared_from_this<ClientConnections>
   // Errors: as Acceptor::listen().
   [[nodiscard]] Status listen();
   [[nodiscard]] std::uint16_t port() const { return acceptor_->port(); }
+  // Accepts no more. What is open stays.
   void close();
+  // Ends every open connection in both directions: nothing is read from it or written to it any
+  // more, and what was written before still reaches its client. REQUIRES: closed
+  void cut();
 
   // As of the last sweep, and those accepted since.
   [[nodiscard]] std::size_t open() const { return open_.size(); }
@@ -61,12 +72,16 @@ class ClientConnections : public std::enable_shared_from_this<ClientConnections>
   void forget(int descriptor);
   void sweep();
   void sweep_later();
+  void look_for_resets();
+  void cut(int descriptor);
   [[nodiscard]] bool may_say(const char* event);
 
   const ClientConnectionsOptions options_;
   const HandOver hand_over_;
   std::shared_ptr<Acceptor> acceptor_;
   asio::steady_timer timer_;
+  asio::steady_timer look_timer_;
+  ResetWatch resets_;
   LogLimiter limiter_;
   std::unordered_map<int, Connection> open_;  // by descriptor
   std::unordered_map<std::string, std::size_t> by_address_;

@@ -23,10 +23,19 @@ Status ClientShares::may_call(const Share& share) const {
                                " open calls of one connection");
 }
 
-Status ClientShares::may_answer(const Share& share, std::size_t bytes) const {
+Status ClientShares::may_read(const Share& share) const {
+  if (!share.full) return Unit{};
+  return fail(Errc::limit, "answers of " + std::to_string(share.answer_bytes) +
+                               " bytes that this connection has not read yet leave no room for "
+                               "more: the limit is " +
+                               std::to_string(limits_.answer_bytes_max));
+}
+
+Status ClientShares::may_answer(Share& share, std::size_t bytes) const {
   if (share.answer_bytes == 0 || share.answer_bytes + bytes <= limits_.answer_bytes_max) {
     return Unit{};
   }
+  share.full = true;
   return fail(Errc::limit, "answers of " + std::to_string(share.answer_bytes) +
                                " bytes that this connection has not read yet leave no room for " +
                                std::to_string(bytes) + " more: the limit is " +
@@ -60,6 +69,7 @@ void ClientShares::end(Answer& answer) {
     broken_off_bytes_ -= answer.bytes_;
   }
   answer.share_->taken = sweeps_;
+  if (answer.bytes_ > 0) answer.share_->full = false;  // not for the refusals themselves
   answer.share_ = nullptr;
 }
 

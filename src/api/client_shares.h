@@ -34,6 +34,7 @@ class ClientShares {
     std::size_t answer_bytes = 0;
     std::size_t broken_off_bytes = 0;  // of answer_bytes
     std::uint64_t taken = 0;           // sweeps before the last answer that ended
+    bool full = false;                 // an answer was refused, and none has ended since
   };
 
   // Does the client have to take this answer itself, or is it enough that it takes some answer of
@@ -73,8 +74,12 @@ class ClientShares {
   // Errc::limit naming the limit where the connection has more calls open than it may.
   [[nodiscard]] Status may_call(const Share& share) const;
 
-  // Errc::limit naming the limit where the connection holds too much for one more answer.
-  [[nodiscard]] Status may_answer(const Share& share, std::size_t bytes) const;
+  // Errc::limit naming the limit where the connection holds too much for one more answer. Having
+  // refused one, it refuses all others too until one is taken.
+  [[nodiscard]] Status may_answer(Share& share, std::size_t bytes) const;
+  // The same before the answer is read and its size known, so that a client which reads nothing
+  // cannot have great values read without end.
+  [[nodiscard]] Status may_read(const Share& share) const;
   void begin(Answer& answer, Share& share, std::size_t bytes, Patience patience);
   void end(Answer& answer);
   // Breaks off the answers whose clients have not read for the whole time between two sweeps.

@@ -2,6 +2,7 @@
 // both. A change is carried out wherever the leader is; what Status and Members say is this node's.
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <utility>
 
 #include "raft/members.h"
@@ -59,14 +60,39 @@ void fill_health(const raft::CoreStatus& core, pb::StatusResponse& response) {
   }
 }
 
+std::string disk_alarm(const NodeStatus& node, const ApiOptions& options) {
+  if (!node.disk_low) return {};
+  return "disk almost full: " + std::to_string(node.disk.free_bytes) + " bytes free, " +
+         std::to_string(options.disk_reserve_bytes) +
+         " are kept back (-disk-reserve-bytes); what needs more space is refused";
+}
+
+std::string state_alarm(const StateCheckStatus& check) {
+  if (check.result != StateCheckStatus::Result::no_majority) return {};
+  return "members differ in their data at revision " + std::to_string(check.index.value) +
+         ", and no majority has the same: compare state_hash of their status, and replace those "
+         "whose data is wrong";
+}
+
 // What needs an operator, in words; empty: nothing.
 std::string alarm_text(const NodeStatus& node, const ApiOptions& options) {
   std::string text = options.alarm ? options.alarm() : std::string();
-  if (!node.disk_low) return text;
-  if (!text.empty()) text += "; ";
-  return text + "disk almost full: " + std::to_string(node.disk.free_bytes) + " bytes free, " +
-         std::to_string(options.disk_reserve_bytes) +
-         " are kept back (-disk-reserve-bytes); what needs more space is refused";
+  for (const std::string& more : {disk_alarm(node, options), state_alarm(node.state_check)}) {
+    if (!text.empty() && !more.empty()) text += "; ";
+    text += more;
+  }
+  return text;
+}
+
+void fill_state_check(const StateCheckStatus& check, pb::StatusResponse& response) {
+  using Result = StateCheckStatus::Result;
+  if (check.result != Result::equal && check.result != Result::no_majority) return;
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  const auto then = since_1970 - std::chrono::milliseconds(check.age_ms);
+  response.set_state_check_revision(check.index.value);
+  response.set_state_check(check.result == Result::equal ? "equal" : "no majority");
+  response.set_state_hash(hex_text(check.hash));
+  response.set_state_check_s(std::chrono::duration_cast<std::chrono::seconds>(then).count());
 }
 
 using StatusCall = UnaryCall<pb::StatusRequest, pb::StatusResponse>;
@@ -102,9 +128,16 @@ void status(ApiContext& api, StatusCall& call) {
   if (api.options.certificate_expires_s) {
     response.set_certificate_expires_s(api.options.certificate_expires_s());
   }
+  response.set_api_level(api.node.level().value);
+  response.set_cluster_level(api.node.cluster_level().value);
   response.set_client_connections(static_cast<std::uint32_t>(api.open_connections()));
   response.set_client_answer_bytes(api.gate.shares().answer_bytes());
   response.set_waiting_calls(static_cast<std::uint32_t>(node.waiters));
+  fill_state_check(node.state_check, response);
+  const ListenersStatus listeners = api.listeners.status();
+  response.set_listeners(static_cast<std::uint32_t>(listeners.listeners));
+  response.set_queued_update_bytes(listeners.queued_bytes);
+  response.set_listener_states(static_cast<std::uint32_t>(listeners.states));
   call.finish();
 }
 
@@ -246,28 +279,25 @@ void join(ApiContext& api, JoinCall& call) {
 }  // namespace
 
 void add_cluster_calls(ApiContext& api) {
-  using Service = pb::Cluster::AsyncService;
   using RemoveCall = UnaryCall<pb::RemoveMemberRequest, pb::RemoveMemberResponse>;
   using PromoteCall = UnaryCall<pb::PromoteMemberRequest, pb::PromoteMemberResponse>;
   using TransferCall = UnaryCall<pb::TransferLeaderRequest, pb::TransferLeaderResponse>;
-  add_unary(api, api.iris, &IrisService::RequestJoin, call_limits, join);
-  add_unary(api, api.cluster, &Service::RequestStatus, call_limits, status);
-  add_unary(api, api.cluster, &Service::RequestMembers, call_limits, members);
-  add_unary(api, api.cluster, &Service::RequestRemoveMember, call_limits,
-            [](ApiContext& context, RemoveCall& call) {
-              carry_out_on_named(context, call,
-                                 admin(AdminRequest::Kind::remove, call.request.force()));
-            });
-  add_unary(api, api.cluster, &Service::RequestPromoteMember, call_limits,
-            [](ApiContext& context, PromoteCall& call) {
-              carry_out_on_named(context, call, admin(AdminRequest::Kind::promote));
-            });
-  add_unary(api, api.cluster, &Service::RequestTransferLeader, call_limits,
-            [](ApiContext& context, TransferCall& call) {
-              AdminRequest request = admin(AdminRequest::Kind::transfer);
-              if (call.request.id().empty()) return carry_out(context, call, std::move(request));
-              carry_out_on_named(context, call, std::move(request));
-            });
+  add_unary<JoinCall>(api, api.iris, call_limits, join);
+  add_unary<StatusCall>(api, api.cluster, call_limits, status);
+  add_unary<MembersCall>(api, api.cluster, call_limits, members);
+  add_unary<RemoveCall>(api, api.cluster, call_limits, [](ApiContext& context, RemoveCall& call) {
+    carry_out_on_named(context, call, admin(AdminRequest::Kind::remove, call.request.force()));
+  });
+  add_unary<PromoteCall>(api, api.cluster, call_limits, [](ApiContext& context, PromoteCall& call) {
+    carry_out_on_named(context, call, admin(AdminRequest::Kind::promote));
+  });
+  add_unary<TransferCall>(api, api.cluster, call_limits,
+                          [](ApiContext& context, TransferCall& call) {
+                            AdminRequest request = admin(AdminRequest::Kind::transfer);
+                            if (call.request.id().empty())
+                              return carry_out(context, call, std::move(request));
+                            carry_out_on_named(context, call, std::move(request));
+                          });
 }
 
 }  // namespace iris

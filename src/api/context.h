@@ -21,18 +21,18 @@
 
 namespace iris {
 
-// Every method of pb::Iris on the completion queue; Listen with its messages as bytes.
+// Every method of pb::Iris on the completion queue.
 template <class Base>
 using ValueMethods = pb::Iris::WithAsyncMethod_SetValue<pb::Iris::WithAsyncMethod_GetValue<
     pb::Iris::WithAsyncMethod_RemoveValue<pb::Iris::WithAsyncMethod_RemoveSource<Base>>>>;
 template <class Base>
 using ListMethods = pb::Iris::WithAsyncMethod_GetSources<pb::Iris::WithAsyncMethod_GetKeys<Base>>;
 template <class Base>
-using SessionMethods = pb::Iris::WithAsyncMethod_Connect<pb::Iris::WithRawMethod_Listen<
+using SessionMethods = pb::Iris::WithAsyncMethod_Connect<pb::Iris::WithAsyncMethod_Listen<
     pb::Iris::WithAsyncMethod_Subscribe<pb::Iris::WithAsyncMethod_SubscribeKey<
         pb::Iris::WithAsyncMethod_Unsubscribe<pb::Iris::WithAsyncMethod_UnsubscribeKey<Base>>>>>>;
-using IrisService =
-    ValueMethods<ListMethods<SessionMethods<pb::Iris::WithAsyncMethod_Join<pb::Iris::Service>>>>;
+using IrisService = ReceivingService<
+    ValueMethods<ListMethods<SessionMethods<pb::Iris::WithAsyncMethod_Join<pb::Iris::Service>>>>>;
 
 struct ApiContext {
   ApiContext(asio::io_context& loop, Node& node, store::Store& store, Listeners& listeners,
@@ -52,8 +52,8 @@ struct ApiContext {
 
   CallGate gate;
   IrisService iris;
-  pb::Cluster::AsyncService cluster;
-  pb::Maintenance::AsyncService maintenance;
+  ReceivingService<pb::Cluster::AsyncService> cluster;
+  ReceivingService<pb::Maintenance::AsyncService> maintenance;
   std::unique_ptr<CompletionThread> completions;
   std::shared_ptr<ClientConnections> connections;  // from start() on
   [[nodiscard]] std::size_t open_connections() const { return connections->open(); }
@@ -77,19 +77,14 @@ void refuse(ApiContext& api, Call& call, const Error& error) {
   call.finish(status);
 }
 
-// `ask` is AsyncService::RequestName; `handle(context, call)` must finish() the call.
-template <class Service, class Base, class Request, class Response, class Handle>
-void add_unary(ApiContext& api, Service& service,
-               void (Base::*ask)(grpc::ServerContext*, Request*,
-                                 grpc::ServerAsyncResponseWriter<Response>*, grpc::CompletionQueue*,
-                                 grpc::ServerCompletionQueue*, void*),
-               CallLimits limits, Handle handle) {
+// `Call` is the UnaryCall of the method; `handle(context, call)` must finish() it.
+template <class Call, class Service, class Handle>
+void add_unary(ApiContext& api, Service& service, CallLimits limits, Handle handle) {
   auto* queue = api.completions->queue();
-  using Method = UnaryMethod<Request, Response>;
-  using Call = typename Method::Call;
+  using Method = typename Call::Method;
   typename Method::Hooks hooks;
-  hooks.ask = [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
-    (service.*ask)(context, request, writer, queue, queue, tag);
+  hooks.ask = [&service, queue](auto* context, auto* request, auto* writer, void* tag) {
+    service.ask(context, request, writer, queue, tag);
   };
   hooks.handle = [&api, handle](Call& call) { handle(api, call); };
   hooks.refuse = [&api](Call& call, const Error& error) { refuse(api, call, error); };
@@ -97,20 +92,18 @@ void add_unary(ApiContext& api, Service& service,
   api.methods.push_back(std::make_unique<Method>(api.gate, limits, std::move(hooks)));
 }
 
-// `handle(context, call)` returns the StreamHandler.
-template <class Service, class Base, class Request, class Row, class Handle>
-void add_stream(ApiContext& api, Service& service,
-                void (Base::*ask)(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*,
-                                  grpc::CompletionQueue*, grpc::ServerCompletionQueue*, void*),
-                CallLimits limits, Handle handle) {
+// `Handler` is the StreamHandler of the method, made of context and call.
+template <class Handler, class Service>
+void add_stream(ApiContext& api, Service& service, CallLimits limits) {
   auto* queue = api.completions->queue();
-  api.methods.push_back(std::make_unique<StreamMethod<Request, Row>>(
+  using Call = typename Handler::Call;
+  api.methods.push_back(std::make_unique<typename Call::Method>(
       api.gate, limits,
-      [&service, ask, queue](auto* context, auto* request, auto* writer, void* tag) {
-        (service.*ask)(context, request, writer, queue, queue, tag);
+      [&service, queue](auto* context, auto* request, auto* writer, void* tag) {
+        service.ask(context, request, writer, queue, tag);
       },
-      [&api, handle](auto& call) { return handle(api, call); },
-      [&api](auto& call, const Error& error) { refuse(api, call, error); }));
+      [&api](Call& call) { return std::make_unique<Handler>(api, call); },
+      [&api](Call& call, const Error& error) { refuse(api, call, error); }));
 }
 
 void add_value_calls(ApiContext& api);    // values.cc

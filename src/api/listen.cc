@@ -1,6 +1,6 @@
 // Listen: the gRPC end of one stream of src/listeners. One update is with gRPC at a time; the next
 // is asked for when it has left. An update is put into its wire form once, however many streams
-// take it: therefore Listen is a raw method, whose messages are bytes to gRPC.
+// take it: therefore its rows are bytes to gRPC.
 #include <optional>
 #include <utility>
 
@@ -14,8 +14,7 @@ namespace {
 // above what it can be told.
 constexpr CallLimits call_limits = {.ahead = 64, .open_max = 20'000'000};
 
-using RawStream = StreamHandler<grpc::ByteBuffer, grpc::ByteBuffer>;
-using RawCall = StreamCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+using RawStream = StreamHandler<pb::ListenRequest, grpc::ByteBuffer>;
 
 const grpc::ByteBuffer& encoded(const Update& update) {
   if (update.encoded == nullptr) {
@@ -25,6 +24,7 @@ const grpc::ByteBuffer& encoded(const Update& update) {
     message.set_value(update.value.data(), update.value.size());
     message.set_revision(update.revision);
     message.set_op(static_cast<pb::Update::Op>(update.op));
+    message.set_more(update.more);
     auto bytes = std::make_shared<grpc::ByteBuffer>();
     bool own_buffer = false;
     CHECK(grpc::SerializationTraits<pb::Update>::Serialize(message, bytes.get(), &own_buffer).ok());
@@ -33,11 +33,7 @@ const grpc::ByteBuffer& encoded(const Update& update) {
   return *static_cast<const grpc::ByteBuffer*>(update.encoded.get());
 }
 
-Result<ListenSpec> parse(grpc::ByteBuffer& bytes, const Limits& limits) {
-  pb::ListenRequest request;
-  if (!grpc::SerializationTraits<pb::ListenRequest>::Deserialize(&bytes, &request).ok()) {
-    return fail(Errc::invalid_argument, "the request is not a ListenRequest");
-  }
+Result<ListenSpec> take_spec(pb::ListenRequest& request, const Limits& limits) {
   if (const Status right = check_name(limits, "session", request.session()); !right) {
     return unexpected(right.error());
   }
@@ -59,15 +55,17 @@ Errc code_of(StreamEnd end) {
 
 class ListenStream final : public RawStream, private UpdateStream {
  public:
-  ListenStream(ApiContext& api, RawCall& call) : api_(api), call_(call) { begin(); }
+  using Call = StreamCall<pb::ListenRequest, grpc::ByteBuffer>;
+
+  ListenStream(ApiContext& api, Call& call) : api_(api), call_(call) { begin(); }
   ~ListenStream() override {
     if (ending_) --api_.open_answers;
   }
 
  private:
   void begin() {
-    auto spec = parse(call_.request, api_.options.limits);
-    call_.request.Clear();  // it may live for days
+    auto spec = take_spec(call_.request, api_.options.limits);
+    pb::ListenRequest().Swap(&call_.request);  // the call may live for days
     if (!spec) return refuse(api_, call_, spec.error());
     const auto id = api_.listeners.open(std::move(*spec), *this);
     if (!id) return refuse(api_, call_, id.error());
@@ -103,7 +101,7 @@ class ListenStream final : public RawStream, private UpdateStream {
   }
 
   ApiContext& api_;
-  RawCall& call_;
+  Call& call_;
   std::optional<ListenerId> id_;  // open at Listeners
   std::optional<Error> end_;      // closed by Listeners, while a write is under way
   bool ending_ = false;           // since then
@@ -111,11 +109,6 @@ class ListenStream final : public RawStream, private UpdateStream {
 
 }  // namespace
 
-void add_listen_calls(ApiContext& api) {
-  add_stream(api, api.iris, &IrisService::RequestListen, call_limits,
-             [](ApiContext& context, RawCall& call) {
-               return std::make_unique<ListenStream>(context, call);
-             });
-}
+void add_listen_calls(ApiContext& api) { add_stream<ListenStream>(api, api.iris, call_limits); }
 
 }  // namespace iris

@@ -146,13 +146,8 @@ class List final : public DataStream<Request, Row> {
 void add_list_calls(ApiContext& api) {
   using Sources = List<pb::GetSourcesRequest, pb::GetSourcesResponse>;
   using Keys = List<pb::GetKeysRequest, pb::GetKeysResponse>;
-  add_stream(api, api.iris, &IrisService::RequestGetSources, call_limits,
-             [](ApiContext& context, Sources::Call& call) {
-               return std::make_unique<Sources>(context, call);
-             });
-  add_stream(
-      api, api.iris, &IrisService::RequestGetKeys, call_limits,
-      [](ApiContext& context, Keys::Call& call) { return std::make_unique<Keys>(context, call); });
+  add_stream<Sources>(api, api.iris, call_limits);
+  add_stream<Keys>(api, api.iris, call_limits);
 }
 
 }  // namespace iris

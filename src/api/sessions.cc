@@ -66,23 +66,21 @@ void change_key(ApiContext& api, Call& call) {
 }  // namespace
 
 void add_session_calls(ApiContext& api) {
-  add_unary(api, api.iris, &IrisService::RequestConnect, call_limits,
-            [](ApiContext&, UnaryCall<pb::ConnectRequest, pb::ConnectResponse>& call) {
-              call.response.set_session(new_session());
-              call.finish();
-            });
+  using ConnectCall = UnaryCall<pb::ConnectRequest, pb::ConnectResponse>;
   using SubscribeCall = UnaryCall<pb::SubscribeRequest, pb::SubscribeResponse>;
   using SubscribeKeyCall = UnaryCall<pb::SubscribeKeyRequest, pb::SubscribeKeyResponse>;
   using UnsubscribeCall = UnaryCall<pb::UnsubscribeRequest, pb::UnsubscribeResponse>;
   using UnsubscribeKeyCall = UnaryCall<pb::UnsubscribeKeyRequest, pb::UnsubscribeKeyResponse>;
-  add_unary(api, api.iris, &IrisService::RequestSubscribe, call_limits,
-            change_source<Subscribe, SubscribeCall>);
-  add_unary(api, api.iris, &IrisService::RequestSubscribeKey, call_limits,
-            change_key<Subscribe, SubscribeKeyCall>);
-  add_unary(api, api.iris, &IrisService::RequestUnsubscribe, call_limits,
-            change_source<Unsubscribe, UnsubscribeCall>);
-  add_unary(api, api.iris, &IrisService::RequestUnsubscribeKey, call_limits,
-            change_key<Unsubscribe, UnsubscribeKeyCall>);
+  add_unary<ConnectCall>(api, api.iris, call_limits, [](ApiContext&, ConnectCall& call) {
+    call.response.set_session(new_session());
+    call.finish();
+  });
+  add_unary<SubscribeCall>(api, api.iris, call_limits, change_source<Subscribe, SubscribeCall>);
+  add_unary<SubscribeKeyCall>(api, api.iris, call_limits, change_key<Subscribe, SubscribeKeyCall>);
+  add_unary<UnsubscribeCall>(api, api.iris, call_limits,
+                             change_source<Unsubscribe, UnsubscribeCall>);
+  add_unary<UnsubscribeKeyCall>(api, api.iris, call_limits,
+                                change_key<Unsubscribe, UnsubscribeKeyCall>);
 }
 
 }  // namespace iris

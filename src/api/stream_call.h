@@ -9,6 +9,7 @@
 
 #include <asio/post.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 
 #include "src/api/call_gate.h"
 #include "src/api/completion.h"
+#include "src/api/received.h"
 
 namespace iris {
 
@@ -61,10 +63,14 @@ class StreamHandler {
 
 template <class Request, class Row>
 class StreamCall final : public Completion, private ClientShares::Answer {
- public:
-  explicit StreamCall(StreamMethod<Request, Row>& method) : method_(method) {}
+  Received<Request> received_;  // made before `request`, which is in it
 
-  Request request;
+ public:
+  using Method = StreamMethod<Request, Row>;
+
+  explicit StreamCall(Method& method) : method_(method) {}
+
+  Request& request = received_.message;
 
   [[nodiscard]] std::uint64_t remaining_ms() const { return iris::remaining_ms(context_); }
   void add_trailer(const std::string& name, const std::string& value) {
@@ -157,7 +163,7 @@ class StreamCall final : public Completion, private ClientShares::Answer {
     }
   }
 
-  StreamMethod<Request, Row>& method_;
+  Method& method_;
   grpc::ServerContext context_;
   grpc::ServerAsyncWriter<Row> writer_{&context_};
   CallEnd<StreamCall> end_{*this};
@@ -166,6 +172,7 @@ class StreamCall final : public Completion, private ClientShares::Answer {
   bool gone_seen_ = false;
   bool answering_ = false;                // counted in its share
   ClientShares::Share* share_ = nullptr;  // from its arrival on, where its method counts
+  std::optional<CallGate::Visit> visit_;  // from its arrival on
   bool dropped_ = false;  // the write under way was never started: the server is down
   std::unique_ptr<StreamHandler<Request, Row>> handler_;
 };
@@ -175,11 +182,11 @@ class StreamMethod final : public Method {
  public:
   using Call = StreamCall<Request, Row>;
   using Handler = StreamHandler<Request, Row>;
-  using Ask =
-      std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncWriter<Row>*, void* tag)>;
+  using Ask = std::function<void(grpc::ServerContext*, Received<Request>*,
+                                 grpc::ServerAsyncWriter<Row>*, void* tag)>;
   // Begins to serve a call. The call outlives the handler.
   using Handle = std::function<std::unique_ptr<Handler>(Call&)>;
-  // Finishes a call that is over a limit.
+  // Finishes a call that is over a limit, or whose request is none.
   using Refuse = std::function<void(Call&, const Error&)>;
 
   StreamMethod(CallGate& gate, CallLimits limits, Ask ask, Handle handle, Refuse refuse)
@@ -200,7 +207,7 @@ class StreamMethod final : public Method {
       ++asked_;
       gate_.enter();
       call->context_.AsyncNotifyWhenDone(&call->end_);
-      ask_(&call->context_, &call->request, &call->writer_, call);
+      ask_(&call->context_, &call->received_, &call->writer_, call);
     }
   }
 
@@ -208,8 +215,10 @@ class StreamMethod final : public Method {
     --asked_;
     ++open_;
     if (!ok) return done(call);  // never began: gone() will not be called
+    call->visit_.emplace(gate_);
     refill();
     if (const Status may = count(*call); !may) return refuse_(*call, may.error());
+    if (!call->received_.parsed) return refuse_(*call, parse_error(call->request));
     call->handler_ = handle_(*call);
   }
 

@@ -18,6 +18,7 @@
 
 #include "src/api/call_gate.h"
 #include "src/api/completion.h"
+#include "src/api/received.h"
 #include "src/node/waiting_call.h"
 
 namespace iris {
@@ -30,10 +31,14 @@ class UnaryMethod;
 
 template <class Request, class Response>
 class UnaryCall final : public Completion, private ClientShares::Answer {
- public:
-  explicit UnaryCall(UnaryMethod<Request, Response>& method) : method_(method) {}
+  Received<Request> received_;  // made before `request`, which is in it
 
-  Request request;
+ public:
+  using Method = UnaryMethod<Request, Response>;
+
+  explicit UnaryCall(Method& method) : method_(method) {}
+
+  Request& request = received_.message;
   Response response;
   // Where the call waits in the node, if it does.
   WaitingCall waiting;
@@ -44,8 +49,9 @@ class UnaryCall final : public Completion, private ClientShares::Answer {
   void add_trailer(const std::string& name, const std::string& value) {
     exchange_->context.AddTrailingMetadata(name, value);
   }
-  // Errc::limit where the client has not taken enough of its former answers for one of so many
-  // bytes.
+  // Errc::limit where the client has not taken enough of its former answers for one more, and for
+  // one of so many bytes.
+  [[nodiscard]] Status may_read() const { return method_.gate_.shares().may_read(*share_); }
   [[nodiscard]] Status may_answer(std::size_t bytes) const {
     return method_.gate_.shares().may_answer(*share_, bytes);
   }
@@ -92,12 +98,13 @@ class UnaryCall final : public Completion, private ClientShares::Answer {
   }
   void break_off() override { exchange_->context.TryCancel(); }
 
-  UnaryMethod<Request, Response>& method_;
+  Method& method_;
   std::optional<Exchange> exchange_;
   CallEnd<UnaryCall> end_{*this};
   Stage stage_ = Stage::asked;
   bool gone_seen_ = false;
   ClientShares::Share* share_ = nullptr;  // from its arrival on
+  std::optional<CallGate::Visit> visit_;  // likewise
 };
 
 template <class Request, class Response>
@@ -107,12 +114,12 @@ class UnaryMethod final : public Method {
 
   struct Hooks {
     // Starts gRPC's operation.
-    std::function<void(grpc::ServerContext*, Request*, grpc::ServerAsyncResponseWriter<Response>*,
-                       void* tag)>
+    std::function<void(grpc::ServerContext*, Received<Request>*,
+                       grpc::ServerAsyncResponseWriter<Response>*, void* tag)>
         ask;
     // Is given every call that comes, and must finish() it.
     std::function<void(Call&)> handle;
-    // Finishes a call that is over a limit.
+    // Finishes a call that is over a limit, or whose request is none.
     std::function<void(Call&, const Error&)> refuse;
     // The client of a call that is being handled is gone: it should be finished soon.
     std::function<void(Call&)> abandon;
@@ -142,7 +149,7 @@ class UnaryMethod final : public Method {
       gate_.enter();
       Call* raw = call.release();  // gRPC's now
       raw->exchange_->context.AsyncNotifyWhenDone(&raw->end_);
-      hooks_.ask(&raw->exchange_->context, &raw->request, &raw->exchange_->writer, raw);
+      hooks_.ask(&raw->exchange_->context, &raw->received_, &raw->exchange_->writer, raw);
     }
   }
 
@@ -152,6 +159,7 @@ class UnaryMethod final : public Method {
     if (!ok) return done(call);  // never began: gone() will not be called
     call->stage_ = Call::Stage::open;
     call->share_ = &gate_.shares().enter(call->exchange_->context.peer());
+    call->visit_.emplace(gate_);
     refill();
     if (open_ > limits_.open_max && call->share_->calls > calls_always_taken) {
       return hooks_.refuse(*call,
@@ -161,6 +169,7 @@ class UnaryMethod final : public Method {
     if (const Status may = gate_.shares().may_call(*call->share_); !may) {
       return hooks_.refuse(*call, may.error());
     }
+    if (!call->received_.parsed) return hooks_.refuse(*call, parse_error(call->request));
     hooks_.handle(*call);
   }
 
@@ -172,6 +181,7 @@ class UnaryMethod final : public Method {
     std::unique_ptr<Call> call(raw);
     --open_;
     if (call->share_ != nullptr) gate_.shares().leave(*std::exchange(call->share_, nullptr));
+    call->visit_.reset();
     if (!gate_.is_shut()) {
       call->exchange_.reset();
       reset(call->request);

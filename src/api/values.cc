@@ -63,6 +63,7 @@ void fill(pb::GetValueResponse& response, store::Found found, Value& value) {
 
 void finish_get(ApiContext& api, GetValueCall& call) {
   if (const Status may = call.may_answer(call.response.value().size()); !may) {
+    pb::GetValueResponse().Swap(&call.response);  // many may be refused before one is gone
     return refuse(api, call, may.error());
   }
   call.finish();
@@ -70,6 +71,7 @@ void finish_get(ApiContext& api, GetValueCall& call) {
 
 // The state is new enough: from memory if it is there, else on the read lane.
 void answer_get(ApiContext& api, GetValueCall& call) {
+  if (const Status may = call.may_read(); !may) return refuse(api, call, may.error());
   const auto& request = call.request;
   Value value;
   const auto found = get_value(api.store.cached(), request.source(), request.key(), value);
@@ -133,10 +135,10 @@ void remove_source(ApiContext& api, RemoveSourceCall& call) {
 }  // namespace
 
 void add_value_calls(ApiContext& api) {
-  add_unary(api, api.iris, &IrisService::RequestSetValue, busy, set_value);
-  add_unary(api, api.iris, &IrisService::RequestGetValue, busy, get_value_call);
-  add_unary(api, api.iris, &IrisService::RequestRemoveValue, rare, remove_value);
-  add_unary(api, api.iris, &IrisService::RequestRemoveSource, rare, remove_source);
+  add_unary<SetValueCall>(api, api.iris, busy, set_value);
+  add_unary<GetValueCall>(api, api.iris, busy, get_value_call);
+  add_unary<RemoveValueCall>(api, api.iris, rare, remove_value);
+  add_unary<RemoveSourceCall>(api, api.iris, rare, remove_source);
 }
 
 }  // namespace iris

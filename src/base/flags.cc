@@ -386,6 +386,7 @@ Result<Arguments> Flags::parse(std::span<const std::string> arguments) {
     }
   }
   if (const Status taken = take_environment(); !taken) return unexpected(taken.error());
+  if (const Status taken = take_file(); !taken) return unexpected(taken.error());
   return rest;
 }
 

@@ -20,6 +20,8 @@
 
 namespace iris {
 
+inline constexpr std::size_t config_bytes_max = 1u << 20;  // of a file of flags
+
 // The rest of a command line, once its flags are taken.
 struct Arguments {
   std::vector<std::string> plain;  // everything that is no flag
@@ -65,6 +67,11 @@ class Flags {
   // parse() sets the flag from this environment variable where the command line does not give it
   // and the variable is not empty. REQUIRES: `name` is declared.
   void variable(std::string_view name, std::string variable);
+  // -NAME FILE: parse() takes further flags from that file, a line each, "flag value" without the
+  // dash, from a # on comment. What the command line or the environment gives is not taken from it.
+  void config_file(const std::string& name, std::string help);
+  // No file may hold it. REQUIRES: `name` is declared.
+  void command_line_only(std::string_view name);
   // A sentence for whoever gives a flag that does not exist, where no known one is near.
   void unknown_hint(std::string text) { unknown_hint_ = std::move(text); }
 
@@ -100,6 +107,7 @@ class Flags {
     bool shown = true;
     bool given = false;
     bool in_environment = false;
+    bool command_line_only = false;
   };
   struct Alias {
     std::string name;
@@ -110,12 +118,16 @@ class Flags {
   [[nodiscard]] unexpected<Error> unknown(std::string_view name) const;
   Status take(std::span<const std::string> arguments, std::size_t& next);
   Status take_environment();
+  Status take_file();
+  [[nodiscard]] Status take_line(std::string_view line, const std::string& place);
   // The flags for which `chosen` says yes to the title of their section.
   [[nodiscard]] std::string help_where(
       const std::function<bool(std::string_view section)>& chosen) const;
 
   std::vector<Flag> flags_;
   std::vector<Alias> aliases_;
+  std::string config_name_;  // the flag that names the file
+  std::string config_path_;
   std::string unknown_hint_;
 };
 

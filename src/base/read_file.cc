@@ -5,9 +5,12 @@
 
 #include <cerrno>
 
+#include "src/base/disk_wait.h"
+
 namespace iris {
 
 std::optional<std::string> read_file(const std::string& path, std::size_t bytes_max) {
+  may_wait_for_disk();
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return std::nullopt;
   std::string bytes;

@@ -58,10 +58,8 @@ class Echo {
       : gate_(loop),
         value_(value_bytes, 'x'),
         set_(gate_, limits,
-             {.ask =
-                  [this](auto* context, auto* request, auto* writer, void* tag) {
-                    service_.RequestSetValue(context, request, writer, queue(), queue(), tag);
-                  },
+             {.ask = [this](auto* context, auto* request, auto* writer,
+                            void* tag) { service_.ask(context, request, writer, queue(), tag); },
               .handle =
                   [](SetMethod::Call& call) {
                     call.response.set_value(std::move(*call.request.mutable_value()));
@@ -70,10 +68,8 @@ class Echo {
               .refuse = refuse<SetMethod::Call>,
               .abandon = {}}),
         get_(gate_, limits,
-             {.ask =
-                  [this](auto* context, auto* request, auto* writer, void* tag) {
-                    service_.RequestGetValue(context, request, writer, queue(), queue(), tag);
-                  },
+             {.ask = [this](auto* context, auto* request, auto* writer,
+                            void* tag) { service_.ask(context, request, writer, queue(), tag); },
               .handle =
                   [this](GetMethod::Call& call) {
                     call.response.set_value(value_);
@@ -114,7 +110,7 @@ class Echo {
 
   CallGate gate_;
   const std::string value_;
-  pb::Iris::AsyncService service_;
+  ReceivingService<pb::Iris::AsyncService> service_;
   SetMethod set_;
   GetMethod get_;
   std::unique_ptr<CompletionThread> completions_;

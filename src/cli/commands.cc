@@ -97,7 +97,7 @@ constexpr Command table[] = {
      run_member_promote},
     {"leader move",
      "[ID] [flags]",
-     "Hands the lead to another voter: the one named, else the most up-to-date.",
+     "Hands the lead to another voter: the one named, else the best that is connected.",
      "",
      {"iris-cli leader move", "iris-cli leader move 5f0c2a9e41d37b86"},
      run_leader_move},

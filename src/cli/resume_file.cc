@@ -59,8 +59,12 @@ client::Result<std::optional<client::Position>> ResumeFile::read() const {
     return bad(path_ + " belongs to a watch of " + topic_text(topic) + ", not of " +
                topic_text(topic_));
   }
-  return std::optional(client::Position{object["revision"].get<std::uint64_t>(),
-                                        object["revision_key"].get<std::string>()});
+  client::Position position{object["revision"].get<std::uint64_t>(),
+                            object["revision_key"].get<std::string>()};
+  // A file of a former build has none.
+  if (has("revision_source", is_text))
+    position.source = object["revision_source"].get<std::string>();
+  return std::optional(std::move(position));
 }
 
 std::optional<client::Error> ResumeFile::write(const client::Position& position) const {
@@ -68,6 +72,7 @@ std::optional<client::Error> ResumeFile::write(const client::Position& position)
   object["source"] = topic_.source;
   object["key"] = topic_.key ? Json(*topic_.key) : Json();
   object["revision"] = position.revision;
+  object["revision_source"] = position.source;
   object["revision_key"] = position.key;
   const std::string fresh = path_ + ".new";
   const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -1,4 +1,5 @@
 // status and health: what each node says of itself.
+#include <algorithm>
 #include <ctime>
 #include <future>
 #include <nlohmann/json.hpp>
@@ -71,6 +72,14 @@ std::string voters_text(const client::NodeStatus& status) {
   return text;
 }
 
+std::string state_check_text(const client::NodeStatus& status) {
+  if (status.state_check_revision == 0) return "not yet compared with other members";
+  const std::int64_t age_s = std::max<std::int64_t>(0, std::time(nullptr) - status.state_check_s);
+  return status.state_check + " at revision " + std::to_string(status.state_check_revision) + ", " +
+         count_text(static_cast<std::uint64_t>(age_s), "second", "seconds") + " ago, hash " +
+         status.state_hash;
+}
+
 void print_text(const std::string& asked, const client::NodeStatus& status) {
   const auto row = [](const char* name, const std::string& text) {
     std::string padded = name;
@@ -92,14 +101,20 @@ void print_text(const std::string& asked, const client::NodeStatus& status) {
                  size_text(status.log_bytes));
   row("disk",
       size_text(status.disk_used_bytes) + " used, " + size_text(status.disk_free_bytes) + " free");
+  row("state check", state_check_text(status));
   row("limits", "message " + size_text(status.message_bytes_max) + ", value " +
                     size_text(status.value_bytes_max) + ", name " +
                     size_text(status.name_bytes_max));
   row("clients", std::to_string(status.client_connections) + " connections, " +
                      std::to_string(status.waiting_calls) + " calls wait, " +
                      size_text(status.client_answer_bytes) + " of answers not taken");
+  row("listeners", std::to_string(status.listeners) + " streams, " +
+                       size_text(status.queued_update_bytes) + " of updates queued, " +
+                       count_text(status.listener_states, "state", "states") + " being sent");
   row("certificate", certificate_text(status.certificate_expires_s));
   row("version", "server " + status.version + ", iris-cli " + Client::version());
+  row("level", "cluster " + std::to_string(status.cluster_level) + ", this node knows up to " +
+                   std::to_string(status.api_level));
   if (!status.alarm.empty()) row("ALARM", status.alarm);
 }
 
@@ -131,9 +146,18 @@ Json to_json(const client::NodeStatus& status) {
   object["name_bytes_max"] = status.name_bytes_max;
   object["certificate_expires_s"] = status.certificate_expires_s;
   object["alarm"] = status.alarm;
+  object["api_level"] = status.api_level;
+  object["cluster_level"] = status.cluster_level;
   object["client_connections"] = status.client_connections;
   object["client_answer_bytes"] = status.client_answer_bytes;
   object["waiting_calls"] = status.waiting_calls;
+  object["state_check_revision"] = status.state_check_revision;
+  object["state_check"] = status.state_check;
+  object["state_hash"] = status.state_hash;
+  object["state_check_s"] = status.state_check_s;
+  object["listeners"] = status.listeners;
+  object["queued_update_bytes"] = status.queued_update_bytes;
+  object["listener_states"] = status.listener_states;
   return object;
 }
 

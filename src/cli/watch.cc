@@ -135,7 +135,8 @@ class Watcher {
     if (update.op == Op::resync) in_state_ = true;
     if (update.op == Op::synced) in_state_ = false;
     const std::lock_guard lock(mutex_);
-    position_ = in_state_ ? client::Position{} : client::Position{update.revision, update.key};
+    position_ = in_state_ ? client::Position{}
+                          : client::Position{update.revision, update.key, update.source};
     unsaved_ = true;
   }
 

@@ -166,10 +166,21 @@ struct NodeStatus {
   std::uint64_t value_bytes_max = 0;
   std::uint64_t name_bytes_max = 0;
   std::int64_t certificate_expires_s = 0;  // Unix time; 0: no TLS
-  std::string alarm;                       // empty: none
-  std::uint32_t client_connections = 0;    // open on the node, about
-  std::uint64_t client_answer_bytes = 0;   // of answers that clients have not taken
-  std::uint32_t waiting_calls = 0;         // for a leader, a quorum or a revision
+  // Feature levels: the highest that the node knows, and that of its cluster. 0: from before them.
+  std::uint64_t api_level = 0;
+  std::uint64_t cluster_level = 0;
+  std::string alarm;                      // empty: none
+  std::uint32_t client_connections = 0;   // open on the node, about
+  std::uint64_t client_answer_bytes = 0;  // of answers that clients have not taken
+  std::uint32_t waiting_calls = 0;        // for a leader, a quorum or a revision
+  std::uint32_t listeners = 0;            // streams of Listen on the node
+  std::uint64_t queued_update_bytes = 0;  // queued for all of them together
+  std::uint32_t listener_states = 0;      // of them, those that are sent a state now
+  // --- The last time that members compared their data and the node heard how it ended.
+  std::uint64_t state_check_revision = 0;  // 0: not since its start; so are those that follow
+  std::string state_check;                 // equal, or no majority: members differ
+  std::string state_hash;                  // of the data, 32 hex digits
+  std::int64_t state_check_s = 0;          // Unix time
 };
 
 struct Member {
@@ -203,15 +214,21 @@ struct Update {
   std::string key;
   std::string value;
   std::uint64_t revision = 0;
+  bool more = false;  // others of this revision may follow; false says nothing
 };
 
-// How far a listener got: all of the revisions before `revision`, and of `revision` itself the keys
-// up to `key` in byte order (empty: all of them). Revision 0: nowhere yet, or amid a state (between
-// resync and synced): who goes on from there begins with send_initial.
+// How far a listener got: all of the revisions before `revision`, and of `revision` itself what is
+// up to `source` and `key` in byte order, source first (both empty: all of it). Revision 0: nowhere
+// yet, or amid a state (between resync and synced): who goes on from there begins with
+// send_initial. A position that was kept before there was a `source` has none: it is taken to be in
+// the first source of its revision, so that nothing is passed over.
 struct Position {
   std::uint64_t revision = 0;
   std::string key;
+  std::string source = {};
   bool operator==(const Position&) const = default;
+  // Nothing more of `revision` is to come.
+  [[nodiscard]] bool is_whole() const { return key.empty() && source.empty(); }
 };
 
 struct ListenOptions {
@@ -320,7 +337,7 @@ class Client {
   // written, or arrived damaged.
   client::Result<client::BackupTaken> backup(const std::string& file,
                                              const client::CallOptions& options = {});
-  // id empty: to the most up-to-date voter.
+  // id empty: to the best voter that is connected.
   client::Result<std::string> transfer_leader(const std::string& id = {},
                                               const client::CallOptions& options = {});
 

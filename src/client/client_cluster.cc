@@ -45,10 +45,19 @@ client::NodeStatus from_wire(pb::StatusResponse& response) {
   status.value_bytes_max = response.value_bytes_max();
   status.name_bytes_max = response.name_bytes_max();
   status.certificate_expires_s = response.certificate_expires_s();
+  status.api_level = response.api_level();
+  status.cluster_level = response.cluster_level();
   status.alarm = std::move(*response.mutable_alarm());
   status.client_connections = response.client_connections();
   status.client_answer_bytes = response.client_answer_bytes();
   status.waiting_calls = response.waiting_calls();
+  status.state_check_revision = response.state_check_revision();
+  status.state_check = response.state_check();
+  status.state_hash = response.state_hash();
+  status.state_check_s = response.state_check_s();
+  status.listeners = response.listeners();
+  status.queued_update_bytes = response.queued_update_bytes();
+  status.listener_states = response.listener_states();
   return status;
 }
 

@@ -1,14 +1,15 @@
 // Cursor: how far a stream of updates got, and how to go on where it stopped, on whatever node.
 // Pure arithmetic, one thread. Decides which updates are delivered: none twice, none passed over.
 //
-// Live updates come in the order (revision, key). A node is asked for everything after the last
-// revision that is known to be complete, and what was delivered already is dropped here. State
+// Live updates come in the order (revision, source, key). A node is asked for everything after the
+// last revision that is known to be complete, and what was delivered already is dropped here. State
 // (after a resync, or as initial state) comes in key order under older revisions and moves nothing;
 // when it is cut off half way it begins anew, with a resync so that the receiver starts afresh.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 
 #include "src/client/client.h"
 
@@ -22,7 +23,7 @@ class Cursor {
   // The request for the next stream. after_revision 0: from now on.
   [[nodiscard]] std::uint64_t after_revision() const {
     if (in_state_ || position_.revision == 0) return 0;
-    return position_.key.empty() ? position_.revision : position_.revision - 1;
+    return position_.is_whole() ? position_.revision : position_.revision - 1;
   }
   [[nodiscard]] bool send_initial() const { return in_state_; }
 
@@ -61,7 +62,7 @@ class Cursor {
       return true;
     }
     if (delivered(update)) return false;
-    position_ = {update.revision, update.key};
+    position_ = {update.revision, update.key, update.source};
     return true;
   }
 
@@ -69,9 +70,11 @@ class Cursor {
   [[nodiscard]] Position position() const { return in_state_ ? Position{} : position_; }
 
  private:
-  [[nodiscard]] bool delivered(const Update& update) const {
+  [[nodiscard]] bool delivered(const Update& update) {
     if (update.revision != position_.revision) return update.revision < position_.revision;
-    return position_.key.empty() || update.key <= position_.key;
+    if (position_.is_whole()) return true;
+    if (position_.source.empty()) position_.source = update.source;  // kept by a former build
+    return std::tie(update.source, update.key) <= std::tie(position_.source, position_.key);
   }
 
   Position position_;

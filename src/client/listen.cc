@@ -59,6 +59,7 @@ Update from_wire(pb::Update& wire) {
   update.key = std::move(*wire.mutable_key());
   update.value = std::move(*wire.mutable_value());
   update.revision = wire.revision();
+  update.more = wire.more();
   return update;
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <tuple>
 
 #include "src/client/client.h"
 
@@ -43,10 +44,11 @@ class Patience {
  private:
   static constexpr int doublings_max = 16;  // more than from the shortest heartbeat to the longest
 
-  // Of a revision, the empty key is the end.
+  // Of a revision, the whole is the end.
   [[nodiscard]] static bool is_past(const Position& now, const Position& then) {
     if (now.revision != then.revision) return now.revision > then.revision;
-    return !then.key.empty() && (now.key.empty() || now.key > then.key);
+    if (then.is_whole() || now.is_whole()) return !then.is_whole();
+    return std::tie(now.source, now.key) > std::tie(then.source, then.key);
   }
 
   const std::chrono::milliseconds shortest_;

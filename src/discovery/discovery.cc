@@ -83,7 +83,9 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
         options(std::move(given)),
         hooks(std::move(given_hooks)),
         own(own_service(options)),
-        timer(io) {}
+        timer(io) {
+    if (options.tls) reader = {*options.tls, options.server_name, {.client_only = true}, ""};
+  }
 
   void start();
   // --- Each second.
@@ -99,6 +101,7 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
 
   [[nodiscard]] std::unique_ptr<Stela> client() const;
   void use(const std::shared_ptr<grpc::ChannelCredentials>& credentials) const;
+  Status use_files(TlsFiles files);
   // Logs at most once in log_pause: the trouble may last for days. True: it was logged.
   bool complain(std::string_view event, const Error& why);
 
@@ -112,7 +115,7 @@ struct Discovery::State : std::enable_shared_from_this<Discovery::State> {
   std::unique_ptr<Stela> registrar;  // while this node is to be registered
   std::unique_ptr<Stela> leaving;    // a former registrar that takes its leave
   std::uint64_t registrars = 0;      // made so far
-  std::string files_tried;           // as tls_fingerprint(); where `tls` is missing for their fault
+  std::optional<TlsReader> reader;   // none without TLS
   std::string certificate_fault;     // empty: none
   LogLimiter limiter{log_pause};
   SteadyAnswer steady;
@@ -139,6 +142,27 @@ std::unique_ptr<Stela> Discovery::State::client() const {
 void Discovery::State::use(const std::shared_ptr<grpc::ChannelCredentials>& credentials) const {
   asker->set_credentials(credentials);
   if (registrar) registrar->set_credentials(credentials);
+}
+
+Status Discovery::State::use_files(TlsFiles files) {
+  reader->fingerprint = files.fingerprint;
+  if (tls) {
+    const Status done = tls->take(std::move(files));
+    certificate_fault = done ? std::string() : done.error().text;
+    return done;
+  }
+  auto loaded = Tls::make(*reader, std::move(files));
+  certificate_fault = loaded ? std::string() : loaded.error().text;
+  if (!loaded) {
+    return fail(loaded.error().code,
+                loaded.error().text +
+                    " (the files of -stelaCert, -stelaKey and -stelaCA; -nostela does without)");
+  }
+  tls = std::move(*loaded);
+  if (const auto& misfit = tls->misfit()) {
+    log(LogLevel::warn, "Stela will refuse this node's certificate", {{"reason", misfit->why}});
+  }
+  return Unit{};
 }
 
 void Discovery::State::start() {
@@ -272,20 +296,8 @@ Discovery::Discovery(asio::io_context& loop, DiscoveryOptions options, Discovery
 Discovery::~Discovery() { state_->stopping = true; }
 
 Status Discovery::load_certificates() {
-  if (!state_->options.tls || state_->tls) return Unit{};
-  state_->files_tried = tls_fingerprint(*state_->options.tls);
-  auto loaded = Tls::load(*state_->options.tls, state_->options.server_name, {.client_only = true});
-  state_->certificate_fault = loaded ? std::string() : loaded.error().text;
-  if (!loaded) {
-    return fail(loaded.error().code,
-                loaded.error().text +
-                    " (the files of -stelaCert, -stelaKey and -stelaCA; -nostela does without)");
-  }
-  state_->tls = std::move(*loaded);
-  if (const auto& misfit = state_->tls->misfit()) {
-    log(LogLevel::warn, "Stela will refuse this node's certificate", {{"reason", misfit->why}});
-  }
-  return Unit{};
+  State& self = *state_;
+  return self.reader && !self.tls ? self.use_files(self.reader->read()) : Status(Unit{});
 }
 
 void Discovery::start() { state_->start(); }
@@ -300,12 +312,13 @@ void Discovery::looked(const std::vector<std::string>& targets, Neighbours found
   self.register_or_not();
 }
 
-void Discovery::reload() {
+const std::optional<TlsReader>& Discovery::reader() const { return state_->reader; }
+
+void Discovery::take(TlsFiles files) {
   State& self = *state_;
-  if (!self.options.tls || self.stopping) return;
+  if (!self.reader || self.stopping) return;
   const bool first = !self.tls;
-  const Status done = first ? load_certificates() : self.tls->reload();
-  self.certificate_fault = done ? std::string() : done.error().text;
+  const Status done = self.use_files(std::move(files));
   if (!done) {
     log(LogLevel::error, "certificates towards Stela are not reloaded",
         {{"reason", done.error().text}});
@@ -314,12 +327,6 @@ void Discovery::reload() {
   } else {
     self.use(GrpcTls(self.tls->material()).channel_credentials());
   }
-}
-
-bool Discovery::certificates_changed() const {
-  const State& self = *state_;
-  if (self.tls) return self.tls->changed();
-  return self.options.tls && tls_fingerprint(*self.options.tls) != self.files_tried;
 }
 
 const std::string& Discovery::certificate_fault() const { return state_->certificate_fault; }

@@ -24,7 +24,7 @@
 #include "raft/result.h"
 #include "src/discovery/formation.h"
 #include "src/discovery/stela.h"
-#include "src/net/tls_paths.h"
+#include "src/net/tls.h"
 
 namespace asio {
 class io_context;
@@ -80,16 +80,16 @@ class Discovery {
   Discovery(const Discovery&) = delete;
   Discovery& operator=(const Discovery&) = delete;
 
-  // Errc::invalid_argument naming the file and the flags: nothing happens until reload() finds
-  // better ones.
+  // For the time before the loop runs. Errc::invalid_argument naming the file and the flags:
+  // nothing happens until take() gets better ones.
   [[nodiscard]] Status load_certificates();
   void start();
   // The result of a round of Formation over these targets.
   void looked(const std::vector<std::string>& targets, Neighbours found);
-  // Reads the certificates again; where they are no good, says so and goes on with the former ones.
-  void reload();
-  // Are the files others than those read last, good or bad?
-  [[nodiscard]] bool certificates_changed() const;
+  // For reading the certificates again, away from the loop; none without TLS.
+  [[nodiscard]] const std::optional<TlsReader>& reader() const;
+  // What was read; where it is no good, says so and goes on with the former ones.
+  void take(TlsFiles files);
   // Why the files read last are not in use; empty: they are.
   [[nodiscard]] const std::string& certificate_fault() const;
   // Deregisters, within `patience`. `done`, posted, exactly once; no hook is called any more.

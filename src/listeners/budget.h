@@ -10,6 +10,7 @@ namespace iris::listening {
 namespace cost {
 inline constexpr std::size_t pump = 200'000;  // the budget of one pump()
 inline constexpr std::size_t turn = 20'000;   // and of one listener in it
+inline constexpr std::size_t visit = 4;       // of a listener's turn, however little it does
 inline constexpr std::size_t write = 500;     // of an update to a stream,
 inline constexpr std::size_t bytes = 64;      // and 1 for so many bytes of it that are encoded
 inline constexpr std::size_t update = 50;     // made from a log entry

@@ -116,13 +116,6 @@ void Listeners::stop() {
   }
 }
 
-std::vector<std::string> Listeners::served() const {
-  std::vector<std::string> sessions;
-  sessions.reserve(shared_->sessions.size());
-  for (const auto& [session, listener] : shared_->sessions) sessions.push_back(session);
-  return sessions;
-}
-
 std::optional<raft::Index> Listeners::keeps_log_after() const {
   const auto least = shared_->log_pins.least();
   if (!least) return std::nullopt;

@@ -24,8 +24,9 @@
 // - RESYNC and SYNCED are about the subscriptions made up to their revision.
 // - After the rows of a state, resume from SYNCED's revision, not from theirs. Cut off between
 //   RESYNC and SYNCED, ask for the state again.
-// - The removals of one RemoveSource share a revision and come sorted by key. Cut off after one of
-//   them, resume after revision - 1 and skip those that came before.
+// - Updates that share a revision, as the removals of one RemoveSource do, come sorted by source,
+//   then key; each but the last says that there are more, also to a listener that gets no other.
+//   Cut off after one of them, resume after revision - 1 and skip those that came before.
 // - A client whose session expired subscribes again and asks, with `earlier`, for the updates that
 //   its new subscriptions are too young for.
 #pragma once
@@ -103,8 +104,9 @@ struct ListenersHooks {
   // Node::read, linearizable, with a deadline: calls `done`, not from inside this call, once the
   // node has applied all that was acknowledged to any client before.
   std::function<void(std::function<void(Status)> done)> barrier;
-  // A session is served from now on (for Leases).
+  // A session is served from now on; no more (for Leases).
   std::function<void(const std::string& session)> opened;
+  std::function<void(const std::string& session)> closed;
 };
 
 // The fields of ListenRequest.
@@ -168,8 +170,6 @@ class Listeners {
   // Ends every stream with `unavailable`, and refuses new ones so.
   void stop();
 
-  // Sessions with a stream here, sorted.
-  [[nodiscard]] std::vector<std::string> served() const;
   // NodeHooks::log_kept: the log after this index is needed by a stream that is sent a state;
   // none: by no stream.
   [[nodiscard]] std::optional<raft::Index> keeps_log_after() const;

@@ -104,26 +104,29 @@ TombstonePage read_tombstone(const store::View& view, const TombstoneRequest& re
     return page;
   }
   PageBudget budget(limits);
-  page.complete = true;
+  page.complete = !request.more_keys;
+  std::shared_ptr<Update> last;
   const auto look = [&](std::string_view key, bool there) {
     if (!budget.left()) return page.complete = false;
     budget.look();
     page.last_key = key;
     if (there) {
-      push(page.rows, budget,
-           row_update(Update::Op::remove, tombstone->source, key, {}, request.revision));
+      last = row_update(Update::Op::remove, tombstone->source, key, {}, request.revision);
+      last->more = true;
+      push(page.rows, budget, last);
     }
     return true;
   };
   if (!request.keys) {
     list_generation(view, tombstone->generation, {"", request.start_after, 0},
                     [&](std::string_view key, const ValueView&) { return look(key, true); });
-    return page;
+  } else {
+    for (const std::string& key : *request.keys) {
+      if (key <= request.start_after) continue;
+      if (!look(key, generation_has(view, tombstone->generation, key))) break;
+    }
   }
-  for (const std::string& key : *request.keys) {
-    if (key <= request.start_after) continue;
-    if (!look(key, generation_has(view, tombstone->generation, key))) break;
-  }
+  if (page.complete && last != nullptr) last->more = false;
   return page;
 }
 

@@ -45,6 +45,7 @@ struct TombstoneRequest {
   std::uint64_t revision = 0;                    // of the RemoveSource
   std::string start_after;                       // empty: from the first key
   std::optional<std::vector<std::string>> keys;  // only these, sorted; none: all that it had
+  bool more_keys = false;                        // others are asked for in a later page
 };
 struct TombstonePage {
   bool purged = false;  // the tombstone is gone, and with it its keys

@@ -71,6 +71,7 @@ Listener& Shared::add(ListenSpec spec, UpdateStream& stream) {
 void Shared::forget(Listener& listener) {
   change_stage(*this, listener, Stage{});
   sessions.erase(listener.spec.session);
+  hooks.closed(listener.spec.session);
   listeners.erase(ListenerId(listener.id));
   if (!retired.empty()) turns.schedule();
   status.listeners = listeners.size();

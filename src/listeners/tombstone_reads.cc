@@ -19,7 +19,7 @@ void TombstoneReads::read_all(const Job& job, std::uint64_t revision,
   auto page = std::make_shared<TombstonePage>();
   reads_.add(
       std::nullopt, nullptr,
-      [request = TombstoneRequest{revision, start_after, std::nullopt}, limits = limits_,
+      [request = TombstoneRequest{revision, start_after, std::nullopt, false}, limits = limits_,
        page](const store::View& view) { *page = read_tombstone(view, request, limits); },
       [this, page, key = std::move(key)] { share(key, *page); });
 }
@@ -32,8 +32,8 @@ void TombstoneReads::share(const PageKey& key, const TombstonePage& page) {
   for (const Job& job : jobs) done_(job, page);
 }
 
-void TombstoneReads::look_up(const Job& job, TombstoneRequest request, bool more_keys) {
-  look_ups_.push_back({job, std::move(request), more_keys, {}});
+void TombstoneReads::look_up(const Job& job, TombstoneRequest request) {
+  look_ups_.push_back({job, std::move(request), {}});
   start_look_ups();
 }
 
@@ -57,10 +57,7 @@ void TombstoneReads::start_look_ups() {
       },
       [this, batch] {
         looking_up_ = false;
-        for (LookUp& each : *batch) {
-          if (each.more_keys) each.page.complete = false;
-          done_(each.job, each.page);
-        }
+        for (const LookUp& each : *batch) done_(each.job, each.page);
         start_look_ups();
       });
 }

@@ -28,9 +28,9 @@ class TombstoneReads {
 
   // A page of all keys after `start_after`.
   void read_all(const Job& job, std::uint64_t revision, const std::string& start_after);
-  // REQUIRES: request.keys is set. `more_keys`: the page does not complete what the job wants.
+  // REQUIRES: request.keys is set.
   // One such read is under way at a time, so that others come to read between them.
-  void look_up(const Job& job, TombstoneRequest request, bool more_keys);
+  void look_up(const Job& job, TombstoneRequest request);
   // A snapshot was installed: pages on their way are of the former state, and go to no job.
   void forget_pages() { waiting_.clear(); }
 
@@ -39,7 +39,6 @@ class TombstoneReads {
   struct LookUp {
     Job job;
     TombstoneRequest request;
-    bool more_keys = false;
     TombstonePage page;
   };
   void share(const PageKey& key, const TombstonePage& page);

@@ -52,12 +52,11 @@ void Tombstones::serve(Shared& shared, Listener& listener, std::size_t&) {
     stage.reading = true;
     return shared.tombstone_reads.read_all(job, stage.revision, stage.key);
   }
-  bool more = false;
-  TombstoneRequest request{stage.revision, stage.key,
-                           single_keys(stage, source, shared.options.page_rows, more)};
+  TombstoneRequest request{stage.revision, stage.key, std::nullopt, false};
+  request.keys = single_keys(stage, source, shared.options.page_rows, request.more_keys);
   if (request.keys->empty()) return finish(shared, listener);
   stage.reading = true;
-  shared.tombstone_reads.look_up(job, std::move(request), more);
+  shared.tombstone_reads.look_up(job, std::move(request));
 }
 
 void Tombstones::take(Shared& shared, Listener& listener, const TombstonePage& page) {

@@ -43,7 +43,7 @@ void Turns::run(Shared& shared) {
     listener->ready = false;
     if (shared.reload.is_due(ListenerId(listener->id))) continue;
     std::size_t turn = std::min(budget, cost::turn);
-    spend(budget, 1);
+    spend(budget, cost::visit);
     const std::size_t before = turn;
     serve(shared, *listener, turn);
     spend(budget, before - turn);

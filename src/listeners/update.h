@@ -28,6 +28,7 @@ struct Update {
   std::string_view key;     // empty in a marker
   std::string_view value;   // empty but in a put
   std::uint64_t revision = 0;
+  bool more = false;      // others of this revision follow, but for what a filter leaves out
   bool of_state = false;  // a row of a state: may be older than the subscription it is sent for
 
   // BOOKMARK, SYNCED or RESYNC.

@@ -2,7 +2,7 @@
 // its shortest form only). A name is its length as a number, then its bytes, and is not empty. A
 // flag is 0 or 1, and [x] is present where the flag before it is 1. Nothing may follow the end.
 //
-//   version  one byte, 1
+//   version  one byte, 1; 255 at the level after this build's, for tests of upgrades only
 //   kind     one byte, CommandView::Kind
 //   set_value        flag [if_revision]  source  key  value (the rest of the bytes)
 //   remove_value     flag [if_revision]  source  key
@@ -20,8 +20,10 @@
 namespace iris {
 namespace {
 
-constexpr char version = 1;
+constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version_of_tests = 255;
 using Kind = CommandView::Kind;
+constexpr auto last_kind = static_cast<std::uint8_t>(Kind::expire_sessions);
 
 void put_number(std::string& out, std::uint64_t number) {
   char bytes[varint_bytes_max];
@@ -45,7 +47,7 @@ void put_key(std::string& out, const std::optional<std::string>& key) {
 }
 
 void put_header(std::string& out, Kind kind) {
-  out.push_back(version);
+  out.push_back(static_cast<char>(version));
   out.push_back(static_cast<char>(kind));
 }
 
@@ -175,15 +177,31 @@ std::optional<std::string> owned(const std::optional<std::string_view>& key) {
 
 }  // namespace
 
-std::string encode(const Operation& operation) {
+std::string encode(const Operation& operation, raft::Level level) {
   Encoder encoder;
   std::visit(encoder, operation);
+  if (level > feature_level) encoder.out.front() = static_cast<char>(version_of_tests);
   return std::move(encoder.out);
+}
+
+std::optional<raft::Level> level_of(std::string_view command) {
+  if (command.size() < 2) return raft::Level{};
+  const auto kind = static_cast<std::uint8_t>(command[1]);
+  if (kind == 0 || kind > last_kind) return std::nullopt;
+  switch (static_cast<std::uint8_t>(command[0])) {
+    case version:
+      return raft::Level{};
+    case version_of_tests:
+      return feature_level.next();
+    default:
+      return std::nullopt;
+  }
 }
 
 Result<CommandView> parse(std::string_view bytes) {
   Reader reader{bytes};
-  if (reader.byte() != version || !reader.ok) {
+  const std::uint8_t found = reader.byte();
+  if (!reader.ok || (found != version && found != version_of_tests)) {
     return fail(Errc::corrupt, "a command of a version this build does not know");
   }
   CommandView command;

@@ -49,7 +49,8 @@ constexpr std::size_t removed_bytes_max = 1u << 20;
 // One command being applied.
 class Application {
  public:
-  Application(std::uint64_t revision, Batch& batch) : revision_(revision), batch_(batch) {}
+  Application(std::uint64_t revision, raft::Level level, Batch& batch)
+      : revision_(revision), counts_bytes_(level >= raft::Level{1}), batch_(batch) {}
 
   Outcome run(std::string_view bytes) {
     const auto command = parse(bytes);
@@ -151,7 +152,7 @@ class Application {
     session->subscribed = revision_;
     if (!known) {
       ++session->subscriptions;
-      *session->bytes += key.size();
+      if (counts_bytes_) *session->bytes += key.size();
     }
     put_session(command.session, *session);
     return done(!known);
@@ -160,6 +161,7 @@ class Application {
   // For one more subscription, of a key of so many bytes.
   bool has_space(std::string_view name, SessionInfo& session, std::size_t key_bytes) const {
     if (session.subscriptions >= subscriptions_per_session_max) return false;
+    if (!counts_bytes_) return true;
     count_bytes(name, session);
     return *session.bytes + key_bytes <= subscription_bytes_per_session_max;
   }
@@ -176,10 +178,11 @@ class Application {
     }
   }
 
+  // A build of level 0 takes a row with a count of bytes for damage.
   void put_session(std::string_view session, const SessionInfo& info) {
-    batch_.put(
-        Table::sessions, session,
-        layout::session_record({info.subscribed, info.subscriptions, info.born, info.bytes}));
+    batch_.put(Table::sessions, session,
+               layout::session_record({info.subscribed, info.subscriptions, info.born,
+                                       counts_bytes_ ? info.bytes : std::nullopt}));
   }
 
   Outcome unsubscribe(const CommandView& command) {
@@ -189,11 +192,11 @@ class Application {
         layout::subscription_key(command.session, {command.source, command.key});
     std::string record;
     if (!get(batch_, Table::subscriptions, key, record)) return done(false);
-    count_bytes(command.session, *session);
+    if (counts_bytes_) count_bytes(command.session, *session);
     batch_.remove(Table::subscriptions, key);
     // The session stays until it expires, even empty: its client may subscribe again.
     --session->subscriptions;
-    *session->bytes -= key.size();
+    if (counts_bytes_) *session->bytes -= key.size();
     put_session(command.session, *session);
     return done(true);
   }
@@ -250,6 +253,7 @@ class Application {
   }
 
   const std::uint64_t revision_;
+  const bool counts_bytes_;  // the bytes of a session's subscriptions: since level 1
   Batch& batch_;
 };
 
@@ -272,11 +276,11 @@ void list(const View& view, Table table, const std::string& bucket, const Page& 
 
 }  // namespace
 
-Outcome Machine::apply(const raft::Entry& entry, Batch& batch) {
+Outcome Machine::apply(const raft::Entry& entry, raft::Level level, Batch& batch) {
   const std::uint64_t revision = entry.id.index.value;
   const auto* command = std::get_if<raft::Command>(&entry.payload);
   if (command == nullptr) return {Code::done, false, revision};
-  return Application(revision, batch).run(*command);
+  return Application(revision, level, batch).run(*command);
 }
 
 Found get_value(const View& view, std::string_view source, std::string_view key, Value& value) {

@@ -27,6 +27,7 @@ inline constexpr std::uint64_t sessions_max = 1'000'000;
 inline constexpr std::uint64_t subscriptions_per_session_max = 65'536;
 // Of the keys of its rows in Table::subscriptions: each has the names of session, source and key.
 // Names may have 64 KiB each, so a bound on their number alone would allow 12 GB (hazard 125).
+// From level 1 on; at level 0 they are neither limited nor counted.
 inline constexpr std::uint64_t subscription_bytes_per_session_max = 16u << 20;
 
 // The effect of a command, told to the node that proposed or forwarded it.
@@ -56,9 +57,11 @@ struct ValueView {  // valid until the row function returns
 
 class Machine {
  public:
-  // Applies one committed entry; NoOp and Members change nothing.
+  // Applies one committed entry with the meaning of `level`, which is in force there (hazard 71);
+  // NoOp and Members change nothing. REQUIRES: understands(entry, the level of this build).
   // A SetValue costs two reads and one write, or two writes for a new key.
-  [[nodiscard]] static Outcome apply(const raft::Entry& entry, store::Batch& batch);
+  [[nodiscard]] static Outcome apply(const raft::Entry& entry, raft::Level level,
+                                     store::Batch& batch);
 };
 
 // --- Reads. All but get_value() need a view that may ask the disk.

@@ -1,6 +1,9 @@
 #include "src/net/acceptor.h"
 
+#include <sys/socket.h>
+
 #include <asio/ip/v6_only.hpp>
+#include <cerrno>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -26,7 +29,7 @@ Acceptor::Acceptor(asio::io_context& loop, AcceptorOptions options, AcceptorHook
 Result<std::vector<tcp::endpoint>> Acceptor::endpoints() {
   std::error_code error;
   if (options_.host.empty()) {  // IPv6 sockets take IPv4 too; some hosts have no IPv6
-    tcp::acceptor test(loop_);
+    io::ListeningSocket test(loop_);
     static_cast<void>(test.open(tcp::v6(), error));
     return std::vector{tcp::endpoint(error ? tcp::v4() : tcp::v6(), options_.port)};
   }
@@ -43,6 +46,10 @@ Result<std::vector<tcp::endpoint>> Acceptor::endpoints() {
 }
 
 Status Acceptor::listen() {
+  for (const int socket : options_.inherited) {
+    if (Status taken = adopt(socket); !taken) return taken;
+  }
+  if (!doors_.empty()) return Unit{};
   auto wanted = endpoints();
   if (!wanted) return unexpected(wanted.error());
   Status opened = Unit{};
@@ -61,10 +68,28 @@ Status Acceptor::listen() {
   return doors_.empty() ? opened : Unit{};
 }
 
+Status Acceptor::adopt(int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  std::error_code error;
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    error = {errno, std::generic_category()};
+  }
+  Door& door = doors_.emplace_back(loop_);
+  const tcp protocol = address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4();
+  if (!error) static_cast<void>(door.acceptor.assign(protocol, socket, error));
+  if (error) {
+    return fail(Errc::io,
+                options_.name + " cannot use systemd's socket for it: " + error.message());
+  }
+  accept(door);
+  return Unit{};
+}
+
 std::error_code Acceptor::open(const tcp::endpoint& endpoint) {
   std::error_code error;
   Door& door = doors_.emplace_back(loop_);
-  tcp::acceptor& acceptor = door.acceptor;
+  io::ListeningSocket& acceptor = door.acceptor;
   static_cast<void>(acceptor.open(endpoint.protocol(), error));
   if (!error) static_cast<void>(acceptor.set_option(tcp::acceptor::reuse_address(true), error));
   if (!error && endpoint.protocol() == tcp::v6()) {
@@ -93,7 +118,7 @@ std::uint16_t Acceptor::port() const {
 void Acceptor::accept(Door& door) {
   door.armed = true;
   door.acceptor.async_accept(
-      [weak = weak_from_this(), &door](const std::error_code& error, tcp::socket socket) {
+      [weak = weak_from_this(), &door](const std::error_code& error, io::Socket socket) {
         const auto self = weak.lock();
         if (self == nullptr || self->closed_) return;
         door.armed = false;
@@ -101,7 +126,7 @@ void Acceptor::accept(Door& door) {
       });
 }
 
-void Acceptor::on_accepted(Door& door, const std::error_code& error, tcp::socket socket) {
+void Acceptor::on_accepted(Door& door, const std::error_code& error, io::Socket socket) {
   if (error) {
     hooks_.failed(error);
     return accept_later(door);

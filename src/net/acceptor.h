@@ -1,4 +1,5 @@
 // Acceptor: the listening sockets of one port, one for each address that -listen stands for.
+// Those that systemd hands over are taken instead, where there are some.
 // Loop thread. Owns the sockets. Never gives up: after a failed accept (no descriptor, no memory)
 // it tries again retry_ms later, because the connection still waits and an immediate retry would
 // spin.
@@ -6,7 +7,6 @@
 
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "raft/result.h"
+#include "src/net/io.h"
 
 namespace iris {
 
@@ -25,11 +26,14 @@ struct AcceptorOptions {
   std::string host;        // or address; empty: every interface
   std::uint16_t port = 0;  // 0: any free one
   std::uint32_t retry_ms = 100;
+  // Listening sockets of that port, which this object takes over; host and port then mean nothing.
+  // Empty: it opens its own.
+  std::vector<int> inherited;
 };
 
 struct AcceptorHooks {
   // A connection was accepted. Never called from inside listen(), nor after close().
-  std::function<void(asio::ip::tcp::socket socket)> accepted;
+  std::function<void(io::Socket socket)> accepted;
   std::function<void(const std::error_code& error)> failed;
 };
 
@@ -51,15 +55,16 @@ class Acceptor : public std::enable_shared_from_this<Acceptor> {
  private:
   struct Door {
     explicit Door(asio::io_context& loop) : acceptor(loop), retry(loop) {}
-    asio::ip::tcp::acceptor acceptor;
-    asio::steady_timer retry;
+    io::ListeningSocket acceptor;
+    io::Timer retry;
     bool armed = false;  // an accept is under way, or a retry
   };
 
   [[nodiscard]] Result<std::vector<asio::ip::tcp::endpoint>> endpoints();
+  [[nodiscard]] Status adopt(int socket);
   [[nodiscard]] std::error_code open(const asio::ip::tcp::endpoint& endpoint);
   void accept(Door& door);
-  void on_accepted(Door& door, const std::error_code& error, asio::ip::tcp::socket socket);
+  void on_accepted(Door& door, const std::error_code& error, io::Socket socket);
   void accept_later(Door& door);
 
   asio::io_context& loop_;

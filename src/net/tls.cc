@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/disk_wait.h"
 #include "src/net/x509.h"
 
 namespace iris {
@@ -40,6 +41,7 @@ unexpected<Error> bad(const std::string& path, const std::string& text) {
 }
 
 Result<std::string> read_file(const std::string& path, const char* what) {
+  may_wait_for_disk();
   struct stat status {};
   errno = 0;
   if (::stat(path.c_str(), &status) != 0) {
@@ -128,7 +130,7 @@ int on_verified(int good, X509_STORE_CTX* store) {
 
 }  // namespace
 
-struct Tls::Loaded {
+struct TlsLoaded {
   TlsMaterial material;
   std::optional<TlsMisfit> misfit;
   Context dialler;
@@ -228,9 +230,9 @@ std::optional<TlsMisfit> misfit_of(const Parsed& parsed, const TlsPaths& paths,
       false};
 }
 
-}  // namespace
-
-std::string tls_fingerprint(const TlsPaths& paths) {
+// Differs once one of the files is another.
+std::string fingerprint_of(const TlsPaths& paths) {
+  may_wait_for_disk();
   std::string all;
   for (const std::string* path : {&paths.certificate, &paths.key, &paths.ca}) {
     struct stat status {};
@@ -245,50 +247,70 @@ std::string tls_fingerprint(const TlsPaths& paths) {
   return all;
 }
 
-Tls::Tls(TlsPaths paths, std::string server_name, TlsRules rules)
-    : paths_(std::move(paths)), server_name_(std::move(server_name)), rules_(rules) {}
-
-Tls::~Tls() = default;
-
-Result<std::unique_ptr<Tls>> Tls::load(TlsPaths paths, std::string server_name, TlsRules rules) {
-  std::unique_ptr<Tls> tls(new Tls(std::move(paths), std::move(server_name), rules));
-  if (Status read = tls->reload(); !read) return unexpected(read.error());
-  return tls;
-}
-
-Status Tls::reload() {
-  fingerprint_ = tls_fingerprint(paths_);
-  auto fresh = std::make_unique<Loaded>();
+Status load(const TlsReader& reader, TlsLoaded& fresh) {
+  const TlsPaths& paths = reader.paths;
   const auto read = [](const std::string& path, const char* what, std::string& text) -> Status {
     auto content = read_file(path, what);
     if (!content) return unexpected(content.error());
     text = std::move(*content);
     return Unit{};
   };
-  TlsMaterial& material = fresh->material;
-  if (Status got = read(paths_.certificate, "certificate", material.certificate_pem); !got)
+  TlsMaterial& material = fresh.material;
+  if (Status got = read(paths.certificate, "certificate", material.certificate_pem); !got)
     return got;
-  if (Status got = read(paths_.key, "key", material.key_pem); !got) return got;
-  if (Status got = read(paths_.ca, "CA", material.ca_pem); !got) return got;
-  const auto parsed = parse(paths_, material);
+  if (Status got = read(paths.key, "key", material.key_pem); !got) return got;
+  if (Status got = read(paths.ca, "CA", material.ca_pem); !got) return got;
+  const auto parsed = parse(paths, material);
   if (!parsed) return unexpected(parsed.error());
   X509* own = parsed->chain.front().get();
   material.expires_s = x509::unix_time(X509_get0_notAfter(own));
-  auto dialler = make_context(TLS_client_method(), *parsed, server_name_, rules_.common_names);
-  auto acceptor = make_context(TLS_server_method(), *parsed, server_name_, rules_.common_names);
+  const bool common_names = reader.rules.common_names;
+  auto dialler = make_context(TLS_client_method(), *parsed, reader.server_name, common_names);
+  auto acceptor = make_context(TLS_server_method(), *parsed, reader.server_name, common_names);
   if (!dialler) return unexpected(dialler.error());
   if (!acceptor) return unexpected(acceptor.error());
-  fresh->dialler = std::move(*dialler);
-  fresh->acceptor = std::move(*acceptor);
-  fresh->misfit = misfit_of(*parsed, paths_, server_name_, rules_);
-  if (fresh->misfit && loaded_ != nullptr && !loaded_->misfit) {
-    return bad(paths_.certificate, fresh->misfit->why);
-  }
-  loaded_ = std::move(fresh);
+  fresh.dialler = std::move(*dialler);
+  fresh.acceptor = std::move(*acceptor);
+  fresh.misfit = misfit_of(*parsed, paths, reader.server_name, reader.rules);
   return Unit{};
 }
 
-bool Tls::changed() const { return tls_fingerprint(paths_) != fingerprint_; }
+}  // namespace
+
+bool TlsReader::changed() const { return fingerprint_of(paths) != fingerprint; }
+
+TlsFiles TlsReader::read() const {
+  TlsFiles files;
+  files.fingerprint = fingerprint_of(paths);
+  files.loaded = std::make_shared<TlsLoaded>();
+  files.fault = load(*this, *files.loaded);
+  return files;
+}
+
+Tls::~Tls() = default;
+
+Result<std::unique_ptr<Tls>> Tls::load(TlsPaths paths, std::string server_name, TlsRules rules) {
+  TlsReader reader{std::move(paths), std::move(server_name), rules, ""};
+  TlsFiles files = reader.read();
+  return make(std::move(reader), std::move(files));
+}
+
+Result<std::unique_ptr<Tls>> Tls::make(TlsReader reader, TlsFiles files) {
+  std::unique_ptr<Tls> tls(new Tls(std::move(reader)));
+  if (Status taken = tls->take(std::move(files)); !taken) return unexpected(taken.error());
+  return tls;
+}
+
+Status Tls::take(TlsFiles files) {
+  reader_.fingerprint = std::move(files.fingerprint);
+  if (!files.fault) return std::move(files.fault);
+  const auto& misfit = files.loaded->misfit;
+  if (misfit && loaded_ != nullptr && !loaded_->misfit) {
+    return bad(reader_.paths.certificate, misfit->why);
+  }
+  loaded_ = std::move(files.loaded);
+  return Unit{};
+}
 
 const TlsMaterial& Tls::material() const { return loaded_->material; }
 

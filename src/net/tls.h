@@ -1,7 +1,8 @@
 // TLS: one certificate, its key and the CA, read once from PEM files for both ports. gRPC takes the
 // PEM texts, the raft port the contexts.
-// Loop thread. Owns the contexts; a connection keeps the one it began with, so what is loaded later
-// is for new handshakes only. Never asks for a passphrase and never logs a key.
+// Loop thread, but for TlsReader. Owns the contexts; a connection keeps the one it began with, so
+// what is loaded later is for new handshakes only. Never asks for a passphrase and never logs a
+// key.
 //
 // On the raft port both ends present a certificate, the CA must have signed it, it must bear the
 // name `server_name` among its subject alternative names, and its key usage must be both a server's
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "raft/result.h"
 #include "src/net/tls_paths.h"
@@ -42,26 +44,47 @@ struct TlsMisfit {
   bool for_clients_too = false;  // else for nodes only
 };
 
-// Differs once one of the files is another: size, time and inode of each.
-[[nodiscard]] std::string tls_fingerprint(const TlsPaths& paths);
+struct TlsLoaded;
+
+// What the files held when they were read.
+struct TlsFiles {
+  std::string fingerprint;
+  // Errc::invalid_argument with one sentence that names the file: missing, not readable, no PEM,
+  // key of another certificate, expired or not valid yet (with the date).
+  Status fault = Unit{};
+  std::shared_ptr<TlsLoaded> loaded;  // where there is no fault
+};
+
+// Reads the files of one Tls. Any thread, as both calls wait for the disk.
+struct TlsReader {
+  TlsPaths paths;
+  std::string server_name;
+  TlsRules rules;
+  std::string fingerprint;  // of the files read last: size, time and inode of each
+
+  // Are the files on disk others than those read last, good or bad? Cheap enough to ask every few
+  // seconds.
+  [[nodiscard]] bool changed() const;
+  [[nodiscard]] TlsFiles read() const;
+};
 
 class Tls {
  public:
-  // Errc::invalid_argument with one sentence that names the file: missing, not readable, no PEM,
-  // key of another certificate, expired or not valid yet (with the date).
-  // A certificate that others will refuse is no error here: misfit().
+  // For the time before the loop runs. The errors are those of TlsFiles. A certificate that others
+  // will refuse is no error here: misfit().
   [[nodiscard]] static Result<std::unique_ptr<Tls>> load(TlsPaths paths, std::string server_name,
                                                          TlsRules rules = {});
+  // As load(), of files that `reader` has read.
+  [[nodiscard]] static Result<std::unique_ptr<Tls>> make(TlsReader reader, TlsFiles files);
   ~Tls();
   Tls(const Tls&) = delete;
   Tls& operator=(const Tls&) = delete;
 
-  // Reads the files again. Where they are no good, or others would refuse what they took till now,
+  // For reading the files again, away from the loop.
+  [[nodiscard]] const TlsReader& reader() const { return reader_; }
+  // Uses these from now on. Where they are no good, or others would refuse what they took till now,
   // says so and goes on with the former ones.
-  [[nodiscard]] Status reload();
-  // Are the files on disk others than those read last, good or bad? Cheap enough to ask every few
-  // seconds.
-  [[nodiscard]] bool changed() const;
+  [[nodiscard]] Status take(TlsFiles files);
 
   [[nodiscard]] const TlsMaterial& material() const;
   // Judged when it was loaded: its own CA is taken to be the one that others trust.
@@ -75,14 +98,10 @@ class Tls {
   [[nodiscard]] static std::string refusal(const ssl_st* session);
 
  private:
-  struct Loaded;
-  Tls(TlsPaths paths, std::string server_name, TlsRules rules);
+  explicit Tls(TlsReader reader) : reader_(std::move(reader)) {}
 
-  TlsPaths paths_;
-  std::string server_name_;
-  TlsRules rules_;
-  std::unique_ptr<Loaded> loaded_;
-  std::string fingerprint_;  // of the files read last: size, time and inode of each
+  TlsReader reader_;
+  std::shared_ptr<const TlsLoaded> loaded_;
 };
 
 }  // namespace iris

@@ -135,7 +135,8 @@ void Admin::begin(Key key, Call& call) {
 }
 
 void Admin::begin_transfer(Key key, Call& call) {
-  const Result<raft::NodeId> target = host_.core->transfer(call.request.node);
+  const Result<raft::NodeId> target =
+      host_.core->transfer(call.request.node, host_.unreachable_voters());
   host_.touch();
   if (!target) {
     answer(key, unexpected(target.error()));
@@ -194,6 +195,7 @@ void Admin::probed(Key key, const Result<PeerIdentity>& identity) {
     return;
   }
   request.node = identity->node;
+  call.level = identity->level;
   call.phase = Phase::changing;
   change(key, call);
 }
@@ -215,6 +217,14 @@ void Admin::change(Key key, Call& call) {
 }
 
 void Admin::propose(Key key, Call& call, const raft::MemberChange& step) {
+  const raft::Level level = host_.core->members().level;
+  if (std::holds_alternative<raft::AddLearner>(step) && call.level < level) {
+    answer(key, fail(Errc::refused,
+                     "the node at " + call.request.address + " knows feature levels up to " +
+                         std::to_string(call.level.value) + ", and this cluster is at level " +
+                         std::to_string(level.value) + ": run the newer version of Iris there"));
+    return;
+  }
   const Result<raft::EntryId> entry = host_.core->change(step, call.request.force);
   if (entry) {
     host_.touch();
@@ -248,10 +258,13 @@ void Admin::changed(Key key, const Result<Outcome>& result) {
   advance(key);
 }
 
-void Admin::watch_transfer(Key key, const Call& call) {
+void Admin::watch_transfer(Key key, Call& call) {
+  const raft::NodeId target = host_.core->transfer_target();
   if (!host_.leads()) {
     if (host_.other_leader().value != 0) answer(key, host_.other_leader());
-  } else if (host_.core->transfer_target().value == 0) {
+  } else if (target.value != 0) {
+    call.request.node = target;  // the core may have turned to another
+  } else {
     answer(key, fail(Errc::refused, "node " + hex_id(call.request.node.value) +
                                         " did not take over in time; this node still leads"));
   }

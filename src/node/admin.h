@@ -51,6 +51,7 @@ class Admin {
     std::uint64_t deadline = 0;  // tick
     Phase phase = Phase::waiting;
     std::uint64_t forward_id = 0;
+    raft::Level level;     // of the node that was probed
     bool renamed = false;  // the address was exchanged for the one by which the node calls itself
     // The latest attempt, or one before it, was forwarded or proposed and may have been done.
     bool attempted = false;
@@ -71,7 +72,7 @@ class Admin {
   void change(Key key, Call& call);
   void propose(Key key, Call& call, const raft::MemberChange& step);
   void changed(Key key, const Result<Outcome>& result);
-  void watch_transfer(Key key, const Call& call);
+  void watch_transfer(Key key, Call& call);
   void answer(Key key, Result<raft::NodeId> result);
   void expire();
 

@@ -19,7 +19,6 @@ constexpr std::uint64_t silent_elections = 2;
 // --- Belonging.
 
 void Contacts::start() {
-  find_earlier_membership();
   // A crash came between the first entry and the cluster's id. No other node knows that cluster.
   if (host_.cluster.value == 0 && !host_.core->members().voters.empty()) {
     bootstrapping_ = true;
@@ -30,8 +29,7 @@ void Contacts::start() {
 
 // A configuration that is not applied here may prove membership as well: a leader changes none but
 // a committed one (thesis 4.1), so each configuration with a successor in the log is committed.
-void Contacts::find_earlier_membership() {
-  const raft::Recovered& recovered = host_.store.recovered().raft;
+void Contacts::learn(const raft::Recovered& recovered) {
   has_whole_log_ = recovered.floor.last.index == raft::Index{};
   const raft::Members* before = nullptr;
   for (const raft::EntryPtr& entry : recovered.entries) {
@@ -69,7 +67,7 @@ void Contacts::bootstrap() {
   bootstrapping_ = true;
   // The cluster's id follows once the entry is on disk: a node with an id and no entry would wait
   // for a leader for ever.
-  host_.core->bootstrap({{{host_.self, host_.options.address}}, {}, {}});
+  host_.core->bootstrap({{{host_.self, host_.options.address}}, {}, {}, host_.options.level});
   host_.touch();
 }
 
@@ -106,6 +104,7 @@ Status Contacts::greet(const PeerIdentity& peer) {
                                    hex_id(host_.self.value) + " at " + host_.options.address +
                                    " is of cluster " + hex_id(own.value));
   }
+  if (Status fit = check_levels(host_.identity(), peer); !fit) return fit;
   if (peer.cluster.value == 0) return Unit{};  // it takes no part yet
   if (!greeted_.contains(peer.node)) make_room_for_greeting();
   forget_others_at(peer.address, peer.node);
@@ -181,6 +180,17 @@ bool Contacts::is_silent(const Contact& contact) const {
 // dialled for an election timeout in turn.
 bool Contacts::is_trusted(const Contact& contact) const {
   return !is_silent(contact) || host_.now / host_.election_ticks() % 2 == 0;
+}
+
+std::optional<raft::Level> Contacts::level() const {
+  raft::Level lowest = host_.options.level;
+  for (const raft::Member& member : raft::all_members(host_.core->members())) {
+    if (member.id == host_.self) continue;
+    const std::optional<raft::Level> said = host_.transport.level_of(member.id);
+    if (!said) return std::nullopt;
+    lowest = std::min(lowest, *said);
+  }
+  return lowest;
 }
 
 void Contacts::heard(raft::NodeId peer) {

@@ -22,6 +22,8 @@ class Contacts {
  public:
   explicit Contacts(NodeHost& host) : host_(host) {}
 
+  // What the log at the start proves about this node. Before start().
+  void learn(const raft::Recovered& recovered);
   void start();  // the core exists now
   // Node::bootstrap().
   void bootstrap();
@@ -37,6 +39,9 @@ class Contacts {
   void invited(raft::NodeId peer);
   // Something came from `peer`: it is where it said it is.
   void heard(raft::NodeId peer);
+
+  // Node::members_level().
+  [[nodiscard]] std::optional<raft::Level> level() const;
 
   // A member that has spoken for a while from another address than the configuration says.
   [[nodiscard]] std::optional<raft::Member> moved() const;
@@ -56,7 +61,6 @@ class Contacts {
     std::uint64_t heard = 0;  // the latest message
   };
 
-  void find_earlier_membership();
   void adopt(raft::ClusterId cluster);
   [[nodiscard]] bool is_member(raft::NodeId id) const;
   [[nodiscard]] const Contact* greeting_of(raft::NodeId id) const;

@@ -18,11 +18,11 @@ constexpr std::uint64_t margin_part = 8;
 
 void DiskWatch::tick() {
   const std::uint64_t check_ticks = host_.ticks(check_ms);
-  if (host_.now % check_ticks == 1 % check_ticks) check();
+  if (host_.now % check_ticks == 1 % check_ticks) host_.store.check_disk();
+  if (host_.now % check_ticks == 2 % check_ticks) look();  // it is usually done by then
 }
 
-void DiskWatch::check() {
-  host_.store.check_disk();
+void DiskWatch::look() {
   const std::uint64_t reserve = host_.options.disk_reserve_bytes;
   const std::uint64_t wanted = host_.disk_low ? reserve + reserve / margin_part : reserve;
   if (host_.store.disk_use().free_bytes < wanted) enough_from_ = host_.now + host_.ticks(enough_ms);

@@ -1,6 +1,6 @@
 // DiskWatch: decides whether this node's disk is too full for more growth (NodeHost::disk_low).
-// Loop thread. Owns nothing but a time. Looks at the disk every check_ms and tells the log when the
-// answer changes.
+// Loop thread. Owns nothing but a time. Has the disk measured every check_ms and tells the log when
+// the answer changes.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class DiskWatch {
   void tick();
 
  private:
-  void check();
+  void look();
 
   NodeHost& host_;
   std::uint64_t enough_from_ =

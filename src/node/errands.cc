@@ -20,9 +20,23 @@ void Errands::role_changed() {
 }
 
 void Errands::tick() {
+  raise_level();
   promote_newcomer();
   announce_own_address();
   announce_moved_member();
+}
+
+// A member that is away holds it back: it may come back as the build that it was. A change that is
+// under way does so as well, and the next tick tries again.
+void Errands::raise_level() {
+  if (!host_.leads() || !host_.core->members_settled()) return;
+  if (host_.core->members().level >= host_.options.level) return;
+  const std::optional<raft::Level> common = contacts_.level();
+  if (!common || *common <= host_.core->members().level) return;
+  if (!host_.core->change(raft::RaiseLevel{*common})) return;
+  log(LogLevel::info, "all members know a higher feature level, and the cluster is raised to it",
+      {{"feature_level", common->value}});
+  host_.touch();
 }
 
 void Errands::promote_newcomer() {

@@ -1,6 +1,7 @@
 // Errands: the administration that a node starts by itself. The leader promotes learners that have
-// caught up; each node announces its own address, and that of a member it hears from elsewhere,
-// where the configuration says another one.
+// caught up, and raises the cluster's feature level once all members know a higher one; each node
+// announces its own address, and that of a member it hears from elsewhere, where the configuration
+// says another one.
 // Loop thread. Owns nothing but the times of the next attempts. No list of newcomers is kept: the
 // configuration is that list, so a new leader finds them as well.
 #pragma once
@@ -22,6 +23,7 @@ class Errands {
   void tick();
 
  private:
+  void raise_level();
   void promote_newcomer();
   void announce_own_address();
   void announce_moved_member();

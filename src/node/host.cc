@@ -23,6 +23,14 @@ Error NodeHost::too_many_waiters() const {
                            std::to_string(options.waiters_max) + " (waiters_max)"};
 }
 
+std::vector<raft::NodeId> NodeHost::unreachable_voters() const {
+  std::vector<raft::NodeId> unreachable;
+  for (const raft::Member& voter : core->members().voters) {
+    if (voter.id != self && !transport.connected(voter.id)) unreachable.push_back(voter.id);
+  }
+  return unreachable;
+}
+
 std::uint64_t NodeHost::id_base() const {
   return mix(mix(options.life_seed) ^ options.raft.seed ^ self.value);
 }

@@ -67,6 +67,7 @@ struct NodeHost {
   raft::NodeId self;
   raft::ClusterId cluster;          // durable; 0: takes no part yet
   raft::Index applied;              // on_applied was called up to here, and views contain it
+  raft::Level level;                // of the cluster, in force at `applied`
   raft::Index floor;                // the in-memory log begins after it
   std::uint64_t now = 0;            // ticks since start
   std::size_t unapplied_bytes = 0;  // of committed entries on their way through the data lane
@@ -86,6 +87,10 @@ struct NodeHost {
   // `gone = guard()` and does nothing if (gone.expired()).
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
   [[nodiscard]] std::weak_ptr<bool> guard() const { return alive; }
+
+  [[nodiscard]] PeerIdentity identity() const {
+    return {self, cluster, options.address, options.level, level};
+  }
 
   // False: of no cluster yet, or its id is not durable. Raft is neither spoken nor heard until
   // then.
@@ -107,6 +112,9 @@ struct NodeHost {
     return leader.value != 0 && transport.connected(leader) ? leader : raft::NodeId{};
   }
 
+  // Voters to which nothing can be sent now: they take no leadership over.
+  [[nodiscard]] std::vector<raft::NodeId> unreachable_voters() const;
+
   // The tick at which `deadline_ms` from now have passed: never now, and never so far that ticks
   // could overflow (hazard 15).
   [[nodiscard]] std::uint64_t deadline(std::uint64_t deadline_ms) const {
@@ -118,6 +126,14 @@ struct NodeHost {
   // The ticks of an interval: rounded down, and at least one.
   [[nodiscard]] std::uint64_t ticks(std::uint64_t ms) const {
     return std::max<std::uint64_t>(1, ms / options.tick_ms);
+  }
+
+  // Adds one tick's share of a rate to what may be moved now. An unused share is not kept, so no
+  // burst follows a pause.
+  void refill(std::int64_t& allowance_bytes, std::uint64_t bytes_per_second) const {
+    const std::uint64_t share = bytes_per_second * options.tick_ms / 1000;
+    const auto earned = static_cast<std::int64_t>(std::max<std::uint64_t>(share, 1));
+    allowance_bytes = std::min(allowance_bytes + earned, earned);
   }
 
   // --- Times that follow from the election timeout, in ticks.

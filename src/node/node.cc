@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "raft/members.h"
+#include "src/base/log.h"
 #include "src/node/state.h"
 
 namespace iris {
@@ -13,6 +14,7 @@ Node::Node(NodeOptions options, store::Store& store, Transport& transport, NodeH
   const NodeOptions& given = state_->host.options;
   CHECK(given.tick_ms > 0 && given.snapshot_chunk_bytes > 0);
   CHECK(given.snapshot_bytes_per_second > 0);
+  CHECK(given.state_check_piece_bytes > 0 && given.state_check_bytes_per_second > 0);
   CHECK(state_->host.hooks.schedule_flush && state_->host.hooks.on_halt);
 }
 
@@ -28,13 +30,19 @@ void Node::start() {
                     [state, gone = host.guard()](Error error) {
                       if (!gone.expired()) state->failed(std::move(error));
                     }});
-  const store::Recovery& recovery = host.store.recovered();
+  store::Recovery recovery = host.store.take_recovered();
   host.self = recovery.raft.self;
   host.cluster = recovery.cluster;
   host.applied = recovery.raft.applied;
   host.floor = recovery.raft.floor.last.index;
-  host.core.emplace(host.options.raft, recovery.raft);
+  state_->contacts.learn(recovery.raft);
+  host.core.emplace(host.options.raft, std::move(recovery.raft));
+  host.level = host.core->level_at(host.applied);
+  if (const Status known = check_level(host.level, host.options.level); !known) {
+    return state_->failed(known.error());
+  }
   state_->contacts.start();
+  state_->state_check.start();
   if (host.takes_part() && raft::is_only_voter(host.core->members(), host.self)) {
     host.core->campaign();  // no other voter could win
   }
@@ -63,6 +71,7 @@ void Node::tick() {
   state_->trimmer.tick();
   state_->contacts.tick();
   state_->errands.tick();
+  state_->state_check.tick();
   state_->transfer_if_data_lane_hangs();
   host.touch();
 }
@@ -96,10 +105,13 @@ void Node::receive(PeerMessage message) {
     void operator()(AdminRequest&& body) const { state.admin.asked(from, std::move(body)); }
     void operator()(AdminReply&& body) const { state.admin.answered(from, body); }
     void operator()(SessionsServed&& body) const {
-      if (state.host.hooks.on_sessions_served) state.host.hooks.on_sessions_served(body);
+      if (state.host.hooks.on_sessions_served) state.host.hooks.on_sessions_served(from, body);
     }
     void operator()(SnapshotChunk&& body) const { state.receiver.chunk(from, std::move(body)); }
     void operator()(SnapshotAck&& body) const { state.sender.acknowledged(from, body); }
+    void operator()(StateHashRequest&& body) const { state.state_check.asked(from, body); }
+    void operator()(StateHashReply&& body) const { state.state_check.answered(from, body); }
+    void operator()(StateVerdict&& body) const { state.state_check.told(from, body); }
   };
   std::visit(Visitor{*state_, from}, std::move(message.body));
   host.touch();
@@ -134,26 +146,24 @@ void Node::admin(AdminRequest request, std::uint64_t deadline_ms, AdminDone done
 }
 
 void Node::resign(std::uint64_t deadline_ms, std::function<void()> done) {
-  if (!state_->host.leads()) {
+  if (!state_->host.leads() || state_->host.core->members().voters.size() == 1) {
     state_->host.answers.other(std::move(done));
     state_->host.touch();
     return;
   }
   AdminRequest request;
   request.kind = AdminRequest::Kind::transfer;
-  state_->admin.call(std::move(request), deadline_ms,
-                     [done = std::move(done)](const Result<raft::NodeId>&) { done(); });
+  state_->admin.call(
+      std::move(request), deadline_ms,
+      [done = std::move(done)](const Result<raft::NodeId>& successor) {
+        if (!successor) {
+          log(LogLevel::warn, "leadership was not handed over", {{"why", successor.error().text}});
+        }
+        done();
+      });
 }
 
-void Node::stop() {
-  NodeHost& host = state_->host;
-  host.stopped = true;
-  state_->writes.stop();
-  state_->reads.stop();
-  state_->admin.stop();
-  state_->sender.stop();
-  host.answers.give();
-}
+void Node::stop() { state_->stop_serving(); }
 
 NodeStatus Node::status() const {
   const NodeHost& host = state_->host;
@@ -166,8 +176,17 @@ NodeStatus Node::status() const {
   status.read_rounds = state_->reads.rounds();
   status.disk = host.store.disk_use();
   status.disk_low = host.disk_low;
+  status.state_check = state_->state_check.status();
   return status;
 }
+
+PeerIdentity Node::identity() const { return state_->host.identity(); }
+
+raft::Level Node::level() const { return state_->host.options.level; }
+
+raft::Level Node::cluster_level() const { return state_->host.level; }
+
+std::optional<raft::Level> Node::members_level() const { return state_->contacts.level(); }
 
 raft::ClusterId Node::cluster() const { return state_->host.cluster; }
 const std::string& Node::address() const { return state_->host.options.address; }

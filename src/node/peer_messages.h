@@ -5,13 +5,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "raft/message.h"
 #include "raft/result.h"
+#include "src/listeners/lease_messages.h"
 #include "src/machine/machine.h"
+#include "src/machine/state_hash.h"
 
 namespace iris {
 
@@ -65,11 +68,6 @@ struct AdminReply {
   raft::NodeId node;          // where ok: the subject, or the leader after a transfer
 };
 
-// The sessions that a node serves, for the leader, which expires those that no node serves.
-struct SessionsServed {
-  std::vector<std::string> sessions;
-};
-
 // One piece of a snapshot.
 struct SnapshotChunk {
   std::uint64_t transfer = 0;  // names one attempt
@@ -86,9 +84,38 @@ struct SnapshotAck {
   std::string text;
 };
 
+// --- A check whether all members have the same data (state_check.h): from level 1 on.
+
+// The leader asks for the hash of the state at one index.
+struct StateHashRequest {
+  std::uint64_t id = 0;
+  raft::Index index;
+  std::uint64_t history_after = 0;  // a revision (StateHasher)
+};
+struct StateHashReply {
+  std::uint64_t id = 0;
+  bool passed = false;  // this node cannot tell any more: it has applied more than that
+  StateHash hash;       // else
+};
+// The leader tells a member that answered how the check ended.
+struct StateVerdict {
+  // Numbers are on the wire: never reuse one.
+  enum class Result : std::uint8_t {
+    equal = 0,        // the receiver's hash is that of a majority
+    odd = 1,          // a majority has another one
+    no_majority = 2,  // members differ, and no hash is that of a majority
+  };
+  std::uint64_t id = 0;
+  raft::Index index;
+  Result result = Result::equal;
+  Hash128 data;                    // of the majority; 0 with no_majority
+  std::optional<Hash128> history;  // of the majority, where that could be compared
+};
+
 using PeerBody =
     std::variant<raft::Message, ForwardRequest, ForwardReply, ReadIndexRequest, ReadIndexReply,
-                 AdminRequest, AdminReply, SessionsServed, SnapshotChunk, SnapshotAck>;
+                 AdminRequest, AdminReply, SessionsServed, SnapshotChunk, SnapshotAck,
+                 StateHashRequest, StateHashReply, StateVerdict>;
 struct PeerMessage {
   raft::NodeId from;
   PeerBody body;
@@ -97,8 +124,14 @@ struct PeerMessage {
 // What a node says of itself when a connection begins.
 struct PeerIdentity {
   raft::NodeId node;
-  raft::ClusterId cluster;  // 0: none yet
-  std::string address;      // its own raft address, host:port
+  raft::ClusterId cluster;      // 0: none yet
+  std::string address;          // its own raft address, host:port
+  raft::Level level{};          // the highest that its build knows; 0: a build from before levels
+  raft::Level cluster_level{};  // in force at the last entry that it has applied
 };
+
+// Errc::unimplemented, with a sentence for both logs, where one of the two lacks a level that the
+// other's cluster has reached: an older build would give the log another meaning.
+[[nodiscard]] Status check_levels(const PeerIdentity& self, const PeerIdentity& peer);
 
 }  // namespace iris

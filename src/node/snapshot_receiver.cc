@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "raft/members.h"
 #include "src/base/log.h"
 
 namespace iris {
@@ -21,6 +22,7 @@ void SnapshotReceiver::chunk(raft::NodeId from, SnapshotChunk chunk) {
       refuse(from, chunk.transfer, "the receiver knows nothing of this transfer");
       return;
     }
+    if (!is_known(from, chunk)) return;
     begin(from, chunk);
   }
   heard_at_ = host_.now;
@@ -29,6 +31,16 @@ void SnapshotReceiver::chunk(raft::NodeId from, SnapshotChunk chunk) {
     return;
   }
   take(std::move(chunk));
+}
+
+// A member's snapshot of a newer level ends this node: no other could be taken instead. The word of
+// a node that is no member here ends nobody (hazard 123).
+bool SnapshotReceiver::is_known(raft::NodeId from, const SnapshotChunk& chunk) {
+  const Status known = check_level(chunk.mark.members.level, host_.options.level);
+  if (known) return true;
+  refuse(from, chunk.transfer, known.error().text);
+  if (raft::is_member(host_.core->members(), from)) fail_(known.error());
+  return false;
 }
 
 void SnapshotReceiver::begin(raft::NodeId from, const SnapshotChunk& chunk) {

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "src/node/host.h"
 
@@ -15,7 +17,9 @@ namespace iris {
 
 class SnapshotReceiver {
  public:
-  explicit SnapshotReceiver(NodeHost& host) : host_(host) {}
+  // `fail`: this node cannot go on, with the reason.
+  SnapshotReceiver(NodeHost& host, std::function<void(Error)> fail)
+      : host_(host), fail_(std::move(fail)) {}
 
   void chunk(raft::NodeId from, SnapshotChunk chunk);
   void tick();
@@ -34,6 +38,7 @@ class SnapshotReceiver {
  private:
   enum class Phase : std::uint8_t { idle, receiving, checking, staged, installing };
 
+  [[nodiscard]] bool is_known(raft::NodeId from, const SnapshotChunk& chunk);
   void begin(raft::NodeId from, const SnapshotChunk& chunk);
   void take(SnapshotChunk chunk);
   void chunk_staged(std::uint64_t transfer, std::size_t bytes, const Status& status);
@@ -43,6 +48,7 @@ class SnapshotReceiver {
   void drop();
 
   NodeHost& host_;
+  const std::function<void(Error)> fail_;
   Phase phase_ = Phase::idle;
   raft::NodeId from_;
   std::uint64_t transfer_ = 0;

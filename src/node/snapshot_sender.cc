@@ -35,14 +35,6 @@ void SnapshotSender::start_waiting() {
   }
 }
 
-// Adds one tick's share of the rate. An unused share is not kept, so no burst follows a pause.
-void SnapshotSender::refill_allowance() {
-  const NodeOptions& options = host_.options;
-  const std::uint64_t share = options.snapshot_bytes_per_second * options.tick_ms / 1000;
-  const auto earned = static_cast<std::int64_t>(std::max<std::uint64_t>(share, 1));
-  allowance_bytes_ = std::min(allowance_bytes_ + earned, earned);
-}
-
 void SnapshotSender::start(raft::NodeId to) {
   Transfer transfer;
   transfer.id = host_.id_base() + ++started_;
@@ -124,7 +116,7 @@ void SnapshotSender::acknowledged(raft::NodeId from, const SnapshotAck& ack) {
 }
 
 void SnapshotSender::tick() {
-  refill_allowance();
+  host_.refill(allowance_bytes_, host_.options.snapshot_bytes_per_second);
   std::vector<raft::NodeId> over;
   for (auto& [to, transfer] : transfers_) {
     if (transfer.failed) {

@@ -55,7 +55,6 @@ class SnapshotSender {
     [[nodiscard]] bool all_acknowledged() const { return at_end && acknowledged == read; }
   };
 
-  void refill_allowance();
   void start(raft::NodeId to);
   void pump(raft::NodeId to, Transfer& transfer);
   void chunk_read(raft::NodeId to, std::uint64_t id, Result<std::string> bytes);

@@ -19,6 +19,7 @@
 #include "src/node/reads.h"
 #include "src/node/snapshot_receiver.h"
 #include "src/node/snapshot_sender.h"
+#include "src/node/state_check.h"
 #include "src/node/trimmer.h"
 #include "src/node/writes.h"
 
@@ -35,9 +36,10 @@ struct Node::State {
   Contacts contacts{host};
   Errands errands{host, admin, contacts};
   SnapshotSender sender{host};
-  SnapshotReceiver receiver{host};
+  SnapshotReceiver receiver{host, [this](Error error) { failed(std::move(error)); }};
   Trimmer trimmer{host, sender, receiver};
   DiskWatch disk_watch{host};
+  StateCheck state_check{host};
 
   // --- The turn (turn.cc).
   void flush();
@@ -53,6 +55,7 @@ struct Node::State {
   struct ApplyJob {
     std::vector<raft::EntryPtr> entries;
     std::vector<Outcome> outcomes;
+    raft::Level level;  // in force at the first of them
   };
 
   void carry_out(raft::Output output);
@@ -61,11 +64,15 @@ struct Node::State {
   void apply(std::vector<raft::EntryPtr> entries);
   void apply_piece(std::vector<raft::EntryPtr> entries);
   void applied(const ApplyJob& job);
+  void set_level(raft::Level level);
   void update_lagging();
   void transfer_if_data_lane_hangs();
   void install_if_ready();
   void installed();
   void halt_if_over();
+  void stop_serving();
+  void stop_if_odd();
+  void end_as_odd(const Status& condemned);
 
   raft::Ticket issued;          // the last one given to the log lane
   raft::Ticket durable_ticket;  // all up to it are on disk
@@ -74,8 +81,10 @@ struct Node::State {
   std::uint64_t data_progress_at = 0;          // tick: the data lane finished a job, or had none
   std::optional<raft::Ticket> install_ticket;  // of the install under way
   raft::Index install_index;
+  std::optional<std::uint64_t> odd_until;  // tick: the data is odd, and leadership must be gone
   std::optional<Error> leaving;  // this node was removed; on_halt is due once all is applied
-  bool halted = false;           // on_halt was called: nothing is done any more
+  bool condemning = false;       // the folder of an odd node is being marked; then on_halt
+  bool halted = false;           // on_halt was or will be called: nothing is done any more
 };
 
 }  // namespace iris

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,11 @@ class Transport {
   // False: a message sent now would not arrive soon. A command, whose outcome would then be
   // unknown, had better wait. An implementation that cannot tell answers true.
   [[nodiscard]] virtual bool connected(raft::NodeId) const { return true; }
+  // The level that `to` said it knows when the connection that stands now began. Empty: there is no
+  // connection, so it may be of another build by now.
+  [[nodiscard]] virtual std::optional<raft::Level> level_of(raft::NodeId) const {
+    return std::nullopt;
+  }
   // Bytes queued for `to` and not yet given to the kernel; snapshots are paced by it.
   [[nodiscard]] virtual std::size_t queued_bytes(raft::NodeId to) const = 0;
 };

@@ -57,9 +57,12 @@ bool Trimmer::longer_than(std::size_t limits) const {
 }
 
 // How far the log must be cut to keep within its limits, as far as it is applied; the present floor
-// if it keeps within them.
+// if it keeps within them. A node whose disk is nearly full wants none of it: the log is what it
+// can give back by itself, and rows of a removed source are deleted only once the log has lost
+// their removal (listeners/tombstone_purge.h).
 raft::Index Trimmer::wanted_floor() const {
   const NodeOptions& options = host_.options;
+  if (host_.disk_low) return host_.applied;
   raft::Index floor = host_.floor;
   if (!longer_than(1)) return floor;
   std::uint64_t entries = log_entries();

@@ -1,5 +1,6 @@
 // Node::State::flush() and all that happens in a turn; the order of its steps is part of what makes
 // the node safe.
+#include <string>
 #include <utility>
 
 #include "raft/members.h"
@@ -42,6 +43,7 @@ void Node::State::flush() {
   }
   host.answers.give();
   halt_if_over();
+  stop_if_odd();
 }
 
 // The order matters: a ticket is issued before anything of this or a later output can wait for it,
@@ -57,6 +59,7 @@ void Node::State::carry_out(raft::Output output) {
     }
   }
   if (!output.commit.empty()) apply(std::move(output.commit));
+  if (halted) return;
   for (const raft::ReadGrant& grant : output.reads) reads.granted(grant);
   for (const raft::NodeId to : output.snapshots_wanted) sender.wanted(to);
   if (output.members_changed) contacts.members_changed();
@@ -67,6 +70,7 @@ void Node::State::carry_out(raft::Output output) {
     admin.role_changed();
     errands.role_changed();
     sender.role_changed();
+    state_check.role_changed();
   }
   if (!output.halt) return;
   if (output.removed) {
@@ -112,13 +116,20 @@ void Node::State::durable(raft::Ticket ticket) {
 
 void Node::State::apply(std::vector<raft::EntryPtr> entries) {
   CHECK(!install_ticket);
+  for (const raft::EntryPtr& entry : entries) {
+    // Applied as nothing, it would make this node's data differ from that of the others.
+    if (const Status known = understands(*entry, host.options.level); !known) {
+      return failed(known.error());
+    }
+  }
   std::size_t bytes = 0;
   std::vector<raft::EntryPtr> piece;
   if (entries.size() <= piece_entries_max) piece.reserve(entries.size());
   for (raft::EntryPtr& entry : entries) {
     bytes += raft::entry_bytes(*entry);
+    const bool ends = entry->id.index == state_check.wanted();
     piece.push_back(std::move(entry));
-    if (bytes < piece_bytes_max && piece.size() < piece_entries_max) continue;
+    if (!ends && bytes < piece_bytes_max && piece.size() < piece_entries_max) continue;
     apply_piece(std::exchange(piece, {}));
     bytes = 0;
   }
@@ -126,6 +137,7 @@ void Node::State::apply(std::vector<raft::EntryPtr> entries) {
 }
 
 void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
+  const raft::Index last_index = entries.back()->id.index;
   store::Store::Applied last{entries.back()->id, std::nullopt, {}};
   for (const raft::EntryPtr& entry : entries) {
     host.unapplied_bytes += raft::entry_bytes(*entry);
@@ -136,19 +148,23 @@ void Node::State::apply_piece(std::vector<raft::EntryPtr> entries) {
   }
   update_lagging();
   auto job = std::make_shared<ApplyJob>();
+  job->level = host.core->level_at(entries.front()->id.index);
   job->outcomes.reserve(entries.size());
   job->entries = std::move(entries);
   ++applies_under_way;
   host.store.apply(
       std::move(last),
       [job](store::Batch& batch) {
+        raft::Level level = job->level;
         for (const raft::EntryPtr& entry : job->entries) {
-          job->outcomes.push_back(Machine::apply(*entry, batch));
+          if (const raft::Members* members = raft::members_in(*entry)) level = members->level;
+          job->outcomes.push_back(Machine::apply(*entry, level, batch));
         }
       },
       [this, job, gone = host.guard()] {
         if (!gone.expired()) applied(*job);
       });
+  state_check.given(last_index);
 }
 
 void Node::State::applied(const ApplyJob& job) {
@@ -160,6 +176,7 @@ void Node::State::applied(const ApplyJob& job) {
     CHECK(entry->id.index == host.applied.next());
     host.unapplied_bytes -= raft::entry_bytes(*entry);
     host.applied = entry->id.index;
+    if (const raft::Members* members = raft::members_in(*entry)) set_level(members->level);
     writes.applied(entry->id, job.outcomes[i]);
     if (std::holds_alternative<raft::Command>(entry->payload) && host.hooks.on_applied) {
       host.hooks.on_applied(entry, job.outcomes[i]);
@@ -170,6 +187,11 @@ void Node::State::applied(const ApplyJob& job) {
   reads.applied();
   trimmer.applied();
   host.touch();
+}
+
+void Node::State::set_level(raft::Level level) {
+  if (std::exchange(host.level, level) == level) return;
+  log(LogLevel::info, "the feature level of the cluster", {{"feature_level", level.value}});
 }
 
 void Node::State::update_lagging() {
@@ -183,7 +205,7 @@ void Node::State::transfer_if_data_lane_hangs() {
   const std::uint32_t stall_ticks = host.options.raft.disk_stall_ticks;
   if (stall_ticks == 0 || host.now - data_progress_at < stall_ticks) return;
   data_progress_at = host.now;  // one attempt in each such time
-  const Result<raft::NodeId> successor = host.core->transfer({});
+  const Result<raft::NodeId> successor = host.core->transfer({}, host.unreachable_voters());
   if (!successor) return;
   log(LogLevel::warn, "the disk takes no more data: leadership is handed over",
       {{"to", hex_id(successor->value)}});
@@ -208,7 +230,9 @@ void Node::State::installed() {
   install_ticket.reset();
   host.applied = install_index;
   host.floor = install_index;
+  set_level(host.core->level_at(install_index));
   receiver.installed();
+  state_check.given(install_index);
   writes.installed(install_index);
   reads.applied();
   if (host.hooks.on_installed) host.hooks.on_installed(install_index);
@@ -218,9 +242,52 @@ void Node::State::installed() {
 // --- The end.
 
 void Node::State::failed(Error error) {
+  if (condemning) return end_as_odd(unexpected(std::move(error)));
   if (std::exchange(halted, true)) return;
   host.stopped = true;
   host.hooks.on_halt(false, std::move(error));
+}
+
+// Node::stop(). REQUIRES: not from inside an answer.
+void Node::State::stop_serving() {
+  host.stopped = true;
+  writes.stop();
+  reads.stop();
+  admin.stop();
+  sender.stop();
+  state_check.stop();
+  host.answers.give();
+}
+
+// A node with odd data serves nobody from this moment, and its folder never again. A leader hands
+// over first: that takes the others less time than to miss it.
+void Node::State::stop_if_odd() {
+  if (halted || !state_check.odd()) return;
+  if (!odd_until) {
+    const std::string why = *state_check.odd();
+    log(LogLevel::error, "the data of this node is not what the other members have",
+        {{"reason", why}});
+    stop_serving();
+    const bool hands_over = host.leads() && host.core->transfer({}).has_value();
+    odd_until = host.now + (hands_over ? 2 * host.election_ticks() : 0);
+    host.touch();
+  }
+  if (host.leads() && host.now < *odd_until) return;
+  halted = condemning = true;
+  host.store.condemn(*state_check.odd(), [this, gone = host.guard()](const Status& condemned) {
+    if (!gone.expired()) end_as_odd(condemned);
+  });
+}
+
+// Where the disk refuses to mark the folder, the next life of this node is found again.
+void Node::State::end_as_odd(const Status& condemned) {
+  if (!std::exchange(condemning, false)) return;
+  host.hooks.on_halt(
+      false,
+      {Errc::corrupt,
+       *state_check.odd() +
+           "; move its folder away and start it with -join, and it comes back as a new member" +
+           (condemned ? std::string() : " (" + condemned.error().text + ")")});
 }
 
 // A removed node halts once it has applied all that it knows to be committed: the call that asked

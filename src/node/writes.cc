@@ -41,7 +41,7 @@ void Writes::submit(const Operation& operation, std::uint64_t deadline_ms, Node:
   } else if (host_.disk_low && grows(operation)) {
     finish(std::move(call), unexpected(disk_low_error(host_.options)));
   } else {
-    call.command = encode(operation);
+    call.command = encode(operation, host_.level);
     const std::size_t bytes = call.command.size();
     const std::size_t bytes_max = host_.options.raft.entry_bytes_max;
     if (bytes > bytes_max) {
@@ -157,6 +157,12 @@ void Writes::asked(raft::NodeId from, ForwardRequest request) {
       finish(std::move(call), unexpected(disk_low_error(host_.options)));
       return;
     }
+  }
+  // One that a member does not know would end each of them when it is applied.
+  const std::optional<raft::Level> needed = level_of(request.command);
+  if (!needed || *needed > host_.core->members().level) {
+    finish(std::move(call), fail(Errc::unavailable, "a command of a newer level"));
+    return;
   }
   call.command = std::move(request.command);
   propose(std::move(call), host_.deadline(asked_ms_max));

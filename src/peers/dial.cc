@@ -111,7 +111,7 @@ void Dial::connect_next() {
   arm(now + (deadline_ - now) / static_cast<int>(endpoints_.size()));
   const Tcp::endpoint endpoint = endpoints_.back();
   endpoints_.pop_back();
-  socket_ = Tcp::socket(context_.loop);
+  socket_ = io::Socket(context_.loop);
   const auto on_end = [self = shared_from_this(),
                        attempt = ++attempt_](const std::error_code& error) {
     if (self->done_ != nullptr && attempt == self->attempt_) self->on_connected(error);
@@ -155,10 +155,13 @@ void Dial::await_welcome() {
   stream_->receive([self = shared_from_this()](const Result<std::string_view>& payload) {
     if (self->done_ == nullptr) return false;
     if (!payload) {
-      // An acceptor that wants TLS says nothing to one that does not begin with it.
-      const bool guess = self->context_.tls == nullptr && payload.error().code == Errc::io;
-      self->give_up(payload.error().code,
-                    payload.error().text + (guess ? " (does it want TLS?)" : ""));
+      // A peer says why before it hangs up. One that wants TLS says nothing to a dialler that does
+      // not begin with it, and other programs do not know what a hello is.
+      const bool plain = self->context_.tls == nullptr;
+      const std::string guess = plain ? " (does it want TLS? is it an Iris of 2017, or no Iris?)"
+                                      : " (is it an Iris of 2017, or no Iris?)";
+      const Error& why = payload.error();
+      self->give_up(why.code, why.code == Errc::io ? why.text + guess : why.text);
       return false;
     }
     const auto welcome = wire::read_welcome(*payload);
@@ -193,7 +196,7 @@ Status Dial::judge(const wire::Welcome& welcome) const {
     return fail(Errc::refused, name_of(peer) + " belongs to cluster " + hex_id(peer.cluster.value) +
                                    ", this node to " + hex_id(own.value));
   }
-  return Unit{};
+  return check_levels(hello_.sender, peer);
 }
 
 }  // namespace iris

@@ -7,12 +7,12 @@
 
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "src/net/io.h"
 #include "src/net/tls.h"
 #include "src/peers/name_lookup.h"
 #include "src/peers/stream.h"
@@ -71,10 +71,10 @@ class Dial : public std::enable_shared_from_this<Dial> {
   Resolved resolved_;
   const char* step_ = "resolving its name";
   Stream::Clock::time_point deadline_;
-  asio::steady_timer timer_;
+  io::Timer timer_;
   std::uint64_t lookup_ = 0;              // at NameLookup; 0: none
   std::vector<Tcp::endpoint> endpoints_;  // not tried yet, the next one last
-  Tcp::socket socket_;
+  io::Socket socket_;
   unsigned attempt_ = 0;  // the endpoint under way; what an earlier one still reports is ignored
   std::error_code last_error_;
   std::shared_ptr<Stream> stream_;

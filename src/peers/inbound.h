@@ -4,13 +4,13 @@
 #pragma once
 
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "src/base/log.h"
+#include "src/net/io.h"
 #include "src/peers/complaints.h"
 #include "src/peers/handshake_places.h"
 #include "src/peers/peers.h"
@@ -69,7 +69,7 @@ class Inbound : public std::enable_shared_from_this<Inbound> {
   const InboundShared& shared_;
   std::shared_ptr<Stream> stream_;
   const HandshakePlaces::Origin origin_;
-  asio::steady_timer timer_;
+  io::Timer timer_;
   std::optional<wire::Hello> hello_;
   bool parting_ = false;  // the refusal was sent; waits for the other end to hang up
   bool ended_ = false;

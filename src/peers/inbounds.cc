@@ -30,7 +30,7 @@ Inbounds::Inbounds(asio::io_context& loop, const PeersOptions& options, Inbounds
               strangers},
       chance_(chance) {}
 
-void Inbounds::take(asio::ip::tcp::socket socket, ssl_st* session) {
+void Inbounds::take(io::Socket socket, ssl_st* session) {
   auto origin = origin_of(socket);
   make_place(origin);
   auto inbound = std::make_shared<Inbound>(
@@ -71,7 +71,7 @@ Status Inbounds::check_stranger(raft::NodeId node) const {
                                " connected nodes that are no members");
 }
 
-HandshakePlaces::Origin Inbounds::origin_of(const asio::ip::tcp::socket& socket) const {
+HandshakePlaces::Origin Inbounds::origin_of(const io::Socket& socket) const {
   std::error_code gone;
   const auto endpoint = socket.remote_endpoint(gone);
   if (gone) return {"a host that hung up"};

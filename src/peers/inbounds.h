@@ -32,14 +32,14 @@ class Inbounds {
            PeersStats& stats, Complaints& members, Complaints& strangers, std::mt19937_64& chance);
 
   // `session` as in Stream.
-  void take(asio::ip::tcp::socket socket, ssl_st* session);
+  void take(io::Socket socket, ssl_st* session);
   // Where the node says it is; empty: it has no connection here.
   [[nodiscard]] std::string address_of(raft::NodeId node) const;
   [[nodiscard]] std::size_t size() const { return open_.size(); }
   void close();
 
  private:
-  [[nodiscard]] HandshakePlaces::Origin origin_of(const asio::ip::tcp::socket& socket) const;
+  [[nodiscard]] HandshakePlaces::Origin origin_of(const io::Socket& socket) const;
   void make_place(const HandshakePlaces::Origin& next);
   [[nodiscard]] Status admit(const wire::Hello& hello) const;
   [[nodiscard]] Status check_stranger(raft::NodeId node) const;

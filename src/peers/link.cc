@@ -120,6 +120,7 @@ void Link::on_dialled(Result<Dialled> result) {
   unreached_ = false;
   state_ = State::connected;
   connected_at_ = Stream::Clock::now();
+  peer_level_ = result->peer.level;
   stream_ = std::move(result->stream);
   if (purpose_ == wire::Purpose::bulk) stream_->keep_kernel_queue_short();
   say(LogLevel::info, "connected to a peer");

@@ -10,13 +10,13 @@
 #pragma once
 
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <random>
 #include <string>
 
 #include "src/base/log.h"
+#include "src/net/io.h"
 #include "src/peers/complaints.h"
 #include "src/peers/dial.h"
 #include "src/peers/peers.h"
@@ -60,6 +60,8 @@ class Link : public std::enable_shared_from_this<Link> {
   [[nodiscard]] std::size_t queued_bytes() const { return queue_.size() + sending_bytes_; }
   [[nodiscard]] bool connected() const { return state_ == State::connected; }
   [[nodiscard]] const raft::Member& peer() const { return peer_; }
+  // As it said in the welcome. REQUIRES: connected().
+  [[nodiscard]] raft::Level peer_level() const { return peer_level_; }
 
  private:
   enum class State { idle, dialling, connected, waiting, closed };
@@ -79,13 +81,14 @@ class Link : public std::enable_shared_from_this<Link> {
 
   const LinkShared& shared_;
   raft::Member peer_;
+  raft::Level peer_level_;
   wire::Purpose purpose_;
   std::string name_;  // by which Complaints knows this link
   State state_ = State::idle;
   bool kept_ = false;
   std::shared_ptr<Dial> dial_;
   std::shared_ptr<Stream> stream_;
-  asio::steady_timer timer_;
+  io::Timer timer_;
   std::uint32_t back_off_ms_;
   bool unreached_ = false;  // the last dial failed
   Stream::Clock::time_point connected_at_;

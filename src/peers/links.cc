@@ -66,6 +66,12 @@ bool Links::connected(raft::NodeId to) const {
   return found != pairs_.end() && connected(found->second);
 }
 
+std::optional<raft::Level> Links::level_of(raft::NodeId to) const {
+  const auto found = pairs_.find(to);
+  if (found == pairs_.end() || !connected(found->second)) return std::nullopt;
+  return found->second.control->peer_level();
+}
+
 bool Links::reaches(raft::NodeId to) const { return is_member(to) || connected(to); }
 
 bool Links::send(raft::NodeId to, const PeerBody& body, const std::string& address) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class Links {
 
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const;
   [[nodiscard]] bool connected(raft::NodeId to) const;  // the control connection
+  [[nodiscard]] std::optional<raft::Level> level_of(raft::NodeId to) const;  // as Transport
   void close();
 
  private:

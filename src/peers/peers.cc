@@ -47,8 +47,9 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
                             .flag = "-port + 1",
                             .host = options.listen,
                             .port = options.port,
-                            .retry_ms = options.accept_retry_ms},
-            AcceptorHooks{[this](asio::ip::tcp::socket socket) { on_accepted(std::move(socket)); },
+                            .retry_ms = options.accept_retry_ms,
+                            .inherited = options.inherited},
+            AcceptorHooks{[this](io::Socket socket) { on_accepted(std::move(socket)); },
                           [this](const std::error_code& error) { on_accept_failed(error); }})) {}
 
   [[nodiscard]] PeerIdentity identity() const {
@@ -57,7 +58,7 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
     return self;
   }
 
-  void on_accepted(asio::ip::tcp::socket socket);
+  void on_accepted(io::Socket socket);
   void on_accept_failed(const std::error_code& error);
   void send(raft::NodeId to, const PeerBody& body);
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done);
@@ -73,7 +74,7 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
   Complaints of_links{log_pause};
   Complaints of_members{log_pause};
   Complaints of_strangers{log_pause};
-  std::mt19937_64 chance{std::random_device{}()};
+  std::mt19937_64 chance{options.seed != 0 ? options.seed : std::random_device{}()};
   NameLookup names{loop};
   const DialContext dialling{loop, tls, names};
   bool closed = false;
@@ -85,7 +86,7 @@ struct Peers::State : std::enable_shared_from_this<Peers::State> {
   std::uint64_t probes_begun = 0;
 };
 
-void Peers::State::on_accepted(asio::ip::tcp::socket socket) {
+void Peers::State::on_accepted(io::Socket socket) {
   ++stats.accepted;
   ssl_st* session = tls != nullptr ? tls->new_acceptor() : nullptr;
   if (tls != nullptr && session == nullptr) return;  // out of memory: the socket closes
@@ -168,6 +169,10 @@ void Peers::probe(const std::string& address, std::function<void(Result<PeerIden
 std::size_t Peers::queued_bytes(raft::NodeId to) const { return state_->links.queued_bytes(to); }
 
 bool Peers::connected(raft::NodeId to) const { return state_->links.connected(to); }
+
+std::optional<raft::Level> Peers::level_of(raft::NodeId to) const {
+  return state_->links.level_of(to);
+}
 
 std::size_t Peers::accepted_open() const { return state_->inbounds.size(); }
 

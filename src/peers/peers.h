@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,9 @@ class Tls;
 
 struct PeersOptions {
   raft::NodeId self;
-  std::string listen;      // host or address; empty: every interface
-  std::uint16_t port = 0;  // 0: any free one
+  std::string listen;               // host or address; empty: every interface
+  std::uint16_t port = 0;           // 0: any free one
+  std::vector<int> inherited = {};  // listening sockets of that port to take over; empty: open them
   // Bytes that wait for one connection; what does not fit is dropped (hazard 112).
   // REQUIRES: at least wire::message_bytes_max and a frame header
   std::size_t queue_bytes_max = 32u << 20;
@@ -57,6 +59,7 @@ struct PeersOptions {
   std::uint32_t silence_ms_max = 5000;  // a connection silent for longer is dead (hazard 111)
   std::uint32_t linger_ms = 5000;       // an unused bulk or stranger's connection hangs up
   std::uint32_t accept_retry_ms = 100;  // after accept failed: out of descriptors (hazard 115)
+  std::uint64_t seed = 0;  // of waits, and of which handshake goes; 0: another one at each start
 };
 
 struct PeersHooks {
@@ -108,7 +111,8 @@ class Peers final : public Transport {
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
 
   [[nodiscard]] bool connected(raft::NodeId to) const override;  // the control connection
-  [[nodiscard]] std::size_t accepted_open() const;               // accepted connections that stand
+  [[nodiscard]] std::optional<raft::Level> level_of(raft::NodeId to) const override;
+  [[nodiscard]] std::size_t accepted_open() const;  // accepted connections that stand
   [[nodiscard]] const PeersStats& stats() const;
 
  private:

@@ -4,14 +4,14 @@
 // calls nobody back. Knows neither what a payload means nor who is at the other end.
 #pragma once
 
-#include <asio/ip/tcp.hpp>
-#include <chrono>
+#include <asio/ip/address.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "raft/result.h"
+#include "src/net/io.h"
 #include "src/peers/framing.h"
 
 struct ssl_st;
@@ -20,8 +20,8 @@ namespace iris {
 
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
-  using Socket = asio::ip::tcp::socket;
-  using Clock = std::chrono::steady_clock;
+  using Socket = io::Socket;
+  using Clock = io::Clock;
   // One whole payload, valid during the call, or why there will be no more. True: go on.
   using OnFrame = std::function<bool(Result<std::string_view> payload)>;
   // `buffer` is the string that was sent, emptied, for use again.

@@ -177,33 +177,6 @@ Complaint parse(std::string_view bytes, AdminReply& body) {
   });
 }
 
-void write_fields(ProtoWriter& out, const SessionsServed& body) {
-  for (const std::string& session : body.sessions) out.present(1, session);
-}
-const char* over_limit(const SessionsServed& body) {
-  if (body.sessions.size() > sessions_per_message_max) return "sessions_per_message_max";
-  std::size_t bytes = 0;
-  for (const std::string& session : body.sessions) {
-    bytes += session.size();
-    if (session.size() > session_bytes_max) return "session_bytes_max";
-  }
-  return bytes > message_bytes_max ? "message_bytes_max" : nullptr;
-}
-Complaint parse(std::string_view bytes, SessionsServed& body) {
-  return walk("SessionsServed", bytes, [&](ProtoReader& in) -> Complaint {
-    if (in.field() != 1) return {};
-    if (in.bytes().empty()) return "SessionsServed: an empty session";
-    if (in.bytes().size() > session_bytes_max) {
-      return "SessionsServed: over the limit session_bytes_max";
-    }
-    if (body.sessions.size() == sessions_per_message_max) {
-      return "SessionsServed: over the limit sessions_per_message_max";
-    }
-    body.sessions.emplace_back(in.bytes());
-    return {};
-  });
-}
-
 void write_fields(ProtoWriter& out, const SnapshotChunk& body) {
   out.fixed(1, body.transfer);
   write(out, 2, body.mark);
@@ -253,12 +226,87 @@ Complaint parse(std::string_view bytes, SnapshotAck& body) {
   });
 }
 
+void write_hash(ProtoWriter& out, std::uint32_t field, const Hash128& hash) {
+  const std::size_t at = out.open(field);
+  out.fixed(1, hash.high);
+  out.fixed(2, hash.low);
+  out.close(at);
+}
+Complaint parse(std::string_view bytes, Hash128& hash) {
+  return walk("Hash128", bytes, [&](ProtoReader& in) -> Complaint {
+    if (in.field() == 1) hash.high = in.fixed();
+    if (in.field() == 2) hash.low = in.fixed();
+    return {};
+  });
+}
+
+void write_fields(ProtoWriter& out, const StateHashRequest& body) {
+  out.number(1, body.id);
+  out.number(2, body.index.value);
+  out.number(3, body.history_after);
+}
+Complaint parse(std::string_view bytes, StateHashRequest& body) {
+  Complaint wrong = walk("StateHashRequest", bytes, [&](ProtoReader& in) -> Complaint {
+    if (in.field() == 1) body.id = in.number();
+    if (in.field() == 2) body.index.value = in.number();
+    if (in.field() == 3) body.history_after = in.number();
+    return {};
+  });
+  if (wrong.empty() && body.index.value == 0) wrong = "StateHashRequest: no index";
+  return wrong;
+}
+
+void write_fields(ProtoWriter& out, const StateHashReply& body) {
+  out.number(1, body.id);
+  out.flag(2, body.passed);
+  out.number(3, body.hash.index.value);
+  out.number(4, body.hash.purged);
+  write_hash(out, 5, body.hash.data);
+  if (body.hash.history) write_hash(out, 6, *body.hash.history);
+}
+Complaint parse(std::string_view bytes, StateHashReply& body) {
+  Complaint wrong = walk("StateHashReply", bytes, [&](ProtoReader& in) -> Complaint {
+    if (in.field() == 1) body.id = in.number();
+    if (in.field() == 2) body.passed = in.flag();
+    if (in.field() == 3) body.hash.index.value = in.number();
+    if (in.field() == 4) body.hash.purged = in.number();
+    if (in.field() == 5) return parse(in.bytes(), body.hash.data);
+    if (in.field() == 6) return parse(in.bytes(), body.hash.history.emplace());
+    return {};
+  });
+  if (wrong.empty() && !body.passed && body.hash.index.value == 0) {
+    wrong = "StateHashReply: a hash without an index";
+  }
+  return wrong;
+}
+
+void write_fields(ProtoWriter& out, const StateVerdict& body) {
+  out.number(1, body.id);
+  out.number(2, body.index.value);
+  out.number(3, static_cast<std::uint64_t>(body.result));
+  write_hash(out, 4, body.data);
+  if (body.history) write_hash(out, 5, *body.history);
+}
+Complaint parse(std::string_view bytes, StateVerdict& body) {
+  return walk("StateVerdict", bytes, [&](ProtoReader& in) -> Complaint {
+    if (in.field() == 1) body.id = in.number();
+    if (in.field() == 2) body.index.value = in.number();
+    if (in.field() == 3 &&
+        !take_enum(in.number(), StateVerdict::Result::no_majority, body.result)) {
+      return "StateVerdict: unknown result";
+    }
+    if (in.field() == 4) return parse(in.bytes(), body.data);
+    if (in.field() == 5) return parse(in.bytes(), body.history.emplace());
+    return {};
+  });
+}
+
 // --- Batches.
 
 // The alternatives of PeerBody are the fields of Message from this one on, in their order.
 constexpr std::uint32_t first_body_field = 1;
-static_assert(std::variant_size_v<PeerBody> == 10,
-              "a new kind of message needs a field in peer.proto, a parser, and a new version");
+static_assert(std::variant_size_v<PeerBody> == 13,
+              "a new kind of message needs a field in peer.proto, a parser, and a feature level");
 
 Complaint parse(std::string_view bytes, std::optional<PeerBody>& body) {
   Complaint wrong = walk("Message", bytes, [&](ProtoReader& in) {

@@ -25,6 +25,7 @@ inline constexpr std::size_t entries_per_message_max = 1u << 18;
 inline constexpr std::size_t members_per_list_max = raft::members_per_list_max;
 inline constexpr std::size_t session_bytes_max = 64u << 10;
 inline constexpr std::size_t sessions_per_message_max = 100'000;
+inline constexpr std::size_t silent_nodes_max = 3 * raft::members_per_list_max;
 inline constexpr std::size_t snapshot_chunk_bytes_max = 4u << 20;
 inline constexpr std::size_t text_bytes_max = 1024;  // a longer sentence is cut when written
 

@@ -16,6 +16,8 @@ void write(ProtoWriter& out, std::uint32_t newest, std::uint32_t oldest,
   out.fixed(3, sender.cluster.value);
   out.fixed(4, sender.node.value);
   out.bytes(5, sender.address);
+  out.number(8, sender.level.value);
+  out.number(9, sender.cluster_level.value);
 }
 
 Complaint parse_version(std::uint64_t number, std::uint32_t& version) {
@@ -42,6 +44,12 @@ Complaint parse_common(ProtoReader& in, std::uint32_t& newest, std::uint32_t& ol
     case 5:
       sender.address = in.bytes();
       return {};
+    case 8:
+      sender.level.value = in.number();
+      return {};
+    case 9:
+      sender.cluster_level.value = in.number();
+      return {};
     default:
       return {};
   }
@@ -51,6 +59,7 @@ Complaint check_common(std::uint32_t newest, std::uint32_t oldest, const PeerIde
   if (newest == 0 || oldest == 0 || oldest > newest) return "handshake: no protocol version";
   if (sender.node.value == 0) return "handshake: no node id";
   if (!is_full_address(sender.address)) return "handshake: no valid address";
+  if (sender.cluster_level > sender.level) return "handshake: a cluster beyond its own level";
   return {};
 }
 

@@ -12,6 +12,7 @@
 
 #include "raft/message.h"
 #include "raft/result.h"
+#include "src/node/peer_messages.h"
 #include "src/peers/protobuf.h"
 
 namespace iris::wire {
@@ -41,11 +42,14 @@ template <class Variant, class Parse, std::size_t Position = 0>
 
 [[nodiscard]] Complaint parse(std::string_view bytes, raft::SnapshotMetadata& mark);
 [[nodiscard]] Complaint parse(std::string_view bytes, raft::Message& message);
+[[nodiscard]] Complaint parse(std::string_view bytes, SessionsServed& body);
+void write_fields(ProtoWriter& out, const SessionsServed& body);
 void write_fields(ProtoWriter& out, const raft::Message& message);
 void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMetadata& mark);
 
 // The limit that these are over, or nullptr.
 [[nodiscard]] const char* over_limit(const raft::Message& message);
+[[nodiscard]] const char* over_limit(const SessionsServed& body);
 [[nodiscard]] const char* over_limit(const raft::Members& members);
 
 // The numbers by which peer.proto names an Errc: position = number. None is ever reused.

@@ -34,7 +34,14 @@ void write(ProtoWriter& out, std::uint32_t field, const raft::Members& members) 
   write(out, 1, members.voters);
   write(out, 2, members.outgoing);
   write(out, 3, members.learners);
+  out.number(4, members.level.value);
   out.close(at);
+}
+
+// From level 1 on a configuration is a field of its own, which a build from before levels refuses
+// instead of passing over the level.
+std::uint32_t field_of(const raft::Members& members, std::uint32_t plain, std::uint32_t levelled) {
+  return members.level == raft::Level{} ? plain : levelled;
 }
 
 void write(ProtoWriter& out, std::uint32_t field, const raft::Entry& entry) {
@@ -44,7 +51,7 @@ void write(ProtoWriter& out, std::uint32_t field, const raft::Entry& entry) {
   if (const auto* command = std::get_if<raft::Command>(&entry.payload)) {
     out.present(4, *command);
   } else if (const auto* members = std::get_if<raft::Members>(&entry.payload)) {
-    write(out, 5, *members);
+    write(out, field_of(*members, 5, 6), *members);
   } else {
     out.present(3, {});
   }
@@ -91,6 +98,9 @@ Complaint parse(std::string_view bytes, raft::Members& members) {
         return parse(in.bytes(), members.outgoing);
       case 3:
         return parse(in.bytes(), members.learners);
+      case 4:
+        members.level.value = in.number();
+        return {};
       default:
         return {};
     }
@@ -103,10 +113,20 @@ Complaint parse(std::string_view bytes, raft::Members& members) {
   return {};
 }
 
+// As field_of() writes it.
+Complaint parse_levelled(ProtoReader& in, std::uint32_t levelled, raft::Members& members) {
+  const std::uint32_t field = in.field();
+  Complaint wrong = parse(in.bytes(), members);
+  if (wrong.empty() && (field == levelled) != (members.level != raft::Level{})) {
+    wrong = "Members: in the field of another level";
+  }
+  return wrong;
+}
+
 Complaint parse(std::string_view bytes, raft::Entry& entry) {
   bool known = false;
   Complaint wrong = walk("Entry", bytes, [&](ProtoReader& in) -> Complaint {
-    known = known || (in.field() >= 3 && in.field() <= 5);
+    known = known || (in.field() >= 3 && in.field() <= 6);
     switch (in.field()) {
       case 1:
         entry.id.term.value = in.number();
@@ -123,7 +143,8 @@ Complaint parse(std::string_view bytes, raft::Entry& entry) {
         entry.payload.emplace<raft::Command>(in.bytes());
         return {};
       case 5:
-        return parse(in.bytes(), entry.payload.emplace<raft::Members>());
+      case 6:
+        return parse_levelled(in, 6, entry.payload.emplace<raft::Members>());
       default:
         return {};
     }
@@ -296,7 +317,7 @@ Complaint check_terms(const raft::Message& message) {
 void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMetadata& mark) {
   const std::size_t at = out.open(field);
   write(out, 1, mark.last);
-  write(out, 2, mark.members);
+  write(out, field_of(mark.members, 2, 4), mark.members);
   out.number(3, mark.members_index.value);
   out.close(at);
 }
@@ -304,7 +325,7 @@ void write(ProtoWriter& out, std::uint32_t field, const raft::SnapshotMetadata& 
 Complaint parse(std::string_view bytes, raft::SnapshotMetadata& mark) {
   Complaint wrong = walk("SnapshotMetadata", bytes, [&](ProtoReader& in) -> Complaint {
     if (in.field() == 1) return parse(in.bytes(), mark.last);
-    if (in.field() == 2) return parse(in.bytes(), mark.members);
+    if (in.field() == 2 || in.field() == 4) return parse_levelled(in, 4, mark.members);
     if (in.field() == 3) mark.members_index.value = in.number();
     return {};
   });

@@ -34,8 +34,8 @@ Certificates::Certificates(std::string certificate_path, std::unique_ptr<Tls> tl
       tls_(std::move(tls)),
       grpc_(tls_->material()) {}
 
-bool Certificates::reload() {
-  if (const Status done = tls_->reload(); !done) {
+bool Certificates::take(TlsFiles files) {
+  if (const Status done = tls_->take(std::move(files)); !done) {
     fault_ = done.error().text;
     log(LogLevel::error, "certificates not reloaded, the former ones stay", {{"reason", fault_}});
     return false;

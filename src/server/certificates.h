@@ -27,12 +27,12 @@ class Certificates {
   [[nodiscard]] const Tls& tls() const { return *tls_; }
   [[nodiscard]] GrpcTls& grpc() { return grpc_; }
 
-  // Are the files others than those read last? A look at their sizes and times.
-  [[nodiscard]] bool changed() const { return tls_->changed(); }
+  // For reading the files again, away from the loop.
+  [[nodiscard]] const TlsReader& reader() const { return tls_->reader(); }
   // Why the files read last are not in use; empty: they are.
   [[nodiscard]] const std::string& fault() const { return fault_; }
-  // Reads the files again. True: new handshakes use what was read.
-  bool reload();
+  // What was read. True: new handshakes use it.
+  bool take(TlsFiles files);
   // Says once for each of 30, 7 and 1 days that the certificate ends within so many.
   // `now_s`: Unix time.
   void warn_of_expiry(std::int64_t now_s);

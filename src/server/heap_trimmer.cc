@@ -2,7 +2,21 @@
 
 #include <malloc.h>
 
+#include <ctime>
+
+#include "raft/check.h"
+
 namespace iris {
+
+namespace {
+
+std::chrono::nanoseconds process_cpu() {
+  timespec used{};
+  CHECK(::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+}  // namespace
 
 HeapTrimmer::~HeapTrimmer() {
   {
@@ -18,10 +32,13 @@ void HeapTrimmer::start() {
 }
 
 void HeapTrimmer::run() {
+  auto cpu = process_cpu();
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, look_every, [this] { return ended_; })) {
     lock.unlock();
-    if (::mallinfo2().fordblks > kept_bytes) ::malloc_trim(0);
+    const auto now = process_cpu();
+    if (::mallinfo2().fordblks > kept(now - cpu)) ::malloc_trim(0);
+    cpu = now;
     lock.lock();
   }
 }

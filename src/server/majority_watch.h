@@ -45,6 +45,8 @@ class MajorityWatch {
   [[nodiscard]] bool missing() const { return missing_; }
   // One line for people, where missing(); else empty.
   [[nodiscard]] std::string status() const;
+  // The addresses of voters that this node does not reach; empty: none.
+  [[nodiscard]] std::string unreached() const { return count().unreached; }
 
  private:
   struct Voters {

@@ -32,6 +32,18 @@ void notify_stopping() { notify("STOPPING=1"); }
 
 void notify_watchdog() { notify("WATCHDOG=1"); }
 
+std::chrono::microseconds watchdog_interval() {
+  std::uint64_t wait_us = 0;
+#ifdef IRIS_SYSTEMD
+  if (::sd_watchdog_enabled(0, &wait_us) <= 0) return {};
+#endif
+  return std::chrono::microseconds(wait_us / 2);
+}
+
+void notify_extend_timeout(std::chrono::microseconds time) {
+  notify("EXTEND_TIMEOUT_USEC=" + std::to_string(time.count()));
+}
+
 void notify_status(std::string_view text) { notify("STATUS=" + std::string(text)); }
 
 }  // namespace iris

@@ -97,7 +97,7 @@ void declare_recover(Flags& flags, Offline& asked) {
 }
 
 int run_verify(const Offline&, const std::string& file) {
-  const auto info = store::verify_backup(file);
+  const auto info = store::verify_backup(file, feature_level);
   if (!info) return failed(info.error());
   std::printf("%s is whole: revision %lu, %lu rows, %lu bytes, sha256 %s\n", file.c_str(),
               info->mark.last.index.value, info->rows, info->bytes, info->sha256.c_str());
@@ -106,7 +106,8 @@ int run_verify(const Offline&, const std::string& file) {
 
 int run_restore(const Offline& asked, const std::string& file) {
   if (asked.raft_dir.empty()) return usage("restore needs -raftdir FOLDER, which it makes");
-  const auto made = store::restore_backup(file, asked.raft_dir, asked.raft_address(), now_us());
+  const auto made =
+      store::restore_backup(file, asked.raft_dir, asked.raft_address(), now_us(), feature_level);
   if (!made) return failed(made.error());
   print_new_cluster("restored", asked, *made);
   return 0;
@@ -147,9 +148,11 @@ int run_recover(const Offline& asked, const std::string&) {
   if (!confirmed(asked)) return 1;
   store::Recover how;
   how.address_of = [&asked](const std::string& recorded) { return address_after(asked, recorded); };
-  how.apply = [](const raft::Entry& entry, store::Batch& batch) {
-    static_cast<void>(Machine::apply(entry, batch));
+  how.understands = [](const raft::Entry& entry) { return understands(entry, feature_level); };
+  how.apply = [](const raft::Entry& entry, raft::Level level, store::Batch& batch) {
+    static_cast<void>(Machine::apply(entry, level, batch));
   };
+  how.level_max = feature_level;
   how.now_us = now_us();
   const auto made = store::force_new_cluster(asked.raft_dir, how);
   if (!made) return failed(made.error());

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "src/base/flags.h"
+#include "store/rocks.h"
 
 namespace iris {
 namespace {
@@ -27,7 +28,7 @@ constexpr std::string_view usage =
     "lost\n"
     "its majority for good.\n"
     "Exit codes: 0 stopped or removed from the cluster; 1 the start or the disk failed; 2 usage;\n"
-    "  78 certificates\n"
+    "  78 certificates, sockets of systemd\n"
     "\n";
 
 unexpected<Error> bad(std::string text) { return fail(Errc::invalid_argument, std::move(text)); }
@@ -102,8 +103,13 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
               "a leader sends its data to nodes that lag too far at this rate at most");
   flags.bytes("listener-buffer-bytes", &options.listener_buffer_bytes, 4u << 10, 1u << 30,
               "queued for one slow listener, before it is served from the log instead");
+  flags.bytes("listeners-memory-bytes", &options.listeners_memory_bytes, 1u << 20, 1ull << 40,
+              "queued for all listeners together; beyond it the one with most is served from the "
+              "log instead");
   flags.number("max-listeners", &options.listeners_max, 1, 10'000'000, "N",
                "streams of Listen on this node at once");
+  flags.number("max-states", &options.states_max, 1, 100'000, "N",
+               "of them, those that are sent a state at once; others wait their turn");
   flags.number("max-connections", &options.connections_max, 1, 1'000'000, "N",
                "connections of clients at once, fewer where the system allows fewer; more wait");
   flags.number("max-connections-per-address", &options.connections_per_address_max, 1, 1'000'000,
@@ -113,11 +119,19 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
               "and beyond it the connection that holds most loses its calls");
   flags.duration(
       "session-ttl", &options.session_ttl, std::chrono::seconds(1), std::chrono::hours(24 * 365),
-      "subscriptions of a session that nobody listens to are kept this long, or up to a quarter "
-      "less; the same on all nodes");
+      "subscriptions of a session that nobody listens to are kept this long; the same on all "
+      "nodes");
+  flags.duration("state-check-interval", &options.state_check_interval,
+                 std::chrono::milliseconds(0), std::chrono::hours(24 * 365),
+                 "the leader has all members hash their data this often, where something changed; "
+                 "one that differs from a majority stops. 0: never, else at least 1s");
   flags.bytes("disk-reserve-bytes", &options.disk_reserve_bytes, 0, 1ull << 40,
-              "with less free space than this, what needs more is refused");
+              "with less free space than this, what needs more is refused; 32MiB at least, or 0: a "
+              "full disk ends the node");
   flags.section("Else");
+  flags.config_file("config",
+                    "take flags from this file too, a line each: \"port 55000\", from a # on "
+                    "comment; what the command line gives is not taken from it");
   flags.custom("log-level", "LEVEL", "info", "debug, info, warn or error; the log is on stderr",
                [&options](std::string_view text) -> Status {
                  if (parse_log_level(text, options.log_level)) return Unit{};
@@ -130,6 +144,7 @@ void declare_limits(Flags& flags, Options& options, bool& version) {
   flags.alias("v", "version");
   flags.custom("help", "", "", "print this text and exit (also -h)",
                [](std::string_view) -> Status { return Unit{}; });
+  for (const char* name : {"version", "help"}) flags.command_line_only(name);
 }
 
 void declare(Flags& flags, Options& options, bool& version) {
@@ -155,9 +170,21 @@ Status check_together(Options& options) {
                std::to_string(heartbeats_per_election_min) + " times -heartbeat-ms " +
                std::to_string(options.heartbeat_ms));
   }
+  if (options.state_check_interval.count() > 0 &&
+      options.state_check_interval < state_check_interval_min) {
+    return bad("-state-check-interval " + std::to_string(options.state_check_interval.count()) +
+               "ms must be 0 or at least 1s");
+  }
   if (options.bootstrap_expect > 1 && options.join.empty()) {
     return bad("-bootstrap-expect " + std::to_string(options.bootstrap_expect) +
                " needs -join with the addresses of the other nodes");
+  }
+  const std::uint64_t reserve = options.disk_reserve_bytes;
+  if (reserve > 0 && reserve < store::disk_reserve_bytes_min) {
+    return bad("-disk-reserve-bytes " + std::to_string(reserve) + " must be at least " +
+               std::to_string(store::disk_reserve_bytes_min) +
+               ", as what is in memory must fit there when it is written out, or 0 (no reserve: a "
+               "full disk ends the node)");
   }
   if (options.insecure) return Unit{};
   const std::pair<const char*, const std::string*> needed[] = {

@@ -1,6 +1,6 @@
 // Options: the command line of the server `iris`. One table (options.cc) declares every flag with
-// its range and its help. Any thread; plain values. Reads no file and asks no network: only the
-// words are judged.
+// its range and its help. Any thread; plain values. Reads no file but that of -config and asks
+// no network: only the words are judged.
 #pragma once
 
 #include <chrono>
@@ -45,9 +45,12 @@ struct Options {
   std::uint64_t snapshot_bytes_per_second = 64u << 20;  // to nodes that lag too far
   std::uint64_t disk_reserve_bytes = 128u << 20;        // below it nothing that grows is taken
   std::chrono::milliseconds session_ttl = std::chrono::minutes(10);
-  std::uint64_t listener_buffer_bytes = 4u << 20;  // queued for one slow listener
-  std::uint32_t listeners_max = 100'000;           // streams of Listen on this node
-  std::uint32_t connections_max = 10'000;          // of clients
+  std::chrono::milliseconds state_check_interval = std::chrono::minutes(10);  // 0: never
+  std::uint64_t listener_buffer_bytes = 4u << 20;     // queued for one slow listener
+  std::uint64_t listeners_memory_bytes = 256u << 20;  // queued for all listeners together
+  std::uint32_t listeners_max = 100'000;              // streams of Listen on this node
+  std::uint32_t states_max = 64;                      // of them, sent a state at once
+  std::uint32_t connections_max = 10'000;             // of clients
   std::uint32_t connections_per_address_max = 5'000;
   std::uint64_t client_memory_bytes = 256u << 20;  // of answers that clients have not taken
 
@@ -55,6 +58,9 @@ struct Options {
   bool no_tuning = false;
   LogLevel log_level = LogLevel::info;
 };
+
+// A shorter interval would have the disk read again and again.
+inline constexpr std::chrono::milliseconds state_check_interval_min{1'000};
 
 // A leader must have several chances to be heard before a follower gives up on it.
 inline constexpr std::uint32_t heartbeats_per_election_min = 4;

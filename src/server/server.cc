@@ -5,6 +5,7 @@
 #include <csignal>
 #include <utility>
 
+#include "src/base/disk_wait.h"
 #include "src/base/log.h"
 #include "src/server/notify.h"
 #include "src/server/service_status.h"
@@ -77,7 +78,6 @@ void Server::State::every_second() {
   seconds.expires_after(second);
   seconds.async_wait([this](const asio::error_code& error) {
     if (error || closed) return;
-    notify_watchdog();
     tell_status();
     flush_log();
     if (formation && node->admitted()) formation->stop();
@@ -86,29 +86,77 @@ void Server::State::every_second() {
   });
 }
 
+void Server::State::feed_watchdog() {
+  if (watchdog_period.count() == 0) return;
+  notify_watchdog();
+  watchdog.expires_after(watchdog_period);
+  watchdog.async_wait([this](const asio::error_code& error) {
+    if (!error && !closed) feed_watchdog();
+  });
+}
+
 void Server::State::tell_status() {
   std::string fault = certificates ? certificates->fault() : std::string();
   if (fault.empty() && discovery) fault = discovery->certificate_fault();
-  const std::string text = service_status(*node, *majority, fault);
+  const std::string text = service_status(*node, *majority, join_way(), fault);
   if (text == status_told) return;
   status_told = text;
   notify_status(text);
 }
 
+// Whom a node that is in no cluster asks.
+std::string Server::State::join_way() const {
+  if (options.join.empty()) return discovery ? "Stela at " + options.stela : std::string();
+  std::string way;
+  for (const std::string& target : options.join) way += (way.empty() ? "" : ", ") + target;
+  return way;
+}
+
 void Server::State::check_certificates() {
   if (!certificates || ++seconds_since_check < certificate_check_s) return;
   seconds_since_check = 0;
-  if (certificates->changed() || (discovery && discovery->certificates_changed())) {
-    reload_certificates();
-  }
+  read_certificates(false);
   certificates->warn_of_expiry(unix_now_s());
 }
 
-void Server::State::reload_certificates() {
-  if (certificates->reload() && formation) {
+// Reads them where they changed, or where somebody asked. The files may be on a disk that answers
+// late, or not at all.
+void Server::State::read_certificates(bool asked) {
+  if (reading_certificates) {
+    reload_waits = reload_waits || asked;
+    return;
+  }
+  struct Found {
+    std::optional<TlsFiles> own;
+    std::optional<TlsFiles> stela;
+  };
+  const auto found = std::make_shared<Found>();
+  const TlsReader own = certificates->reader();
+  const std::optional<TlsReader> stela = discovery ? discovery->reader() : std::nullopt;
+  const Status begun = background.run(
+      [found, own, stela, asked] {
+        if (!asked && !own.changed() && !(stela && stela->changed())) return;
+        found->own = own.read();
+        if (stela) found->stela = stela->read();
+      },
+      [this, found, asked] {
+        reading_certificates = false;
+        if (closed) return;
+        if (found->own) take_certificates(std::move(*found->own), std::move(found->stela));
+        if (asked) reload_done();
+        if (std::exchange(reload_waits, false)) read_certificates(true);
+      });
+  reading_certificates = begun.has_value();
+  if (begun || !asked) return;
+  log(LogLevel::error, "certificates not reloaded", {{"reason", begun.error().text}});
+  reload_done();
+}
+
+void Server::State::take_certificates(TlsFiles own, std::optional<TlsFiles> stela) {
+  if (certificates->take(std::move(own)) && formation) {
     formation->set_credentials(certificates->grpc().channel_credentials());
   }
-  if (discovery) discovery->reload();
+  if (discovery && stela) discovery->take(std::move(*stela));
 }
 
 void Server::State::reload_asked() {
@@ -117,8 +165,12 @@ void Server::State::reload_asked() {
     return;
   }
   notify_reloading();
-  reload_certificates();
-  tell_status();  // where the reload failed it says why; to systemd it is done all the same
+  read_certificates(true);
+}
+
+// Where the reload failed the status says why; to systemd it is done all the same.
+void Server::State::reload_done() {
+  tell_status();
   notify_ready();
 }
 
@@ -130,7 +182,7 @@ void Server::State::halt(bool clean, const Error& why) {
   // An answer from here on might contradict an earlier promise: nobody gets one.
   log(LogLevel::error, "this node cannot go on", {{"reason", why.text}});
   notify_status(why.text);
-  ::_exit(exit_failure);
+  ::_exit(exit_code_of(why));
 }
 
 // --- Stop.
@@ -170,6 +222,7 @@ void Server::State::leave_loop() {
   peers->close();
   ticker.cancel();
   seconds.cancel();
+  watchdog.cancel();
   signals.cancel();
   loop.stop();
 }
@@ -201,8 +254,10 @@ Server::~Server() = default;
 
 int Server::run() {
   State& server = *state_;
-  if (!server.prepare_process() || !server.load_certificates() || !server.open_store())
+  if (!server.prepare_process() || !server.take_sockets() || !server.load_certificates() ||
+      !server.open_store()) {
     return server.exit_code;
+  }
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) server.signals.add(signal);
   server.await_signals();
@@ -227,7 +282,11 @@ int Server::run() {
   server.become_member();
   server.tell_status();
   notify_ready();
-  server.loop.run();
+  {
+    const LoopTurn turn;
+    server.feed_watchdog();
+    server.loop.run();
+  }
   server.close_all();
   log(LogLevel::info, "stopped");
   return server.exit_code;

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "raft/result.h"
 #include "src/server/options.h"
 
 namespace iris {
@@ -13,7 +14,14 @@ namespace iris {
 inline constexpr int exit_ok = 0;       // stopped as asked, or removed from the cluster
 inline constexpr int exit_failure = 1;  // the port, the folder, the disk
 inline constexpr int exit_usage = 2;    // the command line
-inline constexpr int exit_config = 78;  // certificates; systemd does not try again
+// Certificates, sockets of systemd, or data that only a newer version knows: systemd does not try
+// again, as that could not help.
+inline constexpr int exit_config = 78;
+
+// Of an error of the store or the node that ends the process.
+[[nodiscard]] inline int exit_code_of(const Error& error) {
+  return error.code == Errc::unimplemented ? exit_config : exit_failure;
+}
 
 class Server {
  public:

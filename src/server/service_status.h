@@ -9,8 +9,10 @@
 
 namespace iris {
 
+// `join_way`: whom a node in no cluster asks, in words; empty: nobody.
 // `certificate_fault`: why changed certificates are not in use; empty: none.
 [[nodiscard]] std::string service_status(const Node& node, const MajorityWatch& majority,
+                                         const std::string& join_way,
                                          const std::string& certificate_fault);
 
 }  // namespace iris

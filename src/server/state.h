@@ -7,9 +7,11 @@
 #include <asio/post.hpp>
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,12 +24,15 @@
 #include "src/discovery/formation.h"
 #include "src/listeners/leases.h"
 #include "src/listeners/listeners.h"
+#include "src/net/background.h"
+#include "src/net/inherited_sockets.h"
 #include "src/node/node.h"
 #include "src/peers/peers.h"
 #include "src/server/certificates.h"
 #include "src/server/heap_trimmer.h"
 #include "src/server/majority_watch.h"
 #include "src/server/node_history.h"
+#include "src/server/notify.h"
 #include "src/server/server.h"
 #include "store/store.h"
 
@@ -38,6 +43,7 @@ struct Server::State {
 
   // --- Start, in this order. False: said why, exit_code is set.
   bool prepare_process();
+  bool take_sockets();
   bool load_certificates();
   bool open_store();
   void choose_address();
@@ -54,10 +60,14 @@ struct Server::State {
   void tick();
   void tell_readiness();
   void every_second();
+  void feed_watchdog();
   void tell_status();
+  [[nodiscard]] std::string join_way() const;
   void check_certificates();
-  void reload_certificates();
+  void read_certificates(bool asked);
+  void take_certificates(TlsFiles own, std::optional<TlsFiles> stela);
   void reload_asked();
+  void reload_done();
   void halt(bool clean, const Error& why);
 
   // --- Stop, in this order.
@@ -79,9 +89,14 @@ struct Server::State {
   asio::steady_timer ticker{loop};
   asio::steady_timer seconds{loop};
   asio::steady_timer patience{loop};
+  asio::steady_timer watchdog{loop};
+  const std::chrono::microseconds watchdog_period{watchdog_interval()};
   asio::signal_set signals{loop};
+  Background background{loop};
   std::uint32_t tick_ms = 0;
-  std::string address;  // own raft address
+  raft::NodeId self;
+  InheritedSockets sockets;  // of systemd, for both ports
+  std::string address;       // own raft address
 
   std::unique_ptr<Certificates> certificates;  // none with -insecure
   std::unique_ptr<store::Store> store;
@@ -105,6 +120,8 @@ struct Server::State {
   bool closed = false;
   std::string status_told;
   int seconds_since_check = 0;
+  bool reading_certificates = false;
+  bool reload_waits = false;  // asked for while an earlier reading was under way
 };
 
 }  // namespace iris

@@ -12,6 +12,7 @@
 #include "src/base/version.h"
 #include "src/net/own_address.h"
 #include "src/peers/wire.h"
+#include "src/server/start_extension.h"
 #include "src/server/state.h"
 #include "store/rocks.h"
 
@@ -19,6 +20,8 @@ namespace iris {
 namespace {
 
 constexpr std::uint32_t tick_ms_max = 10;
+// A disk may be silent for so long in a recovery before the service manager gives up.
+constexpr std::chrono::seconds start_extended_by{60};
 constexpr std::uint64_t own_call_ms_max = 5'000;  // calls this node makes of itself
 
 std::uint64_t random_number() {
@@ -35,6 +38,7 @@ raft::Members latest_members(const raft::Recovered& recovered) {
 
 bool Server::State::refuse(int code, const std::string& text) {
   log(LogLevel::error, "cannot start", {{"reason", text}});
+  notify_status("cannot start: " + text);
   exit_code = code;
   return false;
 }
@@ -56,6 +60,13 @@ bool Server::State::prepare_process() {
   return true;
 }
 
+bool Server::State::take_sockets() {
+  auto taken = take_inherited_sockets(options.port);
+  if (!taken) return refuse(exit_config, taken.error().text);
+  sockets = std::move(*taken);
+  return true;
+}
+
 bool Server::State::load_certificates() {
   if (options.insecure) return true;
   auto loaded =
@@ -73,13 +84,23 @@ bool Server::State::open_store() {
   rocks.path = options.raft_dir;
   rocks.post = [this](std::function<void()> job) { post(std::move(job)); };
   // Growth is refused first; RocksDB's background work may use half of the reserve.
-  rocks.disk_kept_free_bytes = options.disk_reserve_bytes / 2;
+  store::fit_to_reserve(rocks, options.disk_reserve_bytes);
   rocks.data_files_open_max = static_cast<int>(descriptors.data_files());
   rocks.log_files_open_max = static_cast<int>(descriptors.log_files());
   rocks.keep_priorities = options.no_tuning;
+  rocks.level_max = feature_level;
+  const StartExtension extension(
+      {}, {.work = work_of_process, .extend = [this](std::chrono::seconds since) {
+             notify_extend_timeout(start_extended_by);
+             notify_status("recovering the data in " + options.raft_dir +
+                           (since.count() == 0
+                                ? std::string()
+                                : ", for " + std::to_string(since.count()) + " s so far"));
+           }});
   auto opened = store::open_rocks(std::move(rocks));
-  if (!opened) return refuse(exit_failure, opened.error().text);
+  if (!opened) return refuse(exit_code_of(opened.error()), opened.error().text);
   store = std::move(*opened);
+  self = store->recovered().raft.self;
   return true;
 }
 
@@ -126,21 +147,18 @@ bool Server::State::make_discovery() {
 }
 
 void Server::State::make_node() {
-  const raft::NodeId self = store->recovered().raft.self;
   peers = std::make_unique<Peers>(
       loop,
       PeersOptions{.self = self,
                    .listen = options.listen,
                    .port = static_cast<std::uint16_t>(options.port + 1),
+                   .inherited = sockets.peers,
                    .handshakes_max = descriptors.handshakes(),
                    .handshakes_per_address_max = descriptors.handshakes_per_address(),
                    .strangers_max = descriptors.strangers(),
                    .probes_max = descriptors.probes()},
       certificates ? &certificates->tls() : nullptr,
-      PeersHooks{.identity =
-                     [this, self] {
-                       return PeerIdentity{self, node->cluster(), address};
-                     },
+      PeersHooks{.identity = [this] { return node->identity(); },
                  .greet = [this](const PeerIdentity& peer) { return node->greet(peer); },
                  .receive = [this](PeerMessage message) { node->receive(std::move(message)); }});
 
@@ -157,6 +175,8 @@ void Server::State::make_node() {
   settings.log_bytes_max = options.log_bytes_max;
   settings.snapshot_bytes_per_second = options.snapshot_bytes_per_second;
   settings.disk_reserve_bytes = options.disk_reserve_bytes;
+  settings.state_check_interval_ms =
+      static_cast<std::uint64_t>(options.state_check_interval.count());
   settings.cluster_seed = random_number();
   settings.life_seed = random_number();
 
@@ -177,8 +197,8 @@ void Server::State::make_node() {
     return listeners ? listeners->keeps_log_after() : std::nullopt;
   };
   hooks.on_trimmed = [this](raft::Index floor) { listeners->on_trimmed(floor); };
-  hooks.on_sessions_served = [this](const SessionsServed& served) {
-    leases->on_served(served.sessions);
+  hooks.on_sessions_served = [this](raft::NodeId from, const SessionsServed& served) {
+    leases->on_told(from, served);
   };
   hooks.on_halt = [this](bool clean, const Error& why) { halt(clean, why); };
   node = std::make_unique<Node>(std::move(settings), *store, *peers, std::move(hooks));
@@ -189,7 +209,9 @@ void Server::State::make_listeners() {
   ListenersOptions settings;
   settings.tick_ms = tick_ms;
   settings.buffer_bytes = options.listener_buffer_bytes;
+  settings.queued_bytes_max = options.listeners_memory_bytes;
   settings.listeners_max = options.listeners_max;
+  settings.states_max = options.states_max;
   ListenersHooks hooks;
   hooks.schedule_pump = [this] {
     if (std::exchange(pump_scheduled, true)) return;
@@ -202,22 +224,25 @@ void Server::State::make_listeners() {
     node->read(Consistency::linearizable, 0, own_call_ms_max, std::move(done));
   };
   hooks.opened = [this](const std::string& session) { leases->opened(session); };
+  hooks.closed = [this](const std::string& session) {
+    if (leases) leases->closed(session);
+  };
   listeners = std::make_unique<Listeners>(settings, *store, *history, std::move(hooks));
 
   LeasesOptions times;
   times.tick_ms = tick_ms;
   times.session_ttl_ms = static_cast<std::uint64_t>(options.session_ttl.count());
+  times.life = random_number() | 1;
   LeasesHooks calls;
   calls.propose = [this](ExpireSessions command) {
     node->submit(std::move(command), own_call_ms_max, [](const Result<Outcome>&) {});
   };
-  calls.report = [this](raft::NodeId leader, std::vector<std::string> sessions) {
-    peers->send(leader, SessionsServed{std::move(sessions)});
+  calls.send = [this](raft::NodeId to, SessionsServed message) {
+    peers->send(to, std::move(message));
   };
-  calls.served = [this] { return listeners->served(); };
+  calls.members = [this]() -> const raft::Members& { return node->core().members(); };
   leases = std::make_unique<Leases>(times, *store, std::move(calls));
 
-  const raft::NodeId self = store->recovered().raft.self;
   majority = std::make_unique<MajorityWatch>(
       MajorityOptions{.tick_ms = tick_ms,
                       .patience_ms = options.election_ms,
@@ -225,13 +250,14 @@ void Server::State::make_listeners() {
       MajorityHooks{
           .has_leader = [this] { return node->core().leader().value != 0; },
           .members = [this] { return node->core().members(); },
-          .reaches = [this, self](raft::NodeId id) { return id == self || peers->connected(id); }});
+          .reaches = [this](raft::NodeId id) { return id == self || peers->connected(id); }});
 }
 
 bool Server::State::listen() {
   ApiOptions settings;
   settings.host = options.listen;
   settings.port = static_cast<std::uint16_t>(options.port);
+  settings.inherited = sockets.clients;
   settings.limits = options.limits;
   settings.disk_reserve_bytes = options.disk_reserve_bytes;
   settings.connections_max =
@@ -251,12 +277,14 @@ bool Server::State::listen() {
   api->set_alive(true);
   log(LogLevel::info, "serving",
       {{"version", std::string(version)},
-       {"id", hex_id(store->recovered().raft.self.value)},
+       {"id", hex_id(self.value)},
        {"port", std::uint64_t{options.port}},
        {"raft_address", address},
        {"tls", !options.insecure},
+       {"sockets_of_systemd", !sockets.empty()},
        {"raftdir", options.raft_dir}});
-  if (options.insecure && !is_loopback(options.listen)) {
+  const bool beyond = sockets.empty() ? !is_loopback(options.listen) : sockets.beyond_loopback;
+  if (options.insecure && beyond) {
     log(LogLevel::warn, "anybody who reaches this host can read and write: no TLS (-insecure)");
   }
   return true;
@@ -268,7 +296,7 @@ void Server::State::become_member() {
   if (node->admitted()) {
     if (!options.join.empty()) {
       log(LogLevel::info, "the raft folder holds a member's data already, so -join is not used",
-          {{"raftdir", options.raft_dir}, {"cluster", hex_id(store->recovered().cluster.value)}});
+          {{"raftdir", options.raft_dir}, {"cluster", hex_id(node->cluster().value)}});
     }
     return;
   }
@@ -280,7 +308,7 @@ void Server::State::become_member() {
 void Server::State::join(std::vector<std::string> targets, std::size_t expect) {
   if (!formation) {
     FormationOptions settings;
-    settings.self = store->recovered().raft.self;
+    settings.self = self;
     settings.raft_address = address;
     settings.server_name = options.server_name;
     if (options.join.empty()) settings.counted_by = "Stela";

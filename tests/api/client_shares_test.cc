@@ -72,6 +72,29 @@ TEST_CASE("untaken answers of a connection are bounded in bytes, but for the fir
   CHECK(fixture.shares.answer_bytes() == 0);
 }
 
+// Each of 1,401 reads of 4 MB was read whole before it was refused: 2.6 GiB, and seconds of the
+// loop.
+TEST_CASE("a connection that was refused an answer is read nothing more for until it takes one") {
+  Fixture fixture({.answer_bytes_max = 100});
+  ClientShares::Share& share = fixture.shares.enter("a");
+  Answer& first = fixture.begin(share, 60);
+  CHECK(fixture.shares.may_answer(share, 40));
+  CHECK(fixture.shares.may_read(share));
+  CHECK_FALSE(fixture.shares.may_answer(share, 41));
+  const Status refused = fixture.shares.may_read(share);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::limit);
+  CHECK(refused.error().text ==
+        "answers of 60 bytes that this connection has not read yet leave no room for more: the "
+        "limit is 100");
+  Answer& refusal = fixture.begin(share, 0);
+  fixture.end(refusal);
+  CHECK_FALSE(fixture.shares.may_read(share));
+  CHECK(fixture.shares.may_read(fixture.shares.enter("b")));
+  fixture.end(first);
+  CHECK(fixture.shares.may_read(share));
+}
+
 TEST_CASE("over the total the connection that holds most loses its answers, nobody else") {
   Fixture fixture({.total_answer_bytes_max = 100});
   ClientShares::Share& great = fixture.shares.enter("great");
@@ -91,6 +114,13 @@ TEST_CASE("over the total the connection that holds most loses its answers, nobo
     CHECK_FALSE(fixture.begin(third, 80).broken_off);
     Answer& over = fixture.begin(third, 10);  // 101
     CHECK(over.broken_off);
+    CHECK_FALSE(small_one.broken_off);
+  }
+  SECTION("what is broken off makes nobody the one that holds most") {
+    Answer& third = fixture.begin(fixture.shares.enter("third"), 60);
+    Answer& fourth = fixture.begin(fixture.shares.enter("fourth"), 30);  // 101
+    CHECK(third.broken_off);
+    CHECK_FALSE(fourth.broken_off);
     CHECK_FALSE(small_one.broken_off);
   }
   SECTION("what is gone leaves room") {

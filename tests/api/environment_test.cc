@@ -10,6 +10,8 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <mutex>
 
@@ -19,13 +21,15 @@
 namespace iris::test {
 namespace {
 
-// The program behind a limit of the shell.
+// The program behind a limit of the shell; of `shell`, where one is named.
 class Limited {
  public:
-  Limited(const std::string& limit, std::uint16_t port, const std::vector<std::string>& more = {}) {
+  Limited(const std::string& limit, std::uint16_t port, const std::vector<std::string>& more = {},
+          std::vector<std::string> shell = {}) {
     std::string line = limit + "; exec " + std::string(std::getenv("IRIS_BINARIES")) + "/iris";
     for (const auto& word : plain(port) + more) line += " " + word;
-    process_ = Process::start({"/bin/sh", "-c", line}, folder_ / "log", folder_ / "");
+    process_ = Process::start(std::move(shell) + std::vector<std::string>{"/bin/sh", "-c", line},
+                              folder_ / "log", folder_ / "");
   }
   [[nodiscard]] bool said(const std::string& text) const {
     return read_text(folder_ / "log").find(text) != std::string::npos;
@@ -68,6 +72,20 @@ TEST_CASE("a soft limit of descriptors is raised, and the log says what is kept 
   iris.await_log("\"serving\"");
   REQUIRE(
       iris.said(R"("limit":2000,"limit_before":100,"for_store_and_peers":960,"for_clients":1040)"));
+  iris.signal(SIGTERM);
+  REQUIRE(iris.exit_code() == 0);
+}
+
+// Link-local addresses are the same on every link; the interface tells which is meant. Needs a
+// network of its own, which not every place allows.
+TEST_CASE("a node listens on an address with its interface") {
+  const std::string address = "ip link set lo up && ip addr add fe80::1/64 dev lo nodad";
+  if (std::system(("unshare -n sh -c '" + address + "' >/dev/null 2>&1").c_str()) != 0) {
+    std::printf("skipped: this needs a network of its own, IPv6 and iproute2\n");
+    return;
+  }
+  Limited iris(address, free_port(), {"-listen", "fe80::1%lo"}, {"/usr/bin/unshare", "-n"});
+  iris.await_log("\"serving\"");
   iris.signal(SIGTERM);
   REQUIRE(iris.exit_code() == 0);
 }

@@ -1,7 +1,5 @@
-// The program iris as a process: exit codes and error sentences, signals, messages to systemd.
-#include <sys/socket.h>
+// The program iris as a process: exit codes and error sentences, signals.
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -11,7 +9,10 @@
 #include <sstream>
 #include <thread>
 
+#include "src/machine/feature_level.h"
+#include "store/folder.h"
 #include "tests/api/iris_process.h"
+#include "tests/api/write_load.h"
 
 namespace iris::test {
 namespace {
@@ -103,6 +104,30 @@ TEST_CASE("a folder that cannot be made is named (exit 1)") {
   Iris iris(plain(free_port()) + std::vector<std::string>{"-raftdir", "/dev/null/folder"});
   REQUIRE(iris.exit_code() == 1);
   REQUIRE(iris.said("/dev/null"));
+}
+
+TEST_CASE("a folder of a newer feature level is refused for good (exit 78; hazards 105, 118)") {
+  const Folder folder;
+  const std::uint16_t port = free_port();
+  {
+    Iris node(plain(port) + std::vector<std::string>{"-raftdir", "raft"}, &folder);
+    node.await_log("this node leads");
+    const pb::StatusResponse said = status(port);
+    CHECK(said.api_level() == feature_level.value);
+    CHECK(said.cluster_level() == feature_level.value);
+    node.signal(SIGTERM);
+    REQUIRE(node.exit_code() == 0);
+  }
+  {
+    auto found = store::Folder::open(folder / "raft");
+    REQUIRE(found.has_value());
+    REQUIRE(found->raise_level({feature_level.value + 1}).has_value());
+  }
+  Iris older(plain(port) + std::vector<std::string>{"-raftdir", "raft"}, &folder);
+  REQUIRE(older.exit_code() == 78);
+  REQUIRE(
+      older.said("is of a cluster at feature level " + std::to_string(feature_level.value + 1)));
+  REQUIRE(older.said("run the newer version of Iris here"));
 }
 
 TEST_CASE("bad certificates are named (exit 78)") {
@@ -226,6 +251,24 @@ TEST_CASE("a stop with open streams and waiting calls takes less than two second
   REQUIRE_FALSE(listening->Read(&update));
 }
 
+TEST_CASE("a node that is stopped under load answers nobody CANCELLED") {
+  const std::uint16_t port = free_port();
+  Iris iris(plain(port));
+  iris.await_log("\"serving\"");
+  WriteLoad load;
+  for (int i = 0; i < 4; ++i) {
+    grpc::ChannelArguments own_connection;
+    own_connection.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    load.add(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port),
+                                       grpc::InsecureChannelCredentials(), own_connection),
+             200);
+  }
+  REQUIRE(load.await_done(2'000));
+  iris.signal(SIGTERM);
+  REQUIRE(load.await_end() == "");
+  REQUIRE(iris.exit_code() == 0);
+}
+
 // A tick each millisecond, so that one may be due in the turn that leaves the loop. That once
 // crashed; each stop here has a small chance of it.
 TEST_CASE("a node may be stopped at any moment (exit 0)") {
@@ -307,90 +350,6 @@ TEST_CASE("the log tells of a TLS handshake of a client that failed, with the re
   iris.await_log(
       "a TLS handshake over gRPC failed\",\"why\":\"peer did not return a certificate\"");
 }
-
-// What systemd would hear.
-class NotifySocket {
- public:
-  NotifySocket() : path_(folder_ / "notify"), socket_(::socket(AF_UNIX, SOCK_DGRAM, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path_.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
-    REQUIRE(::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    ::setenv("NOTIFY_SOCKET", path_.c_str(), 1);
-    ::setenv("WATCHDOG_USEC", "30000000", 1);
-  }
-  ~NotifySocket() {
-    ::unsetenv("NOTIFY_SOCKET");
-    ::unsetenv("WATCHDOG_USEC");
-    ::close(socket_);
-  }
-  NotifySocket(const NotifySocket&) = delete;
-  NotifySocket& operator=(const NotifySocket&) = delete;
-  void forget() { all_.clear(); }
-  bool heard(const std::string& text) {
-    return test::await(20s, [&] {
-      char piece[1024];
-      for (ssize_t got = 0; (got = ::recv(socket_, piece, sizeof piece, MSG_DONTWAIT)) > 0;) {
-        all_ += std::string(piece, static_cast<std::size_t>(got)) + "\n";
-      }
-      return all_.find(text) != std::string::npos;
-    });
-  }
-
- private:
-  Folder folder_;
-  std::string path_;
-  int socket_;
-  std::string all_;
-};
-
-#ifdef IRIS_SYSTEMD
-TEST_CASE("systemd hears READY, STATUS, the watchdog and STOPPING") {
-  NotifySocket socket;
-  Iris iris(plain(free_port()));
-  REQUIRE(socket.heard("READY=1"));
-  REQUIRE(socket.heard("STATUS=leader of 1 voters"));
-  REQUIRE(socket.heard("WATCHDOG=1"));
-  iris.signal(SIGTERM);
-  REQUIRE(socket.heard("STOPPING=1"));
-  REQUIRE(iris.exit_code() == 0);
-}
-
-TEST_CASE("systemd's status tells of certificates that were no good at a reload") {
-  NotifySocket socket;
-  const Folder folder;
-  const Issued authority = issue({.common_name = "CA"}, nullptr);
-  const TlsPaths paths =
-      write_files(folder, "n", issue({.alternative_names = "DNS:Iris"}, &authority), authority);
-  Iris iris({"-nostela", "-listen", "127.0.0.1", "-port", std::to_string(free_port()), "-cert",
-             paths.certificate, "-key", paths.key, "-ca", paths.ca},
-            &folder);
-  REQUIRE(socket.heard("STATUS=leader of 1 voters\n"));
-  const std::string good = read_text(paths.ca);
-  write_file(paths.ca, "nonsense");
-  iris.signal(SIGHUP);
-  REQUIRE(socket.heard("STATUS=leader of 1 voters; new certificates are not in use: " + paths.ca +
-                       ": holds no PEM certificate of a CA"));
-  write_file(paths.ca, good);
-  iris.await_log("certificates reloaded");  // without a signal: files are looked at
-  socket.forget();
-  REQUIRE(socket.heard("STATUS=leader of 1 voters\n"));
-}
-
-TEST_CASE("a follower's status names its leader, and what it lacks without one") {
-  const std::uint16_t ports[] = {free_port(), free_port()};
-  const auto at = [&](int i) { return "127.0.0.1:" + std::to_string(ports[i]); };
-  auto leader = std::make_unique<Iris>(plain(ports[0]));
-  leader->await_log("this node leads");
-  NotifySocket socket;
-  Iris follower(plain(ports[1]) + std::vector<std::string>{"-join", at(0)});
-  REQUIRE(socket.heard("STATUS=following the leader at " + at(0)));
-  REQUIRE(test::await(20s, [&] { return status(ports[0]).voters() == 2; }));
-  leader->signal(SIGKILL);
-  follower.await_log("no leader: nothing can be written, and reads wait");
-  REQUIRE(socket.heard("STATUS=no leader: 1 of 2 voters reached, 2 needed; no connection to "));
-}
-#endif
 
 TEST_CASE("three empty nodes that expect each other form one cluster (hazard 56)") {
   std::vector<std::uint16_t> ports;

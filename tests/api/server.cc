@@ -105,7 +105,7 @@ void TestServer::make_listeners() {
   hooks.barrier = [this](std::function<void(Status)> done) {
     node_->read(Consistency::linearizable, 0, 5'000, std::move(done));
   };
-  hooks.opened = [](const std::string&) {};
+  hooks.opened = hooks.closed = [](const std::string&) {};
   listeners_ = std::make_unique<Listeners>(ListenersOptions{}, *store_, *history_, hooks);
 }
 

@@ -1,4 +1,4 @@
-// All services but those of values: sessions, Cluster, health, reflection; the port, the stop.
+// All services but those of values: sessions, Cluster, health, reflection; the port.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 
@@ -107,12 +107,47 @@ TEST_CASE("reflection lists the services and describes ours") {
   REQUIRE(response.find("SetValueRequest") != std::string::npos);
 }
 
-TEST_CASE("names that are not UTF-8 are refused, and nothing is stored (hazard 107)") {
+// A request whose first string field is not UTF-8; bytes that are no message where it has none.
+std::string bad_request(const google::protobuf::Descriptor& type, std::string& complaint) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto& field = *type.field(i);
+    if (field.type() != google::protobuf::FieldDescriptor::TYPE_STRING) continue;
+    complaint = field.name() + " is not UTF-8";
+    return std::string{static_cast<char>(field.number() << 3 | 2), '\x02', '\xff', '\xfe'};
+  }
+  complaint = "the request is not a " + type.name();
+  return "\xff\xff";
+}
+
+// gRPC answers such requests with INTERNAL, by itself, where it is left to it.
+TEST_CASE("a request that is none is INVALID_ARGUMENT with a sentence, of every method") {
+  TestServer server;
+  const auto& file = *pb::SetValueRequest::descriptor()->file();
+  int methods = 0;
+  for (int i = 0; i < file.service_count(); ++i) {
+    for (int j = 0; j < file.service(i)->method_count(); ++j) {
+      const auto& method = *file.service(i)->method(j);
+      const std::string path = "/" + file.service(i)->full_name() + "/" + method.name();
+      CAPTURE(path);
+      std::string complaint;
+      std::string response;
+      const std::string request = bad_request(*method.input_type(), complaint);
+      const auto status = raw_call(server.channel(), path, request, response);
+      CHECK(status.error_code() == StatusCode::INVALID_ARGUMENT);
+      CHECK(status.error_message() == complaint);
+      ++methods;
+    }
+  }
+  REQUIRE(methods == 19);
+}
+
+TEST_CASE("the name that is not UTF-8 is told, and nothing is stored (hazard 107)") {
   TestServer server;
   std::string response;
   const auto status = raw_call(server.channel(), "/iris.pb.Iris/SetValue",
                                "\x12\x01s\x1a\x02\xff\xfe\x22\x01v", response);
-  REQUIRE_FALSE(status.ok());
+  REQUIRE(status.error_code() == StatusCode::INVALID_ARGUMENT);
+  REQUIRE(status.error_message() == "key is not UTF-8");
   const auto call = context();
   pb::GetSourcesResponse row;
   REQUIRE_FALSE(server.iris().GetSources(call.get(), {})->Read(&row));
@@ -230,6 +265,29 @@ TEST_CASE("Status tells who the node is, and how the cluster is as far as it kno
   REQUIRE(status.client_connections() >= 1);  // this one
   REQUIRE(status.waiting_calls() == 0);
   REQUIRE(status.client_answer_bytes() == 0);
+  REQUIRE(status.state_check_revision() == 0);  // alone, it has nothing to compare
+  REQUIRE(status.state_check().empty());
+  REQUIRE(status.state_hash().empty());
+  REQUIRE(status.state_check_s() == 0);
+  REQUIRE(status.listeners() == 0);
+  REQUIRE(status.queued_update_bytes() == 0);
+  REQUIRE(status.listener_states() == 0);
+}
+
+TEST_CASE("Status counts the streams of Listen") {
+  TestServer server;
+  pb::ListenRequest request;
+  request.set_session("S");
+  request.set_heartbeat_ms(100);
+  const auto call = context();
+  const auto stream = server.iris().Listen(call.get(), request);
+  pb::Update bookmark;
+  REQUIRE(stream->Read(&bookmark));
+  pb::StatusResponse status;
+  REQUIRE(server.cluster().Status(context().get(), {}, &status).ok());
+  REQUIRE(status.listeners() == 1);
+  call->TryCancel();
+  static_cast<void>(stream->Finish());
 }
 
 TEST_CASE("Status tells what an operator has to know of, in words") {
@@ -368,101 +426,6 @@ TEST_CASE("a port that is taken is named") {
     REQUIRE(started.error().text.find(std::to_string(options.port)) != std::string::npos);
     REQUIRE(started.error().text.find("another process has it") != std::string::npos);
   });
-}
-
-TEST_CASE("a stop ends what is waiting, as not done, and refuses what comes later") {
-  TestServerOptions options;
-  options.cluster = Cluster::none;
-  TestServer server(options);
-  pb::SetValueRequest request;
-  request.set_source("s");
-  request.set_key("k");
-  std::atomic<int> waiting = 0;
-  std::atomic<int> not_done = 0;
-  std::vector<std::thread> threads;
-  threads.reserve(20);
-  for (int i = 0; i < 20; ++i) {
-    threads.emplace_back([&] {
-      pb::SetValueResponse response;
-      const auto call = context();
-      ++waiting;
-      const auto status = server.iris().SetValue(call.get(), request, &response);
-      if (status.error_code() == StatusCode::UNAVAILABLE &&
-          trailer(*call, trailer_not_done) == "1") {
-        ++not_done;
-      }
-    });
-  }
-  // All are at the node, as it says itself.
-  const auto give_up = std::chrono::steady_clock::now() + 10s;
-  while (server.on_loop([&] { return server.node().status().waiters; }) < 20) {
-    REQUIRE(std::chrono::steady_clock::now() < give_up);
-    std::this_thread::yield();
-  }
-  const auto begin = std::chrono::steady_clock::now();
-  server.stop(5'000);
-  REQUIRE(std::chrono::steady_clock::now() - begin < 4s);  // the stop had nothing to wait for
-  for (auto& thread : threads) thread.join();
-  REQUIRE(not_done == 20);
-  pb::SetValueResponse response;
-  REQUIRE(server.iris().SetValue(context(1s).get(), request, &response).error_code() ==
-          StatusCode::UNAVAILABLE);
-}
-
-TEST_CASE("a stop under load ends every call, and soon") {
-  TestServer server;
-  std::atomic<bool> ended = false;
-  std::atomic<int> done = 0;
-  std::vector<std::thread> threads;
-  threads.reserve(8);
-  for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&] {
-      const auto stub = pb::Iris::NewStub(server.new_channel());
-      pb::SetValueRequest request;
-      request.set_source("s");
-      request.set_key("k");
-      pb::SetValueResponse response;
-      while (!ended && stub->SetValue(context().get(), request, &response).ok()) ++done;
-      const auto call = context();
-      pb::GetKeysRequest list;
-      list.set_source("s");
-      const auto reader = stub->GetKeys(call.get(), list);
-      pb::GetKeysResponse row;
-      while (reader->Read(&row)) {
-      }
-      static_cast<void>(reader->Finish());
-    });
-  }
-  while (done < 200) std::this_thread::yield();
-  server.stop(1'000);
-  ended = true;
-  for (auto& thread : threads) thread.join();
-}
-
-TEST_CASE("a stop breaks off what does not end, at the end of the drain") {
-  TestServer server;
-  // A list whose client reads nothing.
-  pb::SetValueRequest request;
-  request.set_source("s");
-  request.set_value(std::string(2u << 20, 'v'));
-  for (int key = 0; key < 12; ++key) {
-    request.set_key(std::to_string(key));
-    pb::SetValueResponse response;
-    REQUIRE(server.iris().SetValue(context().get(), request, &response).ok());
-  }
-  pb::GetKeysRequest list;
-  list.set_source("s");
-  list.set_with_values(true);
-  const auto call = context();
-  const auto reader = server.iris().GetKeys(call.get(), list);
-  pb::GetKeysResponse row;
-  REQUIRE(reader->Read(&row));
-  const auto begin = std::chrono::steady_clock::now();
-  server.stop(200);
-  REQUIRE(std::chrono::steady_clock::now() - begin < 5s);
-  while (reader->Read(&row)) {
-  }
-  REQUIRE_FALSE(reader->Finish().ok());
 }
 
 }  // namespace

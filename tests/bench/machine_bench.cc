@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "raft/check.h"
@@ -22,12 +23,28 @@ void encode_set(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(encode(operation));
 }
 
+std::string set_bytes(std::int64_t value_bytes) {
+  SetValue set = set_value(1);
+  set.value.assign(static_cast<std::size_t>(value_bytes), 'v');
+  return encode(set);
+}
+
 void parse_set(benchmark::State& state) {
-  const std::string bytes = encode(set_value(1));
+  const std::string bytes = set_bytes(state.range(0));
   for (auto _ : state) {
     const auto command = parse(bytes);
     CHECK(command);
     benchmark::DoNotOptimize(command->value.data());
+  }
+}
+
+// The same with a copy of each field, as an Operation has it.
+void decode_set(benchmark::State& state) {
+  const std::string bytes = set_bytes(state.range(0));
+  for (auto _ : state) {
+    const auto command = decode(bytes);
+    CHECK(command);
+    benchmark::DoNotOptimize(std::get<SetValue>(*command).value.data());
   }
 }
 
@@ -44,7 +61,7 @@ void apply_set(benchmark::State& state) {
   const auto apply_next = [&] {
     raft::Entry& entry = entries[index % entries.size()];
     entry.id.index = {++index};
-    benchmark::DoNotOptimize(Machine::apply(entry, batch));
+    benchmark::DoNotOptimize(Machine::apply(entry, feature_level, batch));
     tables.applied = entry.id.index;
   };
   while (index < keys) apply_next();
@@ -52,7 +69,8 @@ void apply_set(benchmark::State& state) {
 }
 
 BENCHMARK(encode_set);
-BENCHMARK(parse_set);
+BENCHMARK(parse_set)->ArgName("value")->Arg(256)->Arg(64 << 10);
+BENCHMARK(decode_set)->ArgName("value")->Arg(256)->Arg(64 << 10);
 BENCHMARK(apply_set)->Arg(100)->Arg(10'000);
 
 }  // namespace

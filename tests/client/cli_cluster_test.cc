@@ -26,18 +26,27 @@ TEST_CASE("status tells how a node is, in words and in json") {
   status.set_reachable(3);
   status.set_tolerates_failures(1);
   status.set_disk_used_bytes(1536);
+  status.set_api_level(2);
+  status.set_cluster_level(1);
   status.set_certificate_expires_s(std::time(nullptr) + 10L * 86'400 + 60);
   status.set_version("1.0.0");
   status.set_address("127.0.0.1:32001");
   status.set_client_connections(12);
   status.set_waiting_calls(3);
   status.set_client_answer_bytes(2048);
+  status.set_state_check_revision(117);
+  status.set_state_check("equal");
+  status.set_state_hash("0123456789abcdef0123456789abcdef");
+  status.set_state_check_s(std::time(nullptr) - 3600);
   const Ended text = at.cli({"status"});
   CHECK(text.code == 0);
   for (const char* part :
        {"00000000000000a1", "leader, term 7", "commit       120, applied 118, lag 2",
         "3 voters, 3 reachable", "tolerates 1 failure\n", "1.5 KiB used", "10 days left",
-        "server 1.0.0", "12 connections, 3 calls wait, 2.0 KiB of answers not taken"}) {
+        "state check  equal at revision 117, 36",
+        " seconds ago, hash 0123456789abcdef0123456789abcdef", "server 1.0.0",
+        "12 connections, 3 calls wait, 2.0 KiB of answers not taken",
+        "level        cluster 1, this node knows up to 2"}) {
     INFO(text.out);
     CHECK(contains(text.out, part));
   }
@@ -47,15 +56,23 @@ TEST_CASE("status tells how a node is, in words and in json") {
   CHECK(object["tolerates_failures"] == 1);
   CHECK(object["client_connections"] == 12);
   CHECK(object["waiting_calls"] == 3);
+  CHECK(object["state_check_revision"] == 117);
+  CHECK(object["state_check"] == "equal");
+  CHECK(object["state_hash"] == "0123456789abcdef0123456789abcdef");
+  CHECK(object["state_check_s"] == status.state_check_s());
   CHECK(object["client_answer_bytes"] == 2048);
   CHECK(object["certificate_expires_s"] == status.certificate_expires_s());
+  CHECK(object["api_level"] == 2);
+  CHECK(object["cluster_level"] == 1);
 
   status.set_tolerates_failures(0);
   status.set_certificate_expires_s(0);
+  status.set_state_check_revision(0);
   status.set_alarm("disk full");
   const Ended worse = at.cli({"status"});
   CHECK(contains(worse.out, "tolerates 0 failures: no voter may be lost"));
   CHECK(contains(worse.out, "none (no TLS)"));
+  CHECK(contains(worse.out, "state check  not yet compared with other members"));
   CHECK(contains(worse.out, "ALARM        disk full"));
 
   // Several: each that answers, and a word about the others.
@@ -64,6 +81,23 @@ TEST_CASE("status tells how a node is, in words and in json") {
   CHECK(both.code == 0);
   CHECK(contains(both.out, "role"));
   CHECK(contains(both.err, dead));
+}
+
+TEST_CASE("status tells of the listeners of a node, in words and in json") {
+  Fixture at;
+  auto& status = at.cluster->status;
+  status.set_leader_id("00000000000000a1");
+  status.set_listeners(5);
+  status.set_queued_update_bytes(3072);
+  status.set_listener_states(1);
+  const Ended text = at.cli({"status"});
+  INFO(text.out);
+  CHECK(
+      contains(text.out, "listeners    5 streams, 3.0 KiB of updates queued, 1 state being sent"));
+  const json object = json::parse(at.cli({"status", "-o", "json"}).out);
+  CHECK(object["listeners"] == 5);
+  CHECK(object["queued_update_bytes"] == 3072);
+  CHECK(object["listener_states"] == 1);
 }
 
 TEST_CASE("addresses are printed as the next command takes them") {

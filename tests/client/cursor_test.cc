@@ -34,7 +34,7 @@ TEST_CASE("a cursor goes on within a revision that was cut off (hazards 86, 89)"
   CHECK(cursor.after_revision() == 4);  // 5 may not be over
   CHECK(cursor.take(removed(7, "a")));
   CHECK(cursor.take(removed(7, "b")));
-  CHECK(cursor.position() == Position{7, "b"});
+  CHECK(cursor.position() == Position{7, "b", "s"});
   // Cut off and asked for again from 6.
   CHECK(cursor.after_revision() == 6);
   CHECK_FALSE(cursor.take(removed(7, "a")));
@@ -79,12 +79,49 @@ TEST_CASE("a cursor takes no position from a state, and begins it anew when it w
   CHECK(initial.begin_stream());
 }
 
+TEST_CASE("a cursor goes on within a revision of several sources (hazards 86, 89)") {
+  const auto of = [](const std::string& source, const std::string& key) {
+    return Update{Op::put, source, key, "", 7, true};
+  };
+  Cursor cursor({6, ""}, false);
+  CHECK(cursor.take(of("s", "z")));
+  CHECK(cursor.take(of("t", "b")));  // a key before the last one, and yet new
+  CHECK(cursor.position() == Position{7, "b", "t"});
+  CHECK(cursor.after_revision() == 6);
+  CHECK_FALSE(cursor.take(of("s", "z")));
+  CHECK_FALSE(cursor.take(of("t", "b")));
+  CHECK(cursor.take(of("t", "c")));
+  CHECK(cursor.take(of("u", "a")));
+
+  Cursor kept({7, "b", "t"}, false);
+  CHECK_FALSE(kept.take(of("s", "z")));
+  CHECK_FALSE(kept.take(of("t", "a")));
+  CHECK(kept.take(of("t", "c")));
+}
+
+TEST_CASE("a position of a former build, which names no source, passes nothing over") {
+  Cursor cursor({7, "b"}, false);
+  CHECK(cursor.after_revision() == 6);
+  CHECK_FALSE(cursor.take(removed(7, "a")));
+  CHECK_FALSE(cursor.take(removed(7, "b")));
+  CHECK(cursor.take({Op::remove, "t", "a", "", 7}));  // of another source: it may be new
+  CHECK(cursor.take({Op::remove, "t", "b", "", 7}));
+  CHECK_FALSE(cursor.take(removed(7, "c")));  // out of order
+
+  Cursor one({7, "b"}, false);
+  CHECK(one.take(removed(7, "c")));
+  CHECK(one.position() == Position{7, "c", "s"});
+}
+
 TEST_CASE("whatever is cut off wherever, a cursor delivers each update once, in order") {
-  // Revisions with one to three keys; a stream may break behind any update.
+  // Revisions with one to three keys, of one or two sources; a stream may break behind any update.
   std::vector<Update> all;
   for (std::uint64_t revision = 2; revision < 12; ++revision) {
     for (std::uint64_t i = 0; i <= revision % 3; ++i) {
       all.push_back(removed(revision, std::string(1, static_cast<char>('a' + i))));
+    }
+    for (std::uint64_t i = 0; i < revision % 4 && revision > 5; ++i) {
+      all.push_back({Op::put, "t", std::string(1, static_cast<char>('a' + i)), "", revision});
     }
   }
   for (std::size_t first = 0; first <= all.size(); ++first) {

@@ -34,11 +34,21 @@ TEST_CASE("only what is behind the place where a stream fell silent ends the pat
     Position stopped_at, now;
     bool ends;
   } const cases[] = {
-      {{7, ""}, {7, ""}, false}, {{7, ""}, {6, ""}, false},   {{7, ""}, {7, "a"}, false},
-      {{7, ""}, {8, "a"}, true}, {{7, "b"}, {7, "a"}, false}, {{7, "b"}, {7, "c"}, true},
-      {{7, "b"}, {7, ""}, true}, {{7, "b"}, {8, "a"}, true},  {{7, "b"}, {6, "c"}, false},
-      {{}, {}, false},           {{}, {1, ""}, true},  // amid a state; and it is complete
-      {{7, ""}, {}, false},                            // a state begins
+      {{7, ""}, {7, ""}, false},
+      {{7, ""}, {6, ""}, false},
+      {{7, ""}, {7, "a"}, false},
+      {{7, ""}, {8, "a"}, true},
+      {{7, "b"}, {7, "a"}, false},
+      {{7, "b"}, {7, "c"}, true},
+      {{7, "b"}, {7, ""}, true},
+      {{7, "b"}, {8, "a"}, true},
+      {{7, "b"}, {6, "c"}, false},
+      {{}, {}, false},
+      {{}, {1, ""}, true},                   // amid a state; and it is complete
+      {{7, ""}, {}, false},                  // a state begins
+      {{7, "b", "s"}, {7, "a", "t"}, true},  // in the next source
+      {{7, "b", "t"}, {7, "c", "s"}, false},
+      {{7, "b", "s"}, {7, "", ""}, true},
   };
   for (const auto& at : cases) {
     Patience patience(1s);

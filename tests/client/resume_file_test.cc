@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,31 @@ TEST_CASE("a position is on disk with its name when it was written") {
   const Folder folder;
   const ResumeFile file(folder.file("position"), {"s", "k"});
   synced.clear();
-  REQUIRE_FALSE(file.write({7, "k"}));
+  REQUIRE_FALSE(file.write({7, "k", "s"}));
   CHECK(synced == Words{folder.file("position.new"), folder.path.string()});
   const auto read = file.read();
   REQUIRE(read);
+  CHECK(*read == Position{7, "k", "s"});
+}
+
+TEST_CASE("a file of a former build, which names no source of its position, is read") {
+  const Folder folder;
+  const std::string path = folder.file("position");
+  std::ofstream(path) << R"({"key":null,"revision":7,"revision_key":"k","source":"s"})"
+                      << "\n";
+  const auto read = ResumeFile(path, {"s", {}}).read();
+  REQUIRE(read);
   CHECK(*read == Position{7, "k"});
+}
+
+TEST_CASE("a file has all that a former build reads") {
+  const Folder folder;
+  const std::string path = folder.file("position");
+  REQUIRE_FALSE(ResumeFile(path, {"s", {}}).write({7, "k", "s"}));
+  std::string text;
+  std::getline(std::ifstream(path), text);
+  CHECK(text ==
+        R"({"source":"s","key":null,"revision":7,"revision_source":"s","revision_key":"k"})");
 }
 
 TEST_CASE("a position that cannot be kept is an error that names the file") {

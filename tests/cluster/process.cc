@@ -28,7 +28,7 @@ Process& Process::operator=(Process&& other) noexcept {
 }
 
 Process Process::start(const std::vector<std::string>& argv, const std::string& log,
-                       const std::string& folder) {
+                       const std::string& folder, const std::vector<int>& handed_over) {
   std::vector<char*> pointers;
   pointers.reserve(argv.size() + 1);
   for (const auto& argument : argv) pointers.push_back(const_cast<char*>(argument.c_str()));
@@ -45,7 +45,9 @@ Process Process::start(const std::vector<std::string>& argv, const std::string& 
     dup2(input, 0);
     dup2(output, 1);
     dup2(output, 2);
-    close_range(3, ~0U, 0);
+    int next = 3;
+    for (const int descriptor : handed_over) dup2(descriptor, next++);
+    close_range(static_cast<unsigned>(next), ~0U, 0);
     execv(pointers[0], pointers.data());
     _exit(127);
   }

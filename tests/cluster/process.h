@@ -23,9 +23,10 @@ class Process {
   Process& operator=(Process&& other) noexcept;
 
   // argv[0] is the program; stdout and stderr are appended to `log`; `folder` is the working
-  // directory. Dies with the harness (PR_SET_PDEATHSIG).
+  // directory. Dies with the harness (PR_SET_PDEATHSIG). `handed_over` become its descriptors from
+  // 3 on; each must be a greater number than all of those.
   static Process start(const std::vector<std::string>& argv, const std::string& log,
-                       const std::string& folder);
+                       const std::string& folder, const std::vector<int>& handed_over = {});
 
   [[nodiscard]] bool running();
   [[nodiscard]] pid_t pid() const { return pid_; }

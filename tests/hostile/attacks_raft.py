@@ -17,8 +17,8 @@ PRE_VOTE_REQUEST, PRE_VOTE_REPLY, VOTE_REQUEST, VOTE_REPLY, APPEND_REQUEST, APPE
 class Peer:
     """A connection that has said Hello as somebody whom the node does not know."""
 
-    def __init__(self, node, name=STRANGER, purpose=wire.CONTROL, **fields):
-        status = node.status()
+    def __init__(self, node, name=STRANGER, purpose=wire.CONTROL, status=None, patience=2, **fields):
+        status = node.status() if status is None else status
         self.id = int(status.get("id", "0"), 16)
         cluster = int(status.get("cluster_id", status.get("cluster", "0")), 16)
         self.term = int(status.get("term", 1))
@@ -26,7 +26,7 @@ class Peer:
         self.socket = open_secure(node, node.raft_port)
         fields.setdefault("cluster", cluster)
         self.send(wire.hello(name, purpose=purpose, **fields))
-        self.socket.settimeout(2)
+        self.socket.settimeout(patience)
         try:
             self.welcome = self.socket.recv(4096)
         except OSError:
@@ -56,11 +56,12 @@ def entry_id(term, index):
 
 def say_and_wait(node, *things):
     """Each thing is (kind, fields) said once with the node's term and once with one far above it."""
+    status = node.status()
     for kind, fields in things:
         for term in (None, 1 << 40):
-            peer = Peer(node)
+            peer = Peer(node, status=status, patience=0.1)
             peer.say(kind, *fields, term=term)
-            time.sleep(0.3)
+            time.sleep(node.many(0.3, 0.1))
             peer.close()
 
 
@@ -130,8 +131,9 @@ def a_snapshot_of_a_stranger(node):
 
 @attack(fresh=True)
 def mutated_frames(node):
-    """3,000 frames of every kind with bytes changed at random (the seed is fixed)."""
+    """3,000 frames of every kind with bytes changed at random (the seed is fixed). (Short: 1,000.)"""
     chance = random.Random(20171128)
+    status = node.status()
     last = entry_id(3, 3)
     bodies = [
         (PRE_VOTE_REQUEST, wire.message((1, last))),
@@ -140,15 +142,15 @@ def mutated_frames(node):
         (HEARTBEAT, wire.message((1, 1), (2, 1), (3, 1))),
         (DISMISSED, wire.message((1, 1), (2, 1), (3, last))),
     ]
-    peer = Peer(node)
-    for _ in range(3_000):
+    peer = Peer(node, status=status)
+    for _ in range(node.many(3_000, 1_000)):
         kind, body = chance.choice(bodies)
         payload = bytearray(wire.batch(wire.raft_message(peer.name, peer.id, peer.term, kind, body)))
         for _ in range(chance.randint(1, 4)):
             payload[chance.randrange(len(payload))] = chance.randrange(256)
         if not peer.send(bytes(payload)):
             peer.close()
-            peer = Peer(node)
+            peer = Peer(node, status=status, patience=0.1)
     peer.close()
 
 
@@ -176,19 +178,21 @@ def noise_on_the_raft_port(node):
 @attack
 def great_frames_half_sent(node):
     """Twenty strangers announce a frame of 32 MiB each and stop amid it."""
-    peers = [Peer(node, name=STRANGER + number) for number in range(20)]
+    status = node.status()
+    peers = [Peer(node, name=STRANGER + number, status=status, patience=0.1) for number in range(20)]
     for peer in peers:
         header = wire.raft_frame(b"", length=(32 << 20) - 1)
         peer.send_raw(header + bytes(1 << 20))
-    time.sleep(2)
+    time.sleep(node.many(2, 1))
     for peer in peers:
         peer.close()
 
 
 @attack
 def hellos_of_many_strangers(node):
-    """300 connections that each say Hello by another name, and stay."""
-    peers = [Peer(node, name=STRANGER + number) for number in range(300)]
+    """300 connections that each say Hello by another name, and stay. (Short: 100.)"""
+    status = node.status()
+    peers = [Peer(node, name=STRANGER + number, status=status, patience=0.02) for number in range(node.many(300, 100))]
     time.sleep(1)
     for peer in peers:
         peer.close()

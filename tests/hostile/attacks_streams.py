@@ -2,7 +2,7 @@
 import time
 
 import wire
-from attacks_calls import HOUR, many_calls, set_value
+from attacks_calls import BURST, HOUR, many_calls, set_value
 from http2 import Connection
 from registry import attack
 
@@ -30,26 +30,26 @@ def one_session_of_great_subscriptions(node):
 
 @attack
 def sessions_without_number(node):
-    """20,000 sessions of one subscription each."""
+    """20,000 sessions of one subscription each. (Short: 5,000.)"""
     connection = Connection(node)
-    for number in range(20_000):
+    for number in range(node.many(20_000, 5_000)):
         connection.call("Subscribe", wire.message((1, f"SESSION{number}"), (2, "source")))
         if number % 200 == 0:
             connection.read(0.01)
-    connection.read(2)
+    connection.read(node.many(2, 1))
     connection.close()
 
 
 @attack
 def streams_never_read(node):
-    """500 listeners of one source who never read, while 40 MB are written to it."""
+    """500 listeners of one source who never read, while 40 MB are written to it. (Short: 50 and 10 MB.)"""
     listeners = Connection(node, initial_window=0)
     writer = Connection(node)
-    for number in range(500):
+    for number in range(node.many(500, 50)):
         subscribe(writer, f"DEAF{number}", "loud")
         listeners.call("Listen", wire.message((1, f"DEAF{number}")), HOUR)
-    for _ in range(160):
-        answer = writer.answer(writer.call("SetValue", set_value("loud", "key", b"x" * (256 << 10))))
+    for _ in range(node.many(160, 40)):
+        answer = writer.ask_paced("SetValue", set_value("loud", "key", b"x" * (256 << 10)))
         if answer is None or answer[0] != 0:
             return f"a write was answered {answer}"
     listeners.close()
@@ -59,25 +59,28 @@ def streams_never_read(node):
 
 @attack
 def states_never_read(node):
-    """200 listeners of a state of 20 MB who never read it."""
+    """200 listeners of a state of 20 MB who never read it. (Short: 100 of 5 MB.)"""
     writer = Connection(node)
-    for number in range(80):
-        writer.answer(writer.call("SetValue", set_value("state", f"key{number}", b"x" * (256 << 10))))
+    for number in range(node.many(80, 20)):
+        answer = writer.ask_paced("SetValue", set_value("state", f"key{number}", b"x" * (256 << 10)))
+        if answer is None or answer[0] != 0:
+            return f"a write was answered {answer}"
     listeners = Connection(node, initial_window=0)
-    for number in range(200):
+    for number in range(node.many(200, 100)):
         subscribe(writer, f"STATE{number}", "state")
         listeners.call("Listen", wire.message((1, f"STATE{number}"), (3, 1)), HOUR)
-    listeners.read(2)
+    listeners.read(node.many(2, 1))
     listeners.close()
     writer.close()
+    return ""
 
 
-@attack
+@attack(p99_ms=2_500, because=BURST)
 def many_streams_on_one_connection(node):
-    """20,000 Listen streams on one connection."""
+    """20,000 Listen streams on one connection. (Short: 5,000.)"""
     connection = Connection(node)
-    many_calls(connection, 20_000, "Listen", wire.message((1, "MANY")))
-    connection.read(3)
+    many_calls(connection, node.many(20_000, 5_000), "Listen", wire.message((1, "MANY")))
+    connection.read(node.many(3, 1))
     connection.close()
 
 

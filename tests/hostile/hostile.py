@@ -2,18 +2,23 @@
 
     /usr/bin/python3 tests/hostile/hostile.py --bin BUILD_FOLDER [--tls] [--short] [--port P] [--list] [NAME...]
 
-Before, during and after each attack the node's memory and the p99 of a bystander (tests/hostile/node.py) are measured.
-An attack fails where the node died, refused the bystander a call, kept more than MEMORY_MIB of memory, or where the
-bystander's p99 rose to more than P99_TIMES of what it was (and over P99_FLOOR_MS: below, this is the machine's noise).
-Prints TAP: a line an attack, with the figures. Exit code 0: all held. --short: a second of quiet in place of three.
-Needs Debian's python3-hpack. Sends to 127.0.0.1 only.
+A bystander, an honest client at a steady rate (node.py), is measured before, during and after each attack. An attack
+fails where the node died, refused the bystander a call, kept more than MEMORY_MIB beyond its working set, or where the
+bystander's p99 over the whole attack is more than p99_times of what it was before (and over p99_floor_ms: below, this
+is the machine's noise; both in Form). On a machine that others use too a single p99 says little: an attack that fails
+by nothing else is tried again on a new node, and only TRIES of TRIES count. The attacker runs in a process of its own
+that gives way to the node's: its own work is that of another machine.
+
+--short is what runs in CI: the attacks that are marked for it, the bystander beside each but not after it, and bounds
+of the p99 that no busy machine reaches by itself.
+Prints TAP: a line an attack, with the figures. Exit code 0: all held. Needs Debian's python3-hpack. Sends to
+127.0.0.1 only.
 """
 import argparse
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -22,23 +27,38 @@ import attacks_calls  # noqa: E402,F401  (each fills the registry)
 import attacks_connections  # noqa: E402,F401
 import attacks_raft  # noqa: E402,F401
 import attacks_streams  # noqa: E402,F401
-from node import Bystander, Node  # noqa: E402
+from attacker import Attacker, run_apart  # noqa: E402
+from node import Bystander, Node, free_ports  # noqa: E402
 from registry import ATTACKS  # noqa: E402
 
 PORT = 46_000
 MEMORY_MIB = 32
-P99_TIMES = 5
-P99_FLOOR_MS = 60
 SETTLE_SECONDS = 20  # for memory to come back
-ATTACK_SECONDS_MAX = 60
+ATTACK_SECONDS_MAX = 90
+TRIES = 3
+QUIET_MS_MAX = 100  # a p99 over this before an attack says that the machine is busy, and excuses nothing
 
 
-def guarded(run, node):
-    """What the attack complains of; an attack that breaks down itself is a complaint too."""
-    try:
-        return run(node) or ""
-    except Exception as error:  # the node may hang up at any line
-        return "" if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+class Form:
+    """How thoroughly to measure."""
+
+    def __init__(self, short):
+        self.quiet_seconds = 1 if short else 3
+        self.after = not short
+        self.p99_times = 20 if short else 5
+        self.p99_floor_ms = 400 if short else 60
+        self.burst_times = 2 if short else 1
+        self.share_nodes = short  # but for nodes of few descriptors
+
+
+class Outcome:
+    def __init__(self):
+        self.complaints = []
+        self.slow = ""  # the complaint that another try may clear
+        self.figures = ""
+
+    def all(self):
+        return self.complaints + ([self.slow] if self.slow else [])
 
 
 def probe(node):
@@ -55,52 +75,143 @@ def settled_memory(node, wanted):
     while node.alive() and time.monotonic() < end:
         if node.memory_mib() <= wanted:
             break
-        time.sleep(0.25)
+        time.sleep(0.1)
     return node.memory_mib() if node.alive() else 0.0
 
 
-def run_attack(attack, node, quiet_seconds):
-    """(complaints, figures)"""
-    if attack.prepare:
-        why = guarded(attack.prepare, node)
-        if why:
-            return [why], ""
-    before_ms, _, why = Bystander(node, quiet_seconds).result()
-    if why:
-        return [why], ""
-    before_mib, peak_mib = node.memory_mib(), 0.0
-    outcome = []
-    attacker = threading.Thread(target=lambda: outcome.append(guarded(attack.run, node)), daemon=True)
-    complaints, during_ms = [], 0.0
-    started = time.monotonic()
-    attacker.start()
-    while attacker.is_alive() and node.alive() and time.monotonic() - started < ATTACK_SECONDS_MAX:
-        bystander = Bystander(node, quiet_seconds)
-        while bystander.running():
-            if node.alive():
-                peak_mib = max(peak_mib, node.memory_mib())
-            time.sleep(0.05)
-        p99, failed, why = bystander.result()
-        during_ms = max(during_ms, p99)
-        if failed and not attack.descriptors:
-            complaints.append(f"{failed} calls of the bystander failed")
-        if why and not attack.descriptors:
-            complaints.append(why)
-    if attacker.is_alive() and node.alive():
-        complaints.append(f"the attack did not end within {ATTACK_SECONDS_MAX} s")
-    attacker.join(5)
-    complaints += [text for text in outcome if text]
+def beside(attack, node, seconds, outcome):
+    """Runs the attack with the bystander beside it. (p99 in ms, most memory in MiB)"""
+    bystander, attacker = Bystander(node), Attacker(attack.run, node)
+    peak_mib, started = 0.0, time.monotonic()
+    while node.alive() and bystander.running():
+        passed = time.monotonic() - started
+        if passed > ATTACK_SECONDS_MAX or (not attacker.running() and passed >= seconds):
+            break
+        if node.alive():
+            peak_mib = max(peak_mib, node.memory_mib())
+        time.sleep(0.05)
+    if attacker.running() and node.alive():
+        outcome.complaints.append(f"the attack did not end within {ATTACK_SECONDS_MAX} s")
+    said = attacker.end()
+    p99, failed, why = bystander.stop()
     if not node.alive():
-        return [f"the node died: {node.last_words()}"], ""
+        outcome.complaints.append(f"the node died: {node.last_words()}")
+        return p99, peak_mib
+    if said:
+        outcome.complaints.append(said)
+    if attack.descriptors is None:  # there, connections are what it runs out of
+        outcome.complaints += [why] if why else []
+        outcome.complaints += [f"calls of the bystander failed: {failed}"] if failed else []
+    return p99, peak_mib
+
+
+def quiet_p99(node, form):
+    """The bystander's p99 alone: the least of a few measurements, where the machine is busy. (ms, sentence)"""
+    least = None
+    for _ in range(TRIES):
+        p99, _, why = Bystander(node, form.quiet_seconds).result()
+        if why:
+            return 0.0, why
+        least = p99 if least is None else min(least, p99)
+        if least <= QUIET_MS_MAX:
+            break
+    return least, ""
+
+
+def run_attack(attack, node, form):
+    outcome = Outcome()
+    if attack.prepare:
+        why = run_apart(attack.prepare, node, ATTACK_SECONDS_MAX)
+        if why:
+            outcome.complaints.append(f"cannot be prepared: {why}")
+            return outcome
+    if node.quiet_ms is None or form.after:
+        node.quiet_ms, why = quiet_p99(node, form)
+        if why:
+            outcome.complaints.append(why)
+            return outcome
+    before_mib = max(node.memory_mib(), node.working_mib)
+    during_ms, peak_mib = beside(attack, node, form.quiet_seconds, outcome)
+    if not node.alive():
+        return outcome
     after_mib = settled_memory(node, before_mib + MEMORY_MIB)
-    after_ms, failed, why = Bystander(node, quiet_seconds).result()
-    complaints += [text for text in (why, f"afterwards {failed} calls of the bystander failed" if failed else "", probe(node)) if text]
+    after = ""
+    if form.after:
+        after_ms, failed, why = Bystander(node, form.quiet_seconds).result()
+        after = f" -> {after_ms:.1f}"
+        outcome.complaints += [text for text in (why, f"calls of the bystander failed afterwards: {failed}" if failed else "") if text]
+    why = probe(node)
+    outcome.complaints += [why] if why else []
     if after_mib > before_mib + MEMORY_MIB:
-        complaints.append(f"{after_mib - before_mib:.0f} MiB of memory did not come back")
-    if during_ms > max(P99_TIMES * before_ms, P99_FLOOR_MS):
-        complaints.append(f"the bystander's p99 rose from {before_ms:.1f} to {during_ms:.1f} ms")
-    figures = f"memory {before_mib:.0f} -> {peak_mib:.0f} -> {after_mib:.0f} MiB, p99 {before_ms:.1f} -> {during_ms:.1f} -> {after_ms:.1f} ms"
-    return complaints, figures
+        outcome.complaints.append(f"{after_mib - before_mib:.0f} MiB of memory did not come back")
+    if during_ms > max(form.p99_times * min(node.quiet_ms, QUIET_MS_MAX), form.p99_floor_ms, form.burst_times * attack.p99_ms):
+        outcome.slow = f"the bystander's p99 rose from {node.quiet_ms:.1f} to {during_ms:.1f} ms"
+    outcome.figures = f"memory {before_mib:.0f} -> {peak_mib:.0f} -> {after_mib:.0f} MiB, p99 {node.quiet_ms:.1f} -> {during_ms:.1f}{after} ms"
+    return outcome
+
+
+class Run:
+    """All attacks, one after the other; a node serves until something was done to it."""
+
+    def __init__(self, options, certs):
+        self.options, self.certs, self.form = options, certs, Form(options.short)
+        self.port, self.node = options.port, None
+
+    def fresh_node(self, attack):
+        self.stop()
+        self.port = free_ports(self.port)
+        self.node = Node(self.options.bin, self.port, self.certs, attack.descriptors, self.options.short)
+        self.port += 2
+        if attack.descriptors or not attack.fresh or self.form.share_nodes:
+            self.node.fill()
+
+    def try_once(self, attack):
+        alone = attack.descriptors is not None or (attack.fresh and not self.form.share_nodes)
+        if alone or self.node is None or not self.node.alive():
+            self.fresh_node(attack)
+        outcome = run_attack(attack, self.node, self.form)
+        if outcome.all() or alone:  # the next begins with a node that nothing was done to
+            self.stop()
+        return outcome
+
+    def judge(self, attack):
+        for left in range(TRIES - 1, -1, -1):
+            outcome = self.try_once(attack)
+            if outcome.complaints or not outcome.slow:
+                break
+            if left:
+                print(f"# {attack.name} is tried again: {outcome.slow}", flush=True)
+        return outcome
+
+    def stop(self):
+        if self.node:
+            self.node.stop()
+        self.node = None
+
+
+def run_all(attacks, options, certs):
+    print(f"1..{len(attacks)}", flush=True)
+    run, bad = Run(options, certs), 0
+    try:
+        for number, attack in enumerate(attacks, 1):
+            started = time.monotonic()
+            outcome = run.judge(attack)
+            took = f"{time.monotonic() - started:.1f} s"
+            bad += bool(outcome.all())
+            print(f"{'not ok' if outcome.all() else 'ok'} {number} - {attack.name}: {outcome.figures or 'no figures'}, {took}")
+            for complaint in outcome.all():
+                print("# " + complaint.replace("\n", " "))
+            sys.stdout.flush()
+    finally:
+        run.stop()
+    return 1 if bad else 0
+
+
+def chosen(options):
+    attacks = [attack for attack in ATTACKS if attack.secure is None or attack.secure == options.tls]
+    if options.names:
+        return [attack for attack in attacks if attack.name in options.names]
+    return [attack for attack in attacks if attack.short] if options.short else attacks
 
 
 def main():
@@ -112,9 +223,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    attacks = [attack for attack in ATTACKS if attack.secure is None or attack.secure == options.tls]
-    if options.names:
-        attacks = [attack for attack in attacks if attack.name in options.names]
+    attacks = chosen(options)
     if options.list or not attacks:
         print("\n".join(f"{attack.name}: {attack.words}" for attack in ATTACKS))
         return 0 if options.list else 2
@@ -122,30 +231,8 @@ def main():
         certs = None
         if options.tls:
             certs = folder
-            subprocess.run([f"{os.path.dirname(__file__)}/../../scripts/certs", folder], check=True, capture_output=True)
+            subprocess.run([f"{os.path.dirname(os.path.abspath(__file__))}/../../scripts/certs", folder], check=True, capture_output=True)
         return run_all(attacks, options, certs)
-
-
-def run_all(attacks, options, certs):
-    print(f"1..{len(attacks)}", flush=True)
-    bad, node = 0, None
-    for number, attack in enumerate(attacks, 1):
-        if attack.fresh or node is None or not node.alive():
-            if node:
-                node.stop()
-            node = Node(options.bin, options.port + 2 * number, certs, attack.descriptors)
-        complaints, figures = run_attack(attack, node, 1 if options.short else 3)
-        bad += bool(complaints)
-        print(f"{'not ok' if complaints else 'ok'} {number} - {attack.name}{': ' + figures if figures else ''}")
-        for complaint in complaints:
-            print("# " + complaint.replace("\n", " "))
-        sys.stdout.flush()
-        if complaints or attack.fresh:  # the next begins with a node that nothing was done to
-            node.stop()
-            node = None
-    if node:
-        node.stop()
-    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 SETTINGS_INITIAL_WINDOW = 4
+INITIAL_WINDOW = 65_535
+FRAME_BYTES_MAX = 16_384
 CANCEL = 8
 
 
@@ -50,6 +52,11 @@ def frame(kind, flags=0, stream=0, payload=b""):
 def settings(**values):
     names = {"initial_window": SETTINGS_INITIAL_WINDOW}
     return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", names[name], value) for name, value in values.items()))
+
+
+def settings_of(payload):
+    """{identifier: value} of a SETTINGS frame."""
+    return dict(struct.unpack(">HI", payload[at : at + 6]) for at in range(0, len(payload) - 5, 6))
 
 
 def window_update(stream, bytes_more):
@@ -130,8 +137,9 @@ def raft_frame(payload, length=None, crc=None):
 CONTROL, BULK, PROBE = 1, 2, 3
 
 
-def hello(node, cluster=0, address="127.0.0.1:9", purpose=CONTROL, expected=0, version=1):
-    return message((1, version), (2, 1), (3, fixed64(cluster)), (4, fixed64(node)), (5, address), (6, fixed64(expected)), (7, purpose))
+def hello(node, cluster=0, address="127.0.0.1:9", purpose=CONTROL, expected=0, version=1, level=1000):
+    """`level`: as far as the sender knows the log; one below the cluster's would not be let in."""
+    return message((1, version), (2, 1), (3, fixed64(cluster)), (4, fixed64(node)), (5, address), (6, fixed64(expected)), (7, purpose), (8, level))
 
 
 def batch(*bodies):

@@ -159,8 +159,7 @@ void Client::told(const Update& update) {
   if (!removed) value.emplace(update.value);
   if (asks_) {
     const bool next_removal = revision == last_revision_ && removed && last_removal_ &&
-                              last_removal_->first == name.first &&
-                              last_removal_->second < name.second;
+                              last_more_ && *last_removal_ < name;
     CHECK(revision > last_revision_ || next_removal);
     const auto& truth = oracle_.told(revision);
     CHECK(std::count(truth.begin(), truth.end(), Told{name.first, name.second, value}) == 1);
@@ -169,6 +168,7 @@ void Client::told(const Update& update) {
   }
   last_revision_ = revision;
   last_removal_ = removed ? std::optional(name) : std::nullopt;
+  last_more_ = update.more;
   take_or_skip(update, name);
 }
 
@@ -176,7 +176,7 @@ void Client::take_or_skip(const Update& update, const Name& name) {
   if (!asks_) return take(update);  // it knows no revisions
   // One of a RemoveSource that it saw before it was cut off.
   if (removal_ && std::get<0>(*removal_) == update.revision &&
-      name.second <= std::get<2>(*removal_)) {
+      name <= Name(std::get<1>(*removal_), std::get<2>(*removal_))) {
     ++counts.repeated;
     return;
   }

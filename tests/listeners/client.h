@@ -95,6 +95,7 @@ class Client : public UpdateStream {
   std::uint64_t state_revision_ = 0;  // of RESYNC; 0: there was none
   std::uint64_t last_revision_ = 0;
   std::optional<Name> last_removal_;  // at last_revision_
+  bool last_more_ = false;            // it said that others follow
   std::set<std::pair<std::uint64_t, Name>> delivered_;
   Rows state_rows_;
 };

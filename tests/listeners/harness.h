@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +34,8 @@ struct Cluster {
     Outcome outcome;
     store->apply(
         {id, std::nullopt, {}},
-        [&](store::Batch& batch) { outcome = Machine::apply(*log.back(), batch); }, [] {});
+        [&](store::Batch& batch) { outcome = Machine::apply(*log.back(), feature_level, batch); },
+        [] {});
     store->settle();
     outcomes.push_back(outcome);
     return outcome;
@@ -94,7 +96,8 @@ class ListeningNode : public History {
                        [this](std::function<void(Status)> done) {
                          barriers_.emplace_back(cluster_.last(), std::move(done));
                        },
-                       [this](const std::string& session) { opened.push_back(session); }});
+                       [this](const std::string& session) { served.insert(session); },
+                       [this](const std::string& session) { served.erase(session); }});
     listeners->start();
   }
 
@@ -105,7 +108,9 @@ class ListeningNode : public History {
       auto outcome = std::make_shared<Outcome>();
       store->apply(
           {entry->id, std::nullopt, {}},
-          [entry, outcome](store::Batch& batch) { *outcome = Machine::apply(*entry, batch); },
+          [entry, outcome](store::Batch& batch) {
+            *outcome = Machine::apply(*entry, feature_level, batch);
+          },
           [this, entry, outcome] {
             CHECK(*outcome == cluster_.outcomes[entry->id.index.value - 1]);
             if (std::holds_alternative<raft::Command>(entry->payload)) {
@@ -159,9 +164,13 @@ class ListeningNode : public History {
   }
   // Installs the cluster's state as a snapshot. Entries that were given are applied before.
   void install() {
+    if (const auto index = install_data()) listeners->on_installed(*index);
+  }
+  // All of that but the news for the listeners; nothing where there is none.
+  std::optional<raft::Index> install_data() {
     store->settle();
     const auto [mark, bytes] = cluster_.snapshot();
-    if (mark.last.index.value <= applied_) return;
+    if (mark.last.index.value <= applied_) return std::nullopt;
     store->import_begin(mark);
     store->import_chunk(bytes, [](const Status& status) { CHECK(status.has_value()); });
     store->settle();
@@ -175,7 +184,7 @@ class ListeningNode : public History {
     while (!durable_) CHECK(store->run(sim::Lane::log));
     applied_ = given_ = mark.last.index.value;
     first_ = applied_ + 1;
-    listeners->on_installed(mark.last.index);
+    return mark.last.index;
   }
 
   std::uint64_t applied_index() const { return applied_; }
@@ -185,7 +194,7 @@ class ListeningNode : public History {
   ListenersOptions options;  // of the next restart()
   std::unique_ptr<sim::ModelStore> store;
   std::unique_ptr<Listeners> listeners;
-  std::vector<std::string> opened;
+  std::set<std::string> served;
   int pumps = 0;  // asked for
 
  private:

@@ -1,59 +1,10 @@
-// How long sessions live: reports, leases, and the commands that end them.
-#include "src/listeners/leases.h"
-
-#include <algorithm>
-#include <memory>
-#include <utility>
-
-#include "tests/listeners/harness.h"
+// How long sessions live: leases, and the commands that end them.
+#include "tests/listeners/leases_node.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
 
 namespace iris::testing {
 namespace {
-
-using Names = std::vector<std::string>;
-
-// The leases of one node over the cluster's store; ttl 1 s, ticks of 10 ms.
-struct LeasesNode {
-  explicit LeasesNode(Cluster& of, LeasesOptions options = {10, 1'000, 1'000, 1'000})
-      : cluster(of),
-        leases(options, *of.store,
-               {[this](ExpireSessions command) { proposed.push_back(std::move(command)); },
-                [this](raft::NodeId to, Names sessions) {
-                  reports.emplace_back(to, std::move(sessions));
-                },
-                [this] { return served; }}) {}
-
-  void tick(std::uint64_t ms, raft::NodeId leader, raft::Term term, bool leading) {
-    for (std::uint64_t passed = 0; passed < ms; passed += 10) {
-      leases.tick(leader, term, leading);
-      cluster.store->settle();
-    }
-  }
-  void lead(std::uint64_t ms, raft::Term term = {1}) { tick(ms, {1}, term, true); }
-  void follow(std::uint64_t ms, raft::NodeId leader = {1}) { tick(ms, leader, {1}, false); }
-  // As a node does with an entry of the log.
-  Outcome apply(const Operation& operation) {
-    const Outcome outcome = cluster.apply(operation);
-    leases.on_applied(cluster.log.back(), outcome);
-    return outcome;
-  }
-  Names take_proposed() {
-    Names sessions;
-    for (const auto& command : std::exchange(proposed, {})) {
-      sessions.insert(sessions.end(), command.sessions.begin(), command.sessions.end());
-    }
-    std::sort(sessions.begin(), sessions.end());
-    return sessions;
-  }
-
-  Cluster& cluster;
-  std::vector<ExpireSessions> proposed;
-  std::vector<std::pair<raft::NodeId, Names>> reports;
-  Names served;
-  Leases leases;
-};
 
 TEST_CASE("a session that no node serves for its lease is expired by the leader (old fault 18)") {
   Cluster cluster;
@@ -61,31 +12,29 @@ TEST_CASE("a session that no node serves for its lease is expired by the leader 
   node.lead(10);
   node.apply(Subscribe{"idle", "s", {}});
   node.apply(Subscribe{"here", "s", {}});
-  node.apply(Subscribe{"there", "s", {}});
-  node.served = {"here"};
-  for (int i = 0; i < 9; ++i) {
-    node.lead(100);
-    node.leases.on_served({"there", "unknown"});
-  }
+  node.leases.opened("here");
+  node.lead(990);
   CHECK(node.take_proposed().empty());
-  node.lead(200);
+  node.lead(20);
   REQUIRE(node.proposed.size() == 1);
   const ExpireSessions command = node.proposed[0];
   CHECK(command.sessions == Names{"idle"});
-  CHECK(command.up_to == 3);
-  CHECK(node.leases.size() == 3);
-  node.apply(command);
+  CHECK(command.up_to == 2);
   CHECK(node.leases.size() == 2);
+  node.apply(command);
+  CHECK(node.leases.size() == 1);
   CHECK_FALSE(find_session(*cluster.store->hold(), "idle"));
   node.proposed.clear();
-  for (int i = 0; i < 30; ++i) {
-    node.lead(100);
-    node.leases.on_served({"there"});
-  }
+  node.lead(3'000);
   CHECK(node.take_proposed().empty());
+  node.leases.closed("here");
+  node.lead(990);
+  CHECK(node.take_proposed().empty());
+  node.lead(20);
+  CHECK(node.take_proposed() == Names{"here"});
 }
 
-TEST_CASE("a new leader grants a full lease to every session it finds") {
+TEST_CASE("a new leader that was told nothing grants a whole lease to every session it finds") {
   Cluster cluster;
   for (int i = 0; i < 2'500; ++i) cluster.subscribe(std::to_string(i), "s");
   LeasesNode node(cluster);
@@ -94,9 +43,7 @@ TEST_CASE("a new leader grants a full lease to every session it finds") {
   node.lead(990, {2});
   CHECK(node.leases.size() == 2'500);
   CHECK(node.proposed.empty());
-  node.lead(990, {3});  // elected again: a full lease again
-  CHECK(node.proposed.empty());
-  node.lead(100, {3});
+  node.lead(100, {2});
   REQUIRE(node.proposed.size() == 1);
   CHECK(node.proposed[0].sessions.size() == 1'000);
   CHECK(node.proposed[0].up_to == 2'500);  // although it applied nothing in this life
@@ -104,15 +51,157 @@ TEST_CASE("a new leader grants a full lease to every session it finds") {
     const ExpireSessions command = node.proposed.back();
     node.proposed.clear();
     node.apply(command);
-    node.lead(10, {3});
+    node.lead(10, {2});
   }
   CHECK(node.leases.size() == 0);
   CHECK_FALSE(find_session(*cluster.store->hold(), "77"));
 }
 
+TEST_CASE("a new leader goes on with the leases that it was told of") {
+  Cluster cluster;
+  for (const char* session : {"silent", "served", "young"}) cluster.subscribe(session, "s");
+  LeasesNode node(cluster);
+  node.follow(100);
+  LeaseChanges changes{.term = {1}, .up_to = 3, .latest = true};
+  changes.sent = node.take_sent_time();
+  changes.silent = {{"silent", 800}, {"young", 100}};
+  SECTION("in step") {
+    node.told(changes);
+    node.lead(150, {2});
+    CHECK(node.take_proposed().empty());
+    node.lead(100, {2});
+    CHECK(node.take_proposed() == Names{"silent"});
+  }
+  SECTION("and was told since of a stream") {
+    node.told(changes);
+    node.told({.term = {1}, .after = 3, .up_to = 4, .latest = true, .served = {"silent"}});
+    node.lead(600, {2});
+    CHECK(node.take_proposed().empty());
+  }
+  SECTION("not where there was more to tell") {
+    changes.latest = false;
+    node.told(changes);
+    node.lead(600, {2});
+    CHECK(node.take_proposed().empty());
+  }
+  SECTION("not where it was told too long ago") {
+    node.told(changes);
+    node.follow(600);
+    node.lead(600, {2});
+    CHECK(node.take_proposed().empty());
+  }
+  SECTION("not where the session subscribed meanwhile") {
+    node.told(changes);
+    node.apply(Subscribe{"silent", "t", {}});
+    node.lead(600, {2});
+    CHECK(node.take_proposed().empty());
+  }
+  SECTION("not where the next leader, which tells all, did not tell of it") {
+    node.told(changes);
+    node.follow(20, {2}, {2});
+    LeaseChanges next{.term = {2}, .up_to = 1, .latest = true};
+    next.sent = node.take_sent_time();
+    node.told(next);
+    node.lead(600, {3});
+    CHECK(node.take_proposed().empty());
+  }
+  SECTION("also where the next leader has not told all") {
+    node.told(changes);
+    node.follow(20, {2}, {2});
+    node.told({.term = {2}, .up_to = 1});
+    node.lead(200, {3});
+    CHECK(node.take_proposed() == Names{"silent"});
+  }
+  SECTION("not by the word of another term") {
+    changes.term = {2};
+    node.told(changes);
+    node.lead(600, {2});
+    CHECK(node.take_proposed().empty());
+  }
+}
+
+TEST_CASE("a leader that leads again goes on with its own leases") {
+  Cluster cluster;
+  LeasesNode node(cluster);
+  for (const char* session : {"a", "b"}) cluster.subscribe(session, "s");
+  node.leases.opened("b");
+  for (std::uint64_t term = 1; term < 5; ++term) {
+    node.lead(200, {term});
+    node.follow(20, {0}, {term});
+    CHECK(node.proposed.empty());
+  }
+  node.lead(200, {5});
+  CHECK(node.take_proposed() == Names{"a"});
+}
+
+TEST_CASE("a new leader expires nothing before every member has reported or is silent for long") {
+  Cluster cluster;
+  cluster.subscribe("one", "s");
+  LeasesNode node(cluster);
+  node.members = members(3);
+  node.follow(100);
+  LeaseChanges changes{.term = {1}, .up_to = 3, .latest = true};
+  changes.silent = {{"one", 5'000}};
+  changes.sent = node.take_sent_time();
+  const ServedChanges nothing{.term = {2}};
+  SECTION("it reports that it serves the session") {
+    node.told(changes);
+    node.lead(100, {2});
+    CHECK(node.proposed.empty());
+    node.reported({2}, {.term = {2}, .up_to = 1}, {"one"});
+    node.reported({3}, nothing);
+    node.lead(100, {2});
+    CHECK(node.proposed.empty());
+  }
+  SECTION("they report that they serve nothing") {
+    node.told(changes);
+    node.lead(100, {2});
+    node.reported({2}, nothing);
+    node.lead(50, {2});
+    CHECK(node.proposed.empty());
+    node.reported({3}, nothing);
+    node.lead(10, {2});
+    CHECK(node.take_proposed() == Names{"one"});
+  }
+  SECTION("one is silent") {
+    node.told(changes);
+    node.lead(230, {2});
+    node.reported({2}, nothing);
+    CHECK(node.proposed.empty());
+    node.lead(40, {2});
+    CHECK(node.take_proposed() == Names{"one"});
+  }
+  SECTION("one was silent before") {
+    changes.nodes = {{{3}, 1'000}};
+    node.told(changes);
+    node.lead(100, {2});
+    CHECK(node.proposed.empty());
+    node.reported({2}, nothing);
+    node.lead(10, {2});
+    CHECK(node.take_proposed() == Names{"one"});
+  }
+}
+
+TEST_CASE("a leader learns from a report that a stream ended shortly before it led") {
+  Cluster cluster;
+  cluster.subscribe("one", "s");
+  LeasesNode node(cluster);
+  node.members = members(2);
+  node.follow(100);
+  LeaseChanges changes{.term = {1}, .up_to = 3, .latest = true, .silent = {{"one", 950}}};
+  changes.sent = node.take_sent_time();
+  node.told(changes);
+  node.lead(20, {2});
+  node.reported({2}, {.term = {2}, .up_to = 2, .ended = {{"one", 300}}});
+  node.lead(650, {2});
+  CHECK(node.proposed.empty());
+  node.lead(60, {2});
+  CHECK(node.take_proposed() == Names{"one"});
+}
+
 TEST_CASE("a command ends as many sessions as an entry carries and a node removes at once") {
   Cluster cluster;
-  LeasesOptions options{10, 1'000, 1'000, 1'000};
+  LeasesOptions options = small();
   options.names_bytes_max = 30;
   options.expire_subscriptions_max = 4;
   LeasesNode node(cluster, options);
@@ -140,7 +229,7 @@ TEST_CASE("a command ends as many sessions as an entry carries and a node remove
 TEST_CASE(
     "a command ends no more bytes of subscriptions than a node removes at once (hazard 125)") {
   Cluster cluster;
-  LeasesOptions options{10, 1'000, 1'000, 1'000};
+  LeasesOptions options = small();
   options.expire_subscription_bytes_max = 400;
   LeasesNode node(cluster, options);
   const std::string great(150, 's');
@@ -155,27 +244,13 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a report carries no more bytes of names than a message, one session at least") {
-  Cluster cluster;
-  LeasesOptions options{10, 1'000, 1'000, 1'000};
-  options.names_bytes_max = 4;
-  LeasesNode node(cluster, options);
-  node.served = {"ab", "cd", "e", "longer", "f"};
-  node.follow(10, {7});
-  REQUIRE(node.reports.size() == 4);
-  CHECK(node.reports[0].second == Names{"ab", "cd"});
-  CHECK(node.reports[1].second == Names{"e"});
-  CHECK(node.reports[2].second == Names{"longer"});
-  CHECK(node.reports[3].second == Names{"f"});
-}
-
 TEST_CASE("a node that stops leading forgets the leases, and proposes nothing") {
   Cluster cluster;
   LeasesNode node(cluster);
   cluster.subscribe("one", "s");
   node.lead(990);
   CHECK(node.leases.size() == 1);
-  node.follow(2'000, {2});
+  node.follow(2'000);
   CHECK(node.leases.size() == 0);
   CHECK(node.proposed.empty());
 }
@@ -208,43 +283,35 @@ TEST_CASE("a command that was lost is proposed again, one at a time") {
   CHECK(node.take_proposed().empty());
   node.lead(100);
   CHECK(node.take_proposed() == Names{"one"});
-  node.leases.on_served({"one"});  // it came back meanwhile
+  node.leases.opened("one");  // it came back meanwhile
   node.lead(900);
   CHECK(node.take_proposed().empty());
 }
 
-TEST_CASE("a follower reports what it serves, in pieces, often enough, and at once what is new") {
-  Cluster cluster;
-  LeasesNode node(cluster, {10, 1'000, 1'000, 2});
-  node.served = {"a", "b", "c"};
-  node.follow(10, {7});
-  REQUIRE(node.reports.size() == 2);
-  CHECK(node.reports[0] == std::pair(raft::NodeId{7}, Names{"a", "b"}));
-  CHECK(node.reports[1] == std::pair(raft::NodeId{7}, Names{"c"}));
-  node.reports.clear();
-  node.follow(1'000, {7});
-  CHECK(node.reports.size() >= 6);  // at least three times a lease
-  CHECK(node.reports.size() <= 10);
-  node.reports.clear();
-  node.leases.opened("d");
-  node.follow(10, {7});
-  REQUIRE(node.reports.size() == 1);
-  CHECK(node.reports[0].second == Names{"d"});
-  node.reports.clear();
-  node.leases.opened("e");
-  node.follow(100, {0});
-  CHECK(node.reports.empty());
-  node.follow(10, {8});  // a new leader is told of all sessions at once
-  REQUIRE(node.reports.size() == 2);
-  CHECK(node.reports[0].first == raft::NodeId{8});
-}
-
-TEST_CASE("a node that does not lead ignores reports") {
+TEST_CASE("a session of a stream that begins before its first Subscribe is not silent") {
   Cluster cluster;
   LeasesNode node(cluster);
-  node.follow(100);
-  node.leases.on_served({"one"});
+  node.leases.opened("one");
+  node.lead(100);
+  CHECK(node.leases.size() == 0);  // nothing that could expire
+  node.apply(Subscribe{"one", "s", {}});
+  node.lead(2'000);
+  CHECK(node.leases.size() == 1);
+  CHECK(node.proposed.empty());
+}
+
+TEST_CASE("a session that expired under its stream is served still when it subscribes again") {
+  Cluster cluster;
+  LeasesNode node(cluster);
+  node.lead(10);
+  node.apply(Subscribe{"one", "s", {}});
+  node.leases.opened("one");
+  node.lead(10);
+  node.apply(ExpireSessions{1, {"one"}});  // of a leader that knew no better
   CHECK(node.leases.size() == 0);
+  node.apply(Subscribe{"one", "s", {}});
+  node.lead(3'000);
+  CHECK(node.proposed.empty());
 }
 
 TEST_CASE("answers that come after the end of Leases are ignored") {
@@ -255,6 +322,13 @@ TEST_CASE("answers that come after the end of Leases are ignored") {
     node.leases.tick({1}, {1}, true);  // reads from the store
   }
   cluster.store->settle();
+  {
+    LeasesNode node(cluster);
+    node.leases.tick({1}, {1}, true);
+    node.leases.tick({2}, {2}, false);
+    cluster.store->settle();  // the answer to a leader that leads no more
+    CHECK(node.leases.size() == 0);
+  }
 }
 
 }  // namespace

@@ -77,7 +77,7 @@ TEST_CASE("a second Listen ends the first with aborted and takes over (old fault
   test.node.listeners->writable(id);
   test.cluster.set("s", "k", "c");
   CHECK(test.settle(second) == Texts{"s/k=c@4"});
-  CHECK(test.node.listeners->served() == Texts{"one"});
+  CHECK(test.node.served == std::set<std::string>{"one"});
 }
 
 TEST_CASE("a client that went away is not called again, in whatever stage it was") {

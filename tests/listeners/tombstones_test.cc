@@ -26,6 +26,43 @@ TEST_CASE("RemoveSource removes each key once, sorted, under one revision (hazar
   CHECK(resumed.take() == Texts{"s/a-@8", "s/b-@8", "s/c-@8", "s/a=w@9", "s/a-@10"});
 }
 
+// Each removal, with a + where it says that others follow.
+class MoreStream : public UpdateStream {
+ public:
+  bool write(const UpdatePtr& update, bool) override {
+    told.push_back(std::string(update->key) + (update->more ? "+" : ""));
+    return true;
+  }
+  void close(StreamEnd, const std::string&) override {}
+  Texts told;
+};
+
+TEST_CASE("an update says that others of its revision follow, in any page (hazard 89)") {
+  for (const std::size_t rows : {1u, 2u, 3u, 100u}) {
+    Fixture test;
+    test.node.options.page_rows = rows;
+    test.node.restart();
+    for (const char* key : {"a", "b", "c", "d"}) test.cluster.set("s", key, "v");
+    test.cluster.subscribe("one", "s");
+    for (const char* key : {"b", "c", "x"}) test.cluster.subscribe("two", "s", key);
+    test.cluster.subscribe("two", "t");
+    test.node.settle();
+    MoreStream one;
+    MoreStream two;
+    REQUIRE(test.node.listeners->open({"one"}, one));
+    REQUIRE(test.node.listeners->open({"two"}, two));
+    test.node.settle();
+    test.cluster.set("t", "k", "v");
+    test.cluster.remove_source("s");
+    test.cluster.set("t", "k", "v");
+    test.node.settle();
+    CHECK(one.told == Texts{"a+", "b+", "c+", "d"});
+    // "x" was not there: then what comes next ends the revision.
+    const std::string c = rows == 1 || rows == 2 ? "c+" : "c";
+    CHECK(two.told == Texts{"k", "b+", c, "k"});
+  }
+}
+
 TEST_CASE("a removed source is fetched in pages; other streams go on meanwhile (hazard 92)") {
   Fixture test;
   test.node.options.page_rows = 3;

@@ -49,6 +49,39 @@ TEST_CASE("the bytes of a command are as command.cc draws them") {
   CHECK(encode(ExpireSessions{5, {"x", "y"}}) == "\x01\x06\x05\x02\x01x\x01y"s);
 }
 
+TEST_CASE("a command says by kind and version which level knows it (hazard 118)") {
+  using namespace std::string_literals;
+  constexpr raft::Level newer{feature_level.value + 1};
+  for (const auto& operation : samples()) {
+    const std::string bytes = encode(operation);
+    CHECK(level_of(bytes) == raft::Level{});
+    CHECK(encode(operation, {}) == bytes);
+    const std::string later = encode(operation, newer);
+    CHECK(level_of(later) == newer);
+    CHECK(later.substr(1) == bytes.substr(1));
+    CHECK(*decode(later) == operation);
+  }
+  CHECK_FALSE(level_of("\x02\x01"s));
+  CHECK_FALSE(level_of("\x01\x00"s));
+  CHECK_FALSE(level_of("\x01\x07"s));
+  CHECK(level_of("") == raft::Level{});  // malformed, by every build
+  CHECK(level_of("\x09") == raft::Level{});
+  const auto entry = [](raft::Payload payload) {
+    return raft::Entry{{{3}, {17}}, std::move(payload)};
+  };
+  CHECK(understands(entry(raft::Command("\x01")), {}));
+  CHECK(understands(entry(raft::NoOp{}), {}));
+  CHECK(understands(entry(raft::Members{.level = {4}}), {4}));
+  CHECK(understands(entry(raft::Members{.level = {4}}), {3}).error().text ==
+        "the cluster is at feature level 4, and this build knows feature levels up to 3: run the "
+        "newer version of Iris here");
+  CHECK(understands(entry(raft::Command("\x02\x01s"s)), {3}).error().text ==
+        "entry 17 is a command of a kind or version of a newer one, and this build knows feature "
+        "levels up to 3: run the newer version of Iris here");
+  CHECK_FALSE(understands(entry(encode(samples().front(), newer)), feature_level));
+  CHECK(understands(entry(encode(samples().front(), newer)), newer));
+}
+
 TEST_CASE("a cut, longer or bent command is refused, never misread (hazard 81)") {
   using namespace std::string_literals;
   for (const auto& operation : samples()) {
@@ -112,7 +145,7 @@ TEST_CASE("any bytes decode or are refused, and apply without harm (hazards 40 a
     const auto decoded = decode(bytes);
     if (decoded) {
       ++decoded_count;
-      REQUIRE(encode(*decoded) == bytes);  // one command, one encoding
+      REQUIRE(encode(*decoded, *level_of(bytes)) == bytes);  // one command, one encoding
     } else {
       ++refused_count;
     }

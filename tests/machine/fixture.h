@@ -15,12 +15,13 @@ namespace iris {
 struct MachineFixture {
   store::MemoryTables tables;
   std::uint64_t last = 0;
+  raft::Level level = feature_level;
 
   Outcome apply_bytes(std::string bytes) {
     store::MemoryBatch batch(tables);
     ++last;
-    const Outcome outcome =
-        Machine::apply(raft::Entry{{raft::Term{1}, raft::Index{last}}, std::move(bytes)}, batch);
+    const Outcome outcome = Machine::apply(
+        raft::Entry{{raft::Term{1}, raft::Index{last}}, std::move(bytes)}, level, batch);
     tables.applied = raft::Index{last};
     return outcome;
   }

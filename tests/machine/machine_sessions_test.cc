@@ -102,7 +102,8 @@ TEST_CASE("a session that expired may subscribe again in the same batch") {
   store::MemoryBatch batch(machine.tables);
   const auto apply = [&](const Operation& operation) {
     return Machine::apply(
-        raft::Entry{{raft::Term{1}, raft::Index{++machine.last}}, encode(operation)}, batch);
+        raft::Entry{{raft::Term{1}, raft::Index{++machine.last}}, encode(operation)}, machine.level,
+        batch);
   };
   CHECK(apply(ExpireSessions{1, {"one"}}).changed);
   CHECK(apply(Subscribe{"one", "s", {}}).changed);
@@ -182,6 +183,25 @@ TEST_CASE(
   CHECK(machine.subscribe("two", "z").changed);
   CHECK(machine.unsubscribe("one", last).changed);
   CHECK(machine.subscribe("one", "z").changed);
+}
+
+// Builds of level 0 would accept what the limit refuses, and take the count for damage.
+TEST_CASE("at level 0 the bytes of subscriptions are neither limited nor counted (118, 125)") {
+  MachineFixture machine;
+  machine.level = {};
+  const std::string great(60'000, 'x');
+  const std::uint64_t fit = subscription_bytes_per_session_max / great.size();
+  for (std::uint64_t i = 0; i <= fit + 1; ++i) {
+    CHECK(machine.subscribe("one", std::to_string(i) + great).changed);
+    if (i == 1) CHECK(machine.unsubscribe("one", "0" + great).changed);
+  }
+  CHECK_FALSE(find_session(machine.view(), "one")->bytes);
+  machine.level = feature_level;
+  CHECK(machine.subscribe("one", "more").code == Code::limit);
+  CHECK(machine.unsubscribe("one", "1" + great).changed);
+  CHECK(machine.unsubscribe("one", "2" + great).changed);
+  CHECK(find_session(machine.view(), "one")->bytes <= subscription_bytes_per_session_max);
+  CHECK(machine.subscribe("one", "more").changed);
 }
 
 TEST_CASE("the row of a former version is counted once, at its next change (hazard 125)") {

@@ -167,8 +167,9 @@ TEST_CASE("an overwrite writes one record, a new key two, each after two reads")
   const auto cost = [&](const std::string& key) {
     store::MemoryBatch batch(machine.tables);
     const Operation set = SetValue{"s", key, "v", {}};
-    const auto outcome = Machine::apply(
-        raft::Entry{{raft::Term{1}, raft::Index{++machine.last}}, encode(set)}, batch);
+    const auto outcome =
+        Machine::apply(raft::Entry{{raft::Term{1}, raft::Index{++machine.last}}, encode(set)},
+                       machine.level, batch);
     CHECK(outcome.changed);
     return std::pair(batch.gets, batch.puts);
   };
@@ -180,8 +181,9 @@ TEST_CASE("entries that are no commands change nothing") {
   MachineFixture machine;
   store::MemoryBatch batch(machine.tables);
   const raft::EntryId id{raft::Term{1}, raft::Index{5}};
-  CHECK(Machine::apply({id, raft::NoOp{}}, batch) == Outcome{Code::done, false, 5});
-  CHECK(Machine::apply({id, raft::Members{}}, batch) == Outcome{Code::done, false, 5});
+  CHECK(Machine::apply({id, raft::NoOp{}}, feature_level, batch) == Outcome{Code::done, false, 5});
+  CHECK(Machine::apply({id, raft::Members{}}, feature_level, batch) ==
+        Outcome{Code::done, false, 5});
   CHECK(machine.tables.rows.empty());
 }
 

@@ -23,6 +23,13 @@ bool FakeTransport::knows(raft::NodeId id) const {
                      [&](const raft::Member& peer) { return peer.id == id; });
 }
 
+std::optional<raft::Level> FakeTransport::level_of(raft::NodeId to) const {
+  if (!knows(to) || broken.contains(to) || !cluster_.links_.contains({self_, to})) {
+    return std::nullopt;
+  }
+  return cluster_.node(to.value).level();
+}
+
 void FakeTransport::send(raft::NodeId to, PeerBody body) {
   if (!knows(to)) return;
   cluster_.wire.push_back({self_, to, std::move(body)});
@@ -56,6 +63,7 @@ NodeOptions Cluster::small() {
   options.raft.heartbeat_ticks = 2;
   options.tick_ms = 10;
   options.disk_reserve_bytes = 0;
+  options.state_check_interval_ms = 0;
   return options;
 }
 
@@ -74,6 +82,7 @@ Process& Cluster::restart(std::uint64_t id, const std::string& address) {
   process->store = std::make_unique<sim::ModelStore>(*disks_.at(self));
   NodeOptions options = options_;
   options.address = addresses_.at(self);
+  if (const auto level = levels_.find(self); level != levels_.end()) options.level = level->second;
   options.raft.seed = options.life_seed = options.cluster_seed = ++lives_;
   NodeHooks hooks;
   hooks.schedule_flush = [raw] {
@@ -198,7 +207,9 @@ bool Cluster::reachable(raft::NodeId from, raft::NodeId to) const {
 }
 
 PeerIdentity Cluster::identity(raft::NodeId id) {
-  return {id, processes_.at(id)->node->cluster(), addresses_.at(id)};
+  PeerIdentity self = processes_.at(id)->node->identity();
+  self.node = id;  // also of one that has not begun to take part
+  return self;
 }
 
 void Cluster::deliver(Packet packet) {
@@ -208,7 +219,7 @@ void Cluster::deliver(Packet packet) {
     if (peer.id == packet.to && peer.address != addresses_.at(packet.to)) return;
   }
   if (!links_.contains({packet.from, packet.to})) {
-    if (!at(packet.to.value).node->greet(identity(packet.from))) return;
+    if (greets && !at(packet.to.value).node->greet(identity(packet.from))) return;
     links_.insert({packet.from, packet.to});
   }
   if (keep && keep(packet)) {

@@ -48,6 +48,7 @@ class FakeTransport : public Transport {
   void send(raft::NodeId to, PeerBody body) override;
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
   [[nodiscard]] bool connected(raft::NodeId to) const override { return !broken.contains(to); }
+  [[nodiscard]] std::optional<raft::Level> level_of(raft::NodeId to) const override;
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId) const override { return queued; }
 
   [[nodiscard]] const std::vector<raft::Member>& peers() const { return peers_; }
@@ -112,6 +113,8 @@ class Cluster {
   // `other` is dialled as if it were `address`.
   void alias(const std::string& other, const std::string& address) { aliases_[other] = address; }
   Process& restart(std::uint64_t id, const std::string& address = "");
+  // The level of this node's build, from its next start on.
+  void set_level(std::uint64_t id, raft::Level level) { levels_[{id}] = level; }
   // Bootstraps node 1, joins nodes 2 to `count`, and waits until all are voters.
   void form(std::uint64_t count);
   [[nodiscard]] Process& at(std::uint64_t id) { return *processes_.at({id}); }
@@ -139,6 +142,7 @@ class Cluster {
   std::vector<Packet> kept;
   void deliver_kept();
   std::deque<Packet> wire;
+  bool greets = true;        // false: every connection is let in, whoever dials
   bool greet_probes = true;  // false: a node that is probed tells its identity and greets nobody
 
   // --- Calls. The answers fill in while the cluster settles and ticks.
@@ -174,6 +178,7 @@ class Cluster {
   std::map<raft::NodeId, std::unique_ptr<Process>> processes_;
   std::map<raft::NodeId, std::string> addresses_;
   std::map<std::string, std::string> aliases_;
+  std::map<raft::NodeId, raft::Level> levels_;
   std::set<std::pair<raft::NodeId, raft::NodeId>> cuts_;
   std::set<std::pair<raft::NodeId, raft::NodeId>> links_;  // the second has greeted the first
   std::deque<std::function<void()>> probes_;

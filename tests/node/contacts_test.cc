@@ -210,7 +210,8 @@ TEST_CASE("introductions of strangers are remembered in bounds (110)") {
   cluster.form(1);
   const raft::ClusterId id = cluster.node(1).cluster();
   for (std::uint64_t stranger = 100; stranger < 1000; ++stranger) {
-    REQUIRE(cluster.node(1).greet({{stranger}, id, "s-" + std::to_string(stranger) + ":1"}));
+    REQUIRE(cluster.node(1).greet(
+        {{stranger}, id, "s-" + std::to_string(stranger) + ":1", feature_level}));
     cluster.tick();
   }
   CHECK(cluster.at(1).transport->peers().size() <= 64);
@@ -294,7 +295,7 @@ TEST_CASE("a moved node is found although the entry with its address is overwrit
   };
   const bool says_it_first = GENERATE(true, false);
   const auto greet = [&] {
-    REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).cluster(), "elsewhere:9"}));
+    REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).cluster(), "elsewhere:9", feature_level}));
   };
   cluster.restart(3, "elsewhere:9");
   if (says_it_first) greet();
@@ -317,7 +318,7 @@ TEST_CASE("a silent member is dialled at the address it gave and at the agreed o
   cluster.form(3);
   REQUIRE(cluster.leader() == 1);
   cluster.cut(3, 2);
-  REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).cluster(), "elsewhere:9"}));
+  REQUIRE(cluster.node(2).greet({{3}, cluster.node(2).cluster(), "elsewhere:9", feature_level}));
   std::set<std::string> looked;
   for (int i = 0; i < 100; ++i) {
     cluster.tick();

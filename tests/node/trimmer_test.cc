@@ -37,6 +37,29 @@ TEST_CASE("the log is kept within its entries and its bytes (66, 112)") {
   }
 }
 
+TEST_CASE("a node whose disk is nearly full keeps no log that nobody needs (96)") {
+  NodeOptions options = Cluster::small();
+  options.log_entries_max = 64;
+  options.disk_reserve_bytes = 1'000'000;
+  Cluster cluster(options);
+  cluster.form(3);
+  cluster.write(40);
+  cluster.tick(10);
+  const std::uint64_t before = length(cluster, 2);
+  CHECK(before > 40);
+  cluster.disk(2).profile.capacity_bytes = cluster.disk(2).used_bytes() + 999'999;
+  cluster.tick(50);
+  REQUIRE(cluster.node(2).status().disk_low);
+  CHECK(length(cluster, 2) == 0);
+  CHECK(length(cluster, 1) >= before);
+  cluster.disk(2).profile.capacity_bytes = UINT64_MAX;
+  cluster.tick(300);
+  REQUIRE_FALSE(cluster.node(2).status().disk_low);
+  cluster.write(20);
+  cluster.tick(10);
+  CHECK(length(cluster, 2) >= 20);
+}
+
 TEST_CASE("nothing is trimmed that is not applied (65)") {
   NodeOptions options = Cluster::small();
   options.log_entries_max = 8;

@@ -95,6 +95,8 @@ TEST_CASE("the newer flags are taken") {
                                "c:3",
                                "-session-ttl",
                                "1m30s",
+                               "-state-check-interval",
+                               "1s",
                                "-listener-buffer-bytes",
                                "64KiB",
                                "-log-bytes",
@@ -113,6 +115,9 @@ TEST_CASE("the newer flags are taken") {
   REQUIRE(all.bootstrap_expect == 3);
   REQUIRE(all.join == std::vector<std::string>{"a:1", "[::1]:2", "c:3"});
   REQUIRE(all.session_ttl == 90s);
+  REQUIRE(all.state_check_interval == 1s);
+  REQUIRE(options({}).state_check_interval == 10min);
+  REQUIRE(options({"-state-check-interval", "0"}).state_check_interval == 0s);
   REQUIRE(all.listener_buffer_bytes == 64u << 10);
   REQUIRE(all.log_bytes_max == 1u << 20);
   REQUIRE(all.snapshot_bytes_per_second == 64u << 10);
@@ -141,6 +146,22 @@ TEST_CASE("what clients may hold is taken at its bounds and refused beyond them"
   }
   REQUIRE(contains(error({"-client-memory-bytes", "16777215"}), "-client-memory-bytes"));
   REQUIRE(contains(error({"-client-memory-bytes", "1099511627777"}), "-client-memory-bytes"));
+}
+
+TEST_CASE("what listeners may hold is taken at its bounds and refused beyond them") {
+  const Options usual = options({});
+  REQUIRE(usual.listeners_memory_bytes == 256u << 20);
+  REQUIRE(usual.states_max == 64);
+  const Options least = options({"-listeners-memory-bytes", "1MiB", "-max-states", "1"});
+  REQUIRE(least.listeners_memory_bytes == 1u << 20);
+  REQUIRE(least.states_max == 1);
+  const Options most = options({"-listeners-memory-bytes", "1024GiB", "-max-states", "100000"});
+  REQUIRE(most.listeners_memory_bytes == 1ull << 40);
+  REQUIRE(most.states_max == 100'000);
+  REQUIRE(contains(error({"-listeners-memory-bytes", "1048575"}), "-listeners-memory-bytes"));
+  REQUIRE(contains(error({"-listeners-memory-bytes", "1099511627777"}), "-listeners-memory-bytes"));
+  REQUIRE(contains(error({"-max-states", "0"}), "-max-states"));
+  REQUIRE(contains(error({"-max-states", "100001"}), "-max-states"));
 }
 
 TEST_CASE("the port leaves room for the raft port") {
@@ -191,6 +212,13 @@ TEST_CASE("an election takes several heartbeats") {
   REQUIRE(options({"-heartbeat-ms", "100", "-election-ms", "400"}).election_ms == 400);
   REQUIRE(error({"-heartbeat-ms", "100", "-election-ms", "399"}) ==
           "-election-ms 399 must be at least 4 times -heartbeat-ms 100");
+}
+
+TEST_CASE("members compare their data never, or not more often than each second") {
+  REQUIRE(options({"-state-check-interval", "8760h"}).state_check_interval == 8760h);
+  REQUIRE(contains(error({"-state-check-interval", "8761h"}), "from 0s to 8760h"));
+  REQUIRE(error({"-state-check-interval", "999ms"}) ==
+          "-state-check-interval 999ms must be 0 or at least 1s");
 }
 
 TEST_CASE("several nodes cannot be expected without their addresses") {
@@ -247,6 +275,7 @@ TEST_CASE("the help has examples and every flag with its default") {
                            "election-ms",
                            "bootstrap-expect",
                            "session-ttl",
+                           "state-check-interval",
                            "listener-buffer-bytes",
                            "log-bytes",
                            "snapshot-bytes-per-second",
@@ -256,6 +285,8 @@ TEST_CASE("the help has examples and every flag with its default") {
                            "max-connections",
                            "max-connections-per-address",
                            "client-memory-bytes",
+                           "listeners-memory-bytes",
+                           "max-states",
                            "version",
                            "help"}) {
     CAPTURE(flag);
@@ -269,6 +300,18 @@ TEST_CASE("the help has examples and every flag with its default") {
   REQUIRE(contains(help, "(default 10m)"));
   REQUIRE(contains(help, "(default 4MiB)"));
   REQUIRE_FALSE(contains(help, "stlea"));
+}
+
+TEST_CASE(
+    "a reserve that no flush fits into is refused by name, and none at all is taken (hazard 96)") {
+  REQUIRE(options({"-disk-reserve-bytes", "0"}).disk_reserve_bytes == 0);
+  REQUIRE(options({"-disk-reserve-bytes", "32MiB"}).disk_reserve_bytes == 32u << 20);
+  for (const char* small : {"1", "16MiB", "33554431"}) {
+    CAPTURE(small);
+    const std::string why = error({"-disk-reserve-bytes", small});
+    REQUIRE(contains(why, "-disk-reserve-bytes "));
+    REQUIRE(contains(why, "at least 33554432"));
+  }
 }
 
 TEST_CASE("addresses are read and written with brackets where IPv6 needs them") {

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "src/machine/command.h"
 #include "tests/client/program.h"
 #include "tests/store/fixture.h"
 
@@ -37,8 +38,12 @@ TEST_CASE("a node that is recovered keeps the address it had, but for what the f
     members.voters.push_back({node.raft().self, "old-host:4001"});
     raft::Members moved = members;
     moved.voters.back().address = "its-host:5001";
-    node.await_durable(node.write({entry(1, 1, members), entry(1, 2, moved), entry(1, 3)},
-                                  raft::HardState{{1}, {1}}));
+    node.await_durable(node.write(
+        {entry(1, 1, members), entry(1, 2, moved),
+         entry(1, 3,
+               encode(SetValue{
+                   .source = "colors", .key = "sky", .value = "blue", .if_revision = {}}))},
+        raft::HardState{{1}, {1}}));
   }
   REQUIRE(address_after(folder.raft(), {}) == "its-host:5001");
   REQUIRE(address_after(folder.raft(), {"-port", "6000"}) == "its-host:6001");

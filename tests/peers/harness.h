@@ -82,12 +82,10 @@ class TestNode {
       : cluster(in_cluster),
         id(options.self),
         peers(loop.io, options, tls,
-              {.identity =
-                   [this] {
-                     return PeerIdentity{id, cluster, address};
-                   },
+              {.identity = [this] { return identity(); },
                .greet = [this](const PeerIdentity& peer) -> Status {
                  ++greeted;
+                 if (Status fit = check_levels(identity(), peer); !fit) return fit;
                  if (peer.cluster == cluster) return Unit{};
                  return fail(Errc::refused, "this node is of cluster " + hex_id(cluster.value) +
                                                 ", the other of " + hex_id(peer.cluster.value));
@@ -103,6 +101,9 @@ class TestNode {
   }
 
   [[nodiscard]] raft::Member member() const { return {id, address}; }
+  [[nodiscard]] PeerIdentity identity() const {
+    return {id, cluster, address, level, cluster_level};
+  }
   // Requests for a read index, by their ids: the simplest message there is.
   [[nodiscard]] std::vector<std::uint64_t> ids() const {
     std::vector<std::uint64_t> all;
@@ -117,6 +118,8 @@ class TestNode {
   }
 
   raft::ClusterId cluster;
+  raft::Level level = feature_level;
+  raft::Level cluster_level{};
   std::string address = "127.0.0.1:1";
   int greeted = 0;
   std::vector<PeerMessage> received;

@@ -2,7 +2,9 @@
 #include "src/peers/peers.h"
 
 #include <algorithm>
+#include <memory>
 
+#include "src/peers/stream.h"
 #include "tests/catch.h"
 #include "tests/peers/certificates.h"
 #include "tests/peers/harness.h"
@@ -229,6 +231,49 @@ TEST_CASE("a stranger is heard, and answered while it is on the line (hazard 54)
   }));
 }
 
+TEST_CASE("each end of a connection knows the level of the other, while it stands (118)") {
+  Loop loop;
+  TestNode a(loop, quick_options(1));
+  auto b = std::make_unique<TestNode>(loop, quick_options(2));
+  b->level = raft::Level{7};
+  CHECK_FALSE(a.peers.level_of({2}).has_value());
+  introduce(a, *b);
+  REQUIRE(loop.until([&] { return a.peers.connected({2}) && b->peers.connected({1}); }));
+  CHECK(a.peers.level_of({2}) == raft::Level{7});
+  CHECK(b->peers.level_of({1}) == feature_level);
+  b.reset();
+  REQUIRE(loop.until([&] { return !a.peers.level_of({2}).has_value(); }));
+}
+
+TEST_CASE("a node below the level of a cluster is refused, with a sentence at both ends (118)") {
+  const Security security(GENERATE(false, true));
+  const LogCapture log;
+  Loop loop;
+  TestNode newer(loop, quick_options(1), security.get());
+  newer.level = newer.cluster_level = raft::Level{9};
+  TestNode older(loop, quick_options(2), security.get());
+  introduce(newer, older);
+  const std::string sentence =
+      "node 0000000000000002 at " + older.address + " knows feature levels up to " +
+      std::to_string(feature_level.value) + ", and the cluster of node 0000000000000001 at " +
+      newer.address + " is at level 9: run the newer version of Iris there";
+  // The acceptor's word, the dialler's own judgement of the welcome, and what the other was told.
+  REQUIRE(loop.until([&] {
+    return log.count("refused a connection on the raft port") >= 2 &&
+           log.count("cannot reach a peer") >= 2 && log.count(sentence) >= 3;
+  }));
+  CHECK(log.count("said: " + sentence) >= 1);
+  CHECK_FALSE(newer.peers.connected({2}));
+  CHECK_FALSE(older.peers.connected({1}));
+  newer.peers.send({2}, ReadIndexRequest{1});
+  CHECK(loop.never([&] { return older.got(1); }, std::chrono::milliseconds(100)));
+  std::optional<Result<PeerIdentity>> found;  // a probe tells who is there all the same
+  newer.peers.probe(older.address, [&](Result<PeerIdentity> result) { found = std::move(result); });
+  REQUIRE(loop.until([&] { return found.has_value(); }));
+  REQUIRE(found->has_value());
+  CHECK((*found)->level == feature_level);
+}
+
 TEST_CASE("only so many strangers may talk at a time (hazard 110)") {
   Loop loop;
   PeersOptions options = quick_options(1);
@@ -280,6 +325,33 @@ TEST_CASE("a probe learns who is there, and greets nobody") {
   probe("nonsense");
   REQUIRE_FALSE(found->has_value());
   CHECK(found->error().text == "it has no port (HOST:PORT)");
+}
+
+TEST_CASE("of an end that hangs up on a hello it is said what it may be, an Iris of 2017 too") {
+  const bool under_tls = GENERATE(false, true);
+  const Security security(under_tls);
+  Loop loop;
+  TestNode a(loop, quick_options(1), security.get());
+  tcp::acceptor stranger(loop.io, {asio::ip::address_v4::loopback(), 0});
+  std::shared_ptr<Stream> accepted;
+  stranger.async_accept([&](const std::error_code&, tcp::socket socket) {
+    ssl_st* session = under_tls ? security.get()->new_acceptor() : nullptr;
+    accepted = std::make_shared<Stream>(std::move(socket), session);
+    accepted->handshake(Stream::Side::acceptor, [&](const Status&) {
+      accepted->receive([&](const Result<std::string_view>&) {  // as one to which it says nothing
+        accepted->close();
+        return false;
+      });
+    });
+  });
+  std::string error;
+  a.peers.probe(local(stranger.local_endpoint().port()), [&](const Result<PeerIdentity>& result) {
+    error = result ? "none" : result.error().text;
+  });
+  REQUIRE(loop.until([&] { return !error.empty(); }));
+  CHECK(error == (under_tls ? "the other end hung up (is it an Iris of 2017, or no Iris?)"
+                            : "the other end hung up (does it want TLS? is it an Iris of 2017, "
+                              "or no Iris?)"));
 }
 
 TEST_CASE("a probe ends in time where somebody listens and never answers") {

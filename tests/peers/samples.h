@@ -74,9 +74,39 @@ inline std::vector<PeerBody> all() {
       AdminReply{.id = 14, .ok = true},
       SessionsServed{.sessions = {"s1", "\xff"}},
       SessionsServed{},
+      SessionsServed{.sessions = {"s1"},
+                     .changes = ServedChanges{.term = {7},
+                                              .life = 0xfeed,
+                                              .after = 4,
+                                              .up_to = 9,
+                                              .latest = true,
+                                              .ended = {{"s2", 1'500}, {"\xff", 0}},
+                                              .sent = 1ull << 48,
+                                              .known = 3,
+                                              .missed = true}},
+      SessionsServed{.leases = LeaseChanges{.term = {7},
+                                            .after = 4,
+                                            .up_to = 9,
+                                            .latest = true,
+                                            .silent = {{"s3", 1}},
+                                            .served = {"s4", "s5"},
+                                            .nodes = {{{3}, 2'000}},
+                                            .life = 0xfeed,
+                                            .known = 9,
+                                            .missed = true,
+                                            .sent = 1ull << 48}},
       SnapshotChunk{
           .transfer = 0xfeed, .mark = mark(), .offset = 1u << 30, .bytes = "data", .last = true},
       SnapshotAck{.transfer = 0xfeed, .offset = 5, .done = true, .refused = true, .text = "no"},
+      StateHashRequest{.id = 7, .index = {90}, .history_after = 40},
+      StateHashReply{.id = 7, .passed = true},
+      StateHashReply{.id = 7, .hash = {{90}, 41, {1, 2}, Hash128{0, 0}}},
+      StateHashReply{.id = 7, .hash = {{90}, 41, {1, 2}, std::nullopt}},
+      StateVerdict{.id = 7,
+                   .index = {90},
+                   .result = StateVerdict::Result::no_majority,
+                   .data = {1, 2},
+                   .history = Hash128{3, 4}},
   };
 }
 
@@ -96,6 +126,23 @@ inline std::vector<PeerBody> read(std::string_view batch, std::string* error = n
   if (error != nullptr) *error = status ? "" : status.error().text;
   if (!status) messages.clear();
   return messages;
+}
+
+// Why a message that was written is refused; empty: it is not.
+inline std::string complaint(const PeerBody& body) {
+  std::string error;
+  read(bytes(body), &error);
+  return error;
+}
+
+// The limit that a message is over: then nothing is written of it. Empty: none.
+inline std::string limit_of(const PeerBody& body) {
+  std::string batch = "before";
+  const Status status = wire::write(body, batch);
+  if (status) return "";
+  REQUIRE(status.error().code == Errc::limit);
+  REQUIRE(batch == "before");
+  return status.error().text.substr(status.error().text.rfind(' ') + 1);
 }
 
 }  // namespace iris::samples

@@ -379,7 +379,8 @@ TEST_CASE("TLS and plain TCP do not meet, and both ends say why (hazard 109)") {
   const Attempt plain_dials(nullptr, node.get());
   CHECK_FALSE(plain_dials.connected);
   CHECK(plain_dials.says("TLS: the other end does not speak it (is it run with -insecure?)"));
-  CHECK(plain_dials.says("the other end hung up (does it want TLS?)"));
+  CHECK(plain_dials.says(
+      "the other end hung up (does it want TLS? is it an Iris of 2017, or no Iris?)"));
   const Attempt plain_accepts(node.get(), nullptr);
   CHECK_FALSE(plain_accepts.connected);
   CHECK(plain_accepts.says("the other end speaks TLS, this one does not (-insecure)"));
@@ -407,7 +408,7 @@ TEST_CASE("new certificates serve new handshakes, old connections live on (hazar
   auto loaded = Tls::load(paths, "Iris");
   REQUIRE(loaded);
   Tls& tls = **loaded;
-  CHECK_FALSE(tls.changed());
+  CHECK_FALSE(tls.reader().changed());
   Loop loop;
   TestNode a(loop, quick_options(1), &tls);
   const auto old_tls = first.node();
@@ -417,17 +418,17 @@ TEST_CASE("new certificates serve new handshakes, old connections live on (hazar
   REQUIRE(loop.until([&] { return a.peers.connected(b.id) && b.peers.connected(a.id); }));
 
   write_file(paths.certificate, "garbage");
-  CHECK(tls.changed());
+  CHECK(tls.reader().changed());
   const std::string before = tls.material().certificate_pem;
-  const Status bad = tls.reload();
+  const Status bad = tls.take(tls.reader().read());
   REQUIRE_FALSE(bad);
   CHECK(bad.error().text == paths.certificate + ": holds no PEM certificate");
   CHECK(tls.material().certificate_pem == before);
-  CHECK_FALSE(tls.changed());  // what is there was looked at
+  CHECK_FALSE(tls.reader().changed());  // what is there was looked at
   write_file(paths.certificate, issue(names, &second.self()).certificate_pem());
-  CHECK_FALSE(tls.reload());  // not the key's, and of another CA
+  CHECK_FALSE(tls.take(tls.reader().read()));  // not the key's, and of another CA
   const TlsPaths foreign = write_files(folder, "n", issue(names, &second.self()), first.self());
-  const Status refused = tls.reload();  // by all nodes
+  const Status refused = tls.take(tls.reader().read());  // by all nodes
   REQUIRE_FALSE(refused);
   CHECK(refused.error().text.starts_with(foreign.certificate + ": the certificate \"Iris\" is "));
   CHECK(tls.material().certificate_pem == before);
@@ -436,8 +437,8 @@ TEST_CASE("new certificates serve new handshakes, old connections live on (hazar
   REQUIRE(loop.until([&] { return a.peers.connected(c.id); }));  // the former one still serves
 
   static_cast<void>(write_files(folder, "n", issue(names, &second.self()), second.self()));
-  CHECK(tls.changed());
-  REQUIRE(tls.reload());
+  CHECK(tls.reader().changed());
+  REQUIRE(tls.take(tls.reader().read()));
   CHECK(tls.material().certificate_pem != before);
   a.peers.send(b.id, ReadIndexRequest{1});
   REQUIRE(loop.until([&] { return b.got(1); }));

@@ -14,6 +14,8 @@
 namespace iris {
 namespace {
 
+using samples::complaint;
+using samples::limit_of;
 using samples::message;
 
 // Our bytes as the generated code reads them, as text.
@@ -35,12 +37,6 @@ std::string raft_text(raft::Message body) {
   const std::string ends = "raft { from: 1 to: 2 term: " + std::to_string(body.term.value) + " ";
   REQUIRE(text.substr(0, ends.size()) == ends);
   return text.substr(ends.size(), text.size() - ends.size() - 2);
-}
-
-std::string complaint(const PeerBody& body) {
-  std::string error;
-  samples::read(samples::bytes(body), &error);
-  return error;
 }
 
 TEST_CASE("every kind of message comes back as it left, through the generated code as well") {
@@ -111,6 +107,14 @@ TEST_CASE("the fields of the hosts' messages stand where peer.proto has them") {
         "address: \"a:1\" } } members_index: 80 } offset: 5 data: \"data\" last: true }");
   CHECK(text(SnapshotAck{1, 5, true, true, "no"}) ==
         "snapshot_ack { transfer: 1 offset: 5 done: true refused: true text: \"no\" }");
+  CHECK(text(StateHashRequest{7, {90}, 40}) ==
+        "state_hash_request { id: 7 index: 90 history_after: 40 }");
+  CHECK(text(StateHashReply{7, true, {{90}, 41, {1, 2}, Hash128{3, 4}}}) ==
+        "state_hash_reply { id: 7 passed: true index: 90 purged: 41 data { high: 1 low: 2 } "
+        "history { high: 3 low: 4 } }");
+  CHECK(text(StateVerdict{7, {90}, StateVerdict::Result::odd, {1, 2}, Hash128{3, 4}}) ==
+        "state_verdict { id: 7 index: 90 result: ODD data { high: 1 low: 2 } "
+        "history { high: 3 low: 4 } }");
 }
 
 TEST_CASE("every reason of an admin reply keeps its name") {
@@ -154,7 +158,7 @@ TEST_CASE("fields of a later version are passed over, kinds of a later version a
   CHECK(std::get<ReadIndexRequest>(back[0]).id == 5);
 
   std::string error;
-  samples::read(std::string("\x0a\x03\x5a\x01\x00", 5), &error);  // Message { 11: "\0" }
+  samples::read(std::string("\x0a\x03\x72\x01\x00", 5), &error);  // Message { 14: "\0" }
   CHECK(error == "a message of a kind this build does not know");
   peer::Batch other;
   other.add_messages()->mutable_raft()->set_from(samples::sender.value);
@@ -262,15 +266,6 @@ TEST_CASE("lists of members are sorted, unique, complete and apart (hazard 28)")
 }
 
 // --- Limits: taken at the limit, one over is neither written nor read.
-
-std::string limit_of(const PeerBody& body) {
-  std::string batch = "before";
-  const Status status = wire::write(body, batch);
-  if (status) return "";
-  CHECK(status.error().code == Errc::limit);
-  CHECK(batch == "before");
-  return status.error().text.substr(status.error().text.rfind(' ') + 1);
-}
 
 TEST_CASE("a command is taken at its limit and not one byte over it (hazard 40)") {
   raft::Command command(wire::command_bytes_max, 'x');
@@ -385,62 +380,36 @@ TEST_CASE("a message is taken at its limit and not one byte over it") {
   CHECK(limit_of(append(fits + 1)) == "message_bytes_max");
 }
 
-// --- Handshakes.
-
-TEST_CASE("a handshake comes back as it left, through the generated code as well") {
-  const wire::Hello hello{.version = 3,
-                          .version_oldest = 2,
-                          .sender = {.node = {0xa1}, .cluster = {0xc1}, .address = "a:1"},
-                          .expected = {0xb2},
-                          .purpose = wire::Purpose::bulk};
-  peer::Hello parsed;
-  REQUIRE(parsed.ParseFromString(wire::write(hello)));
-  CHECK(parsed.ShortDebugString() ==
-        "version: 3 version_oldest: 2 cluster: 193 node: 161 address: \"a:1\" expected: 178 "
-        "purpose: BULK");
-  const auto back = wire::read_hello(parsed.SerializeAsString());
-  REQUIRE(back);
-  CHECK(wire::write(*back) == wire::write(hello));
-
-  const wire::Welcome welcome{.version = 3,
-                              .version_oldest = 2,
-                              .sender = {.node = {0xb2}, .cluster = {0}, .address = "b:1"},
-                              .refusal = "no"};
-  peer::Welcome answer;
-  REQUIRE(answer.ParseFromString(wire::write(welcome)));
-  CHECK(answer.ShortDebugString() ==
-        "version: 3 version_oldest: 2 node: 178 address: \"b:1\" refusal: \"no\"");
-  const auto answered = wire::read_welcome(answer.SerializeAsString());
-  REQUIRE(answered);
-  CHECK(wire::write(*answered) == wire::write(welcome));
-}
-
-TEST_CASE("versions agree where their ranges overlap (hazard 118)") {
-  CHECK(wire::speaks(wire::version, wire::version_oldest));
-  CHECK(wire::speaks(wire::version + 5, wire::version));
-  CHECK_FALSE(wire::speaks(wire::version + 5, wire::version + 1));
-  CHECK_FALSE(wire::speaks(wire::version_oldest - 1, 0));
-}
-
-TEST_CASE("a handshake without an identity is refused") {
-  const auto error = [](const wire::Hello& hello) {
-    const auto read = wire::read_hello(wire::write(hello));
-    return read ? "" : read.error().text;
-  };
-  wire::Hello hello{.sender = {.node = {1}, .cluster = {1}, .address = "a:1"}};
-  CHECK(error(hello).empty());
-  hello.purpose = static_cast<wire::Purpose>(4);
-  CHECK(error(hello) == "Hello: of a purpose this build does not know");
-  hello.purpose = wire::Purpose::probe;
-  hello.sender.address = "a";
-  CHECK(error(hello) == "handshake: no valid address");
-  hello.sender.address = "a:1";
-  hello.sender.node = {0};
-  CHECK(error(hello) == "handshake: no node id");
-  hello.version_oldest = 2;
-  CHECK(error(hello) == "handshake: no protocol version");
-  CHECK(wire::read_hello("").error().text == "handshake: no protocol version");
-  CHECK(wire::read_welcome("\xff").error().text == "Welcome: malformed bytes");
+// A build from before levels would pass over the level of a configuration, so it finds none at all.
+TEST_CASE("a configuration above level 0 stands where older builds refuse it (hazard 118)") {
+  raft::AppendRequest append = samples::append();
+  raft::Members levelled = samples::members();
+  levelled.level = {3};
+  append.entries.back() = samples::entry(6, 44, levelled);
+  const std::string text = raft_text(message(6, append));
+  CHECK(text.find("index: 44 levelled_members {") != std::string::npos);
+  CHECK(text.find("level: 3") != std::string::npos);
+  CHECK(text.find(" members {") == std::string::npos);
+  SnapshotChunk chunk{1, samples::mark(), 5, "data", true};
+  chunk.mark.members.level = {3};
+  const std::string chunk_text = as_text(samples::bytes(chunk));
+  CHECK(chunk_text.find("levelled_members {") != std::string::npos);
+  CHECK(chunk_text.find(" members {") == std::string::npos);
+  const auto back = samples::read(samples::bytes(chunk));
+  REQUIRE(back.size() == 1);
+  CHECK(std::get<SnapshotChunk>(back[0]).mark == chunk.mark);
+  const auto entries = samples::read(samples::bytes(message(6, append)));
+  REQUIRE(entries.size() == 1);
+  const auto& raft_message = std::get<raft::Message>(entries[0]);
+  CHECK(*std::get<raft::AppendRequest>(raft_message.body).entries.back() == *append.entries.back());
+  // In the other's field it could be meant for another build.
+  std::string error;
+  std::string bytes = samples::bytes(chunk);
+  const std::size_t tag = bytes.find("\x22", bytes.find("\x08\x07"));  // field 4, after the term
+  REQUIRE(tag != std::string::npos);
+  bytes[tag] = '\x12';  // field 2
+  samples::read(bytes, &error);
+  CHECK(error == "Members: in the field of another level");
 }
 
 // --- Garbage. A message that is read from it must be writable, and readable again.

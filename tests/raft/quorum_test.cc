@@ -200,6 +200,27 @@ TEST_CASE("an address changes where its member is listed, and only there (hazard
   CHECK(changed(before, SetAddress{NodeId{2}, "node2:1"}).error().code == Errc::refused);
 }
 
+TEST_CASE("a level rises, never falls, and every other change keeps it (hazard 118)") {
+  Members before = voters({1, 2, 3}, {4});
+  before.level = Level{2};
+  const auto after = changed(before, RaiseLevel{Level{5}});
+  REQUIRE(after.has_value());
+  CHECK(after->level == Level{5});
+  CHECK_FALSE(is_joint(*after));
+  CHECK(all_members(*after) == all_members(before));
+  for (const std::uint64_t level : {0u, 1u, 2u}) {
+    CHECK(changed(before, RaiseLevel{Level{level}}).error().code == Errc::refused);
+  }
+  for (const MemberChange& change : std::vector<MemberChange>{
+           AddLearner{member(5)}, Promote{NodeId{4}, {}}, Promote{NodeId{4}, NodeId{1}},
+           Remove{NodeId{1}}, Remove{NodeId{4}}, SetAddress{NodeId{2}, "elsewhere:9"}}) {
+    const auto other = changed(before, change);
+    REQUIRE(other.has_value());
+    CHECK(other->level == Level{2});
+    CHECK(without_outgoing(*other).level == Level{2});
+  }
+}
+
 // A longer list would fit no message: neither its entry nor any later one could leave the leader.
 TEST_CASE("a list of members_per_list_max members takes no other (hazards 40, 57)") {
   Members full;

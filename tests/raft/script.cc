@@ -375,7 +375,10 @@ std::string Script::run(const std::string& command) {
       {"transfer",
        [](Script& s, ScriptLine& l) {
          const std::uint64_t node = l.node();
-         const auto target = s.cluster_->core(node).transfer(NodeId{l.option_or("to", 0)});
+         const NodeId to{l.option_or("to", 0)};
+         std::vector<NodeId> unreachable;
+         for (const std::uint64_t id : l.list("without")) unreachable.push_back(NodeId{id});
+         const auto target = s.cluster_->core(node).transfer(to, std::move(unreachable));
          if (s.succeeds(target)) s.print("to " + std::to_string(target->value));
          s.after_input(node);
        }},

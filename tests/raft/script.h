@@ -17,7 +17,8 @@
 //   bootstrap N | campaign N | tick N [COUNT] | persist N [JOBS] | status N | log N | members N |
 //   flush N
 //   apply N [I]                          entries from now on by hand, up to I
-//   propose N [TEXT] [bytes=] [count=] | transfer N [to=M] | read N   (a read leaves with `flush`)
+//   propose N [TEXT] [bytes=] [count=] | read N   (a read leaves with `flush`)
+//   transfer N [to=M] [without=M,..]     without: no connection to these
 //   change N add=M | promote=M [replaces=M] | remove=M | address=M:TEXT [force]
 //   trim N I | pin N | snapshot N to=M [lost]   (the pinned one, else the applied state)
 //   crash N [kept=JOBS] [data=I] | restart N

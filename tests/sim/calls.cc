@@ -33,6 +33,12 @@ std::string describe(const Operation& operation) {
   return "other";
 }
 
+// The entry has the command, in the version of whatever level was in force when it was proposed.
+bool is_of(const raft::Command& command, const Operation& operation) {
+  const std::optional<raft::Level> level = level_of(command);
+  return level && command == encode(operation, *level);
+}
+
 const std::string& unique_value(const Operation& operation) {
   static const std::string none;
   const auto* set = std::get_if<SetValue>(&operation);
@@ -152,7 +158,7 @@ void Calls::judge_done(Call& call, const Outcome& outcome) {
              ", which is not committed");
   const Committed& committed = ghost.at(revision);
   const auto* command = std::get_if<raft::Command>(&committed.entry->payload);
-  VERIFY(command != nullptr && *command == encode(call.operation), "ACK",
+  VERIFY(command != nullptr && is_of(*command, call.operation), "ACK",
          call.text + " is acknowledged at " + std::to_string(revision.value) +
              ", where another command is");
   VERIFY(outcome == committed.outcome, "LIN", call.text + ": another outcome than committed");
@@ -168,12 +174,11 @@ void Calls::judge_done(Call& call, const Outcome& outcome) {
 void Calls::judge_condition(Call& call, const Outcome& outcome) {
   Ghost& ghost = world_.ghost;
   ++world_.stats.writes_failed;
-  const std::string command = encode(call.operation);
   for (raft::Index at{call.floor + 1}; at <= ghost.committed(); at = at.next()) {
     const Committed& committed = ghost.at(at);
     if (!(committed.outcome == outcome) || ghost.claimed(at)) continue;
     const auto* there = std::get_if<raft::Command>(&committed.entry->payload);
-    if (there == nullptr || *there != command) continue;
+    if (there == nullptr || !is_of(*there, call.operation)) continue;
     ghost.claim(at);
     finish(call, CallResult::condition_failed, at.value);
     return;

@@ -76,9 +76,7 @@ void run_seed(const CampaignOptions& campaign, std::uint64_t seed, Shared::Worke
   SimOptions options = draw_options(seed);
   if (campaign.narrow) campaign.narrow(options);
   const Verdict verdict = run(options, false);
-  // The simulator does not schedule the threads of RocksDB: there only results are compared, not
-  // traces.
-  if (!options.rocks && seed % twice_every == 0) {
+  if (seed % twice_every == 0) {
     if (run(options, false).hash != verdict.hash) {
       std::fprintf(stderr, "violation of DET in seed %llu: two runs of it differ\n",
                    static_cast<unsigned long long>(seed));
@@ -127,7 +125,9 @@ std::string counts_line(const Stats& stats) {
          count("checked", stats.reads_checked) + " " + count("refused", stats.reads_failed) + ", " +
          count("streams", stats.streams) + ", " + count("updates", stats.updates) + ", " +
          count("bookmarks", stats.bookmarks) + ", " + count("resyncs", stats.resyncs) + ", " +
-         count("takeovers", stats.takeovers) + ", " + count("sessions expired", stats.expired);
+         count("takeovers", stats.takeovers) + ", " + count("sessions expired", stats.expired) +
+         ", " + count("hashes of states", stats.hashes) + ", " + count("verdicts", stats.verdicts) +
+         ", " + count("odd ones found", stats.odd_ones);
 }
 
 class Campaign {

@@ -195,6 +195,12 @@ void FeedJudge::change(const Update& update) {
   const KeyModel::Change& change = ghost_.keys().changes()[at];
   VERIFY(was_due(change), "WF", text("is told " + what + " and is not subscribed to it"));
   if (marks_) check_passed(at);
+  const auto& changes = ghost_.keys().changes();
+  for (std::size_t i = at + 1; i < changes.size() && changes[i].revision == change.revision; ++i) {
+    VERIFY(update.more || !is_due(changes[i]), "WA",
+           text("is told " + what + " as the last of its revision, before " +
+                name_of(changes[i].source, changes[i].key)));
+  }
   next_ = at + 1;
   revision_ = update.revision;
 }

@@ -153,7 +153,9 @@ raft::Index Ghost::committed_before(raft::Term term) const {
 void Ghost::apply(Committed& committed) {
   const raft::Entry& entry = *committed.entry;
   StateBatch batch(data_);
-  committed.outcome = Machine::apply(entry, batch);
+  const raft::Level level =
+      configurations_.empty() ? raft::Level{} : configurations_.back().second.level;
+  committed.outcome = Machine::apply(entry, level, batch);
   data_.applied = entry.id;
   committed.digest = data_.digest();
 
@@ -196,6 +198,7 @@ void Ghost::check_members(const raft::Members& from, const raft::Members& to) co
       joins    ? ids(to.outgoing) == ids(from.voters)
       : leaves ? ids(to.voters) == ids(from.voters)
                : ids(to.voters) == ids(from.voters) && ids(to.outgoing) == ids(from.outgoing);
+  VERIFY(to.level >= from.level, "FL", "the feature level falls: " + to_text(to));
   VERIFY(allowed, "CF", "from " + to_text(from) + " to " + to_text(to) + " in one step");
 }
 
@@ -257,6 +260,14 @@ void Ghost::check_mark(const raft::SnapshotMetadata& mark, const std::string& wh
          where + ": a snapshot at " + to_text(mark.last) + " has members " + to_text(mark.members) +
              " of " + std::to_string(mark.members_index.value) + ", they were " +
              to_text(members_at(mark.last.index)));
+}
+
+void Ghost::check_hash(const StateHash& hash, const std::string& where) {
+  VERIFY(hash.index <= committed(), "WP",
+         where + " tells a hash of " + std::to_string(hash.index.value) + ", not committed");
+  const auto [first, is_first] = hashes_.emplace(hash.index.value, hash.data);
+  VERIFY(is_first || first->second == hash.data, "OD",
+         where + " has another hash at " + std::to_string(hash.index.value) + " than others");
 }
 
 // --- Clients.

@@ -13,6 +13,7 @@
 
 #include "raft/types.h"
 #include "src/machine/machine.h"
+#include "src/machine/state_hash.h"
 #include "tests/sim/key_model.h"
 #include "tests/sim/model_disk.h"
 #include "tests/sim/session_model.h"
@@ -72,6 +73,8 @@ class Ghost {
   // A node has applied up to this state. `where` names the node and the moment in the report.
   void check_data(const DataState& data, const std::string& where) const;
   void check_mark(const raft::SnapshotMetadata& mark, const std::string& where) const;
+  // A node tells the hash of its state (OD).
+  void check_hash(const StateHash& hash, const std::string& where);
 
   // --- Clients.
   [[nodiscard]] const KeyModel& keys() const { return keys_; }
@@ -96,6 +99,7 @@ class Ghost {
   std::map<std::uint64_t, raft::NodeId> leaders_;                          // by term
   raft::Term highest_term_;
   DataState data_;
+  std::map<std::uint64_t, Hash128> hashes_;  // of the data, by index: the first that was told
   KeyModel keys_;
   SessionModel sessions_;
   std::map<std::string, std::uint64_t> values_;  // to revision

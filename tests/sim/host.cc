@@ -23,7 +23,8 @@ Host::Host(World& world, std::size_t number)
     : world_(world),
       number_(number),
       address_("h" + std::to_string(number) + ":1"),
-      judge_(world, *this) {
+      judge_(world, *this),
+      build_(world.options.first_level) {
   wipe();
 }
 
@@ -31,7 +32,7 @@ Host::~Host() {
   serving_.reset();
   node_.reset();
   store_.reset();
-  if (twin_ != nullptr) static_cast<void>(twin_->hand());
+  if (twin_ != nullptr) rocks_->close(twin_->hand());
 }
 
 Node& Host::node() {
@@ -76,6 +77,7 @@ std::uint64_t Host::paused_us() const {
 void Host::wipe() {
   CHECK(!runs());
   is_first_ = false;
+  planted_ = false;
   if (rocks_ != nullptr) lost_rocks_[id().value] = std::move(rocks_);
   if (disk_ != nullptr) world_.keep_lost(std::move(disk_));
   Random random = world_.random(RandomStream::hosts, number_ * 1000 + disks_++);
@@ -130,8 +132,8 @@ NodeHooks Host::make_hooks() {
     if (!serving_) return std::nullopt;
     return serving_->listeners().keeps_log_after();
   };
-  hooks.on_sessions_served = [this](const SessionsServed& served) {
-    if (serving_ && !doomed_) serving_->on_sessions_served(served);
+  hooks.on_sessions_served = [this](raft::NodeId from, const SessionsServed& served) {
+    if (serving_ && !doomed_) serving_->on_sessions_served(from, served);
   };
   hooks.on_halt = [this](bool clean, const Error& why) {
     if (!doomed_) halted(clean, why);
@@ -160,6 +162,7 @@ void Host::make_node() {
   transport_ = std::make_unique<SimTransport>(*this);
   NodeOptions options = world_.options.node;
   options.address = address_;
+  options.level = build_;
   options.raft.seed = mix(world_.options.seed ^ mix(number_ * 1'000'003 + life_));
   options.cluster_seed = mix(options.raft.seed);
   options.life_seed = mix(options.raft.seed + 1);
@@ -169,15 +172,17 @@ void Host::make_node() {
 
 void Host::start() {
   CHECK(!runs());
+  if (std::exchange(outdated_, false)) build_ = newest_level;
   make_node();
   state_ = State::up;
   paused_us_ = 0;
-  TRACE(tag(), "starts as node " + to_text(id()) + " at " + address_);
+  TRACE(tag(), "starts as node " + to_text(id()) + " at " + address_ + ", level " +
+                   std::to_string(build_.value));
   enter([this] {
     node_->start();
     if (!doomed_) judge_.started();
-    if (serving_ && !doomed_) serving_->start();
-    if (!doomed_ && is_first_ && !node_->initialized()) node_->bootstrap();
+    if (serving_ && !doomed_ && !ends()) serving_->start();
+    if (!doomed_ && !ends() && is_first_ && !node_->initialized()) node_->bootstrap();
   });
   tick_later();
 }
@@ -327,12 +332,23 @@ void Host::halted(bool clean, const Error& why) {
     VERIFY(world_.ghost.did_without(id(), decided_members_index()), "CF",
            "node " + to_text(id()) + " ends as removed and is a member: " + why.text);
   } else {
-    VERIFY(may_fail_, "NC", "node " + to_text(id()) + " blames a healthy disk: " + why.text);
+    outdated_ = why.code == Errc::unimplemented;
+    VERIFY(!outdated_ || world_.ghost.members().level > build_, "FL",
+           "node " + to_text(id()) + " demands a newer build in vain: " + why.text);
+    VERIFY(planted_ || !disk_->condemned(), "OD",
+           "node " + to_text(id()) + " is called odd and is not: " + why.text);
+    VERIFY(planted_ || outdated_ || may_fail_, "NC",
+           "node " + to_text(id()) + " blames a healthy disk: " + why.text);
   }
   ending_ = clean ? State::removed : State::failed;
 }
 
 // --- Inputs.
+
+PeerIdentity Host::identity() const {
+  return {id(), disk_->log().cluster, address_, build_,
+          runs() ? node_->cluster_level() : raft::Level{}};
+}
 
 bool Host::admits(const PeerIdentity& from, std::uint64_t from_life) {
   const auto found = std::find_if(greeted_.begin(), greeted_.end(),

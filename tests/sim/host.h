@@ -81,6 +81,11 @@ class Host {
   void disarm();
   void pause();
   void resume();
+  // The feature level of the build that is installed here; from the next start on.
+  [[nodiscard]] raft::Level build() const { return build_; }
+  void install(raft::Level build) { build_ = build; }
+  // What the node says of itself.
+  [[nodiscard]] PeerIdentity identity() const;
   // A tick lasts this many thousandths of its nominal time.
   void set_tick_rate(std::uint64_t per_mille) { tick_per_mille_ = per_mille; }
 
@@ -93,6 +98,10 @@ class Host {
   void move_to(std::string address);
   // The disk refused an operation, or was told to: the process may end because of it.
   void set_may_fail() { may_fail_ = true; }
+  // Its data was made to differ (odd_one.h): it must end, and may be told that it is odd. Until its
+  // folder is wiped.
+  void set_planted() { planted_ = true; }
+  [[nodiscard]] bool planted() const { return planted_; }
 
   // Runs `fn` in the process: now, or when the pause ends; not at all where no process runs. Then
   // judges the node.
@@ -104,6 +113,8 @@ class Host {
   // Before each effect that others can see. False: the process died before it.
   bool effect();
   [[nodiscard]] bool doomed() const { return doomed_; }
+  // The process has asked to end, and does so with the present event.
+  [[nodiscard]] bool ends() const { return ending_.has_value(); }
 
   // A peer has dialled this host and says its id.
   void greet(const PeerIdentity& from, std::uint64_t from_life);
@@ -147,7 +158,10 @@ class Host {
   std::vector<std::pair<raft::NodeId, Greeted>> greeted_;  // in this life
   std::uint64_t tick_per_mille_ = 1000;
   bool may_fail_ = false;
+  bool planted_ = false;
   bool is_first_ = false;  // bootstraps, until the folder is lost
+  raft::Level build_;
+  bool outdated_ = false;  // the process ended with the demand for a newer build
 
   std::deque<std::function<void()>> backlog_;  // while paused
   bool tick_missed_ = false;

@@ -1,6 +1,7 @@
 #include "tests/sim/key_model.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace iris::sim {
@@ -45,6 +46,11 @@ KeyModel::Slot KeyModel::slot(const std::string& source, const std::string& key)
 }
 
 void KeyModel::add(const Slot& slot, Version version) {
+  if (!changes_.empty()) {
+    const Change& last = changes_.back();
+    CHECK(std::tie(last.revision, last.source, last.key) <
+          std::tie(version.revision, slot.source, slot.key));
+  }
   changes_.push_back({version.revision, slot.source, slot.key, version.present});
   slot.versions->push_back(std::move(version));
 }

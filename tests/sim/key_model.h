@@ -40,7 +40,7 @@ class KeyModel {
                               std::uint64_t point) const;
   [[nodiscard]] std::vector<Row> keys_at(const std::string& source, std::uint64_t point) const;
   [[nodiscard]] std::vector<std::string> sources_at(std::uint64_t point) const;
-  // Every change of every key, sorted by revision, then key.
+  // Every change of every key, sorted by revision, source, key.
   [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
   // The position of the first change after `revision`.
   [[nodiscard]] std::size_t changes_after(std::uint64_t revision) const;

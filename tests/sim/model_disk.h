@@ -104,6 +104,9 @@ class ModelDisk {
   [[nodiscard]] const DataState& data() const { return *versions_.back(); }
   [[nodiscard]] const DataPtr& data_version() const { return versions_.back(); }
   [[nodiscard]] raft::NodeId self() const { return self_; }
+  // Store::condemn() was called: no store is opened on it any more.
+  [[nodiscard]] bool condemned() const { return condemned_; }
+  void condemn() { condemned_ = true; }
   [[nodiscard]] std::uint64_t used_bytes() const;
   // Counted over all lives.
   [[nodiscard]] std::uint64_t syncs() const { return syncs_; }
@@ -129,6 +132,7 @@ class ModelDisk {
   std::vector<DataPtr> versions_;  // since then, the newest last; the first is durable_data_
   std::uint64_t syncs_ = 0;
   bool open_ = false;
+  bool condemned_ = false;
 };
 
 }  // namespace iris::sim

@@ -75,10 +75,10 @@ class ModelStore::HeldExport : public store::Export {
 
 ModelStore::ModelStore(ModelDisk& disk, Schedule schedule)
     : disk_(disk), schedule_(std::move(schedule)), cached_(std::make_unique<CachedView>(disk)) {
-  CHECK(!disk_.open_);
+  CHECK(!disk_.open_ && !disk_.condemned_);
   disk_.open_ = true;
-  recovery_.raft = disk_.recover();
-  recovery_.cluster = disk_.log_.cluster;
+  recovery_ = {disk_.log_.cluster, disk_.recover()};
+  adopted_ = recovery_->cluster.value != 0;
 }
 
 ModelStore::~ModelStore() {
@@ -86,13 +86,28 @@ ModelStore::~ModelStore() {
   disk_.open_ = false;
 }
 
+const store::Recovery& ModelStore::recovered() const {
+  CHECK(recovery_);
+  return *recovery_;
+}
+
+store::Recovery ModelStore::take_recovered() {
+  CHECK(recovery_);
+  return *std::exchange(recovery_, std::nullopt);
+}
+
 bool ModelStore::run(Lane lane) {
   auto& steps = steps_.at(static_cast<std::size_t>(lane));
   if (steps.empty()) return false;
-  const std::function<void()> step = std::move(steps.front());
+  const Step step = std::move(steps.front());
   steps.pop_front();
-  step();
+  step.fn();
   return true;
+}
+
+bool ModelStore::completes_next(Lane lane) const {
+  const auto& steps = steps_.at(static_cast<std::size_t>(lane));
+  return !steps.empty() && steps.front().completion;
 }
 
 void ModelStore::settle() {
@@ -100,9 +115,14 @@ void ModelStore::settle() {
   }
 }
 
-void ModelStore::post(Lane lane, std::uint64_t delay_us, std::function<void()> fn) {
+void ModelStore::complete(Lane lane, std::function<void()> fn) {
+  post(lane, post_us, std::move(fn), true);
+}
+
+void ModelStore::post(Lane lane, std::uint64_t delay_us, std::function<void()> fn,
+                      bool completion) {
   if (!schedule_) {
-    steps_.at(static_cast<std::size_t>(lane)).push_back(std::move(fn));
+    steps_.at(static_cast<std::size_t>(lane)).push_back({completion, std::move(fn)});
     return;
   }
   schedule_(delay_us, [alive = alive_, fn = std::move(fn)] {
@@ -125,7 +145,7 @@ bool ModelStore::refused(std::uint64_t added_bytes) {
   if (!full && !profile.fail_writes) return false;
   failed_ = true;
   Error error{Errc::io, full ? "no space left on the disk" : "the disk refused a write"};
-  post(Lane::log, post_us, [this, error = std::move(error)] { events_.failed(error); });
+  complete(Lane::log, [this, error = std::move(error)] { events_.failed(error); });
   return true;
 }
 
@@ -139,8 +159,7 @@ void ModelStore::start(store::Events events) {
 
 void ModelStore::adopt(raft::ClusterId cluster, std::function<void()> done) {
   if (!effect()) return;
-  CHECK(recovery_.cluster.value == 0 && cluster.value != 0);
-  recovery_.cluster = cluster;
+  CHECK(!std::exchange(adopted_, true) && cluster.value != 0);
   LogJob job;
   job.adopt = cluster;
   queue_log(std::move(job), std::move(done));
@@ -198,7 +217,7 @@ void ModelStore::finish_log() {
     log_done_.pop_front();
   }
   ++disk_.syncs_;
-  post(Lane::log, post_us, [this, ticket, done = std::move(done)] {
+  complete(Lane::log, [this, ticket, done = std::move(done)] {
     if (ticket.value != 0) events_.durable(ticket);
     for (const auto& each : done) each();
   });
@@ -260,6 +279,12 @@ void ModelStore::finish_data() {
       queue_log(std::move(trim), std::move(job.done));
       continue;
     }
+    if (job.held) {
+      done.emplace_back(
+          [held = std::move(job.held),
+           view = std::make_shared<StateView>(std::make_shared<DataState>(state))] { held(view); });
+      continue;
+    }
     std::array<std::uint64_t, table_count> before{};
     for (std::size_t i = 0; i < table_count; ++i) before[i] = state.tables[i].digest();
     job.job(batch);
@@ -280,7 +305,7 @@ void ModelStore::finish_data() {
     if (job.done) done.push_back(std::move(job.done));
   }
   disk_.add_version(std::move(state));
-  post(Lane::data, post_us, [done = std::move(done)] {
+  complete(Lane::data, [done = std::move(done)] {
     for (const auto& each : done) each();
   });
   if (!data_queue_.empty()) begin_data();
@@ -306,6 +331,10 @@ void ModelStore::read_held(std::shared_ptr<const store::View> view,
   queue_read([view = std::move(view), job = std::move(job)] { job(*view); }, std::move(done));
 }
 
+void ModelStore::hold_applied(std::function<void(std::shared_ptr<const store::View>)> done) {
+  queue_data({std::nullopt, nullptr, nullptr, std::nullopt, std::move(done)});
+}
+
 void ModelStore::queue_read(std::function<void()> work, std::function<void()> done) {
   CHECK(started_);
   if (failed_) return;
@@ -325,7 +354,7 @@ void ModelStore::finish_read() {
   ReadJob job = std::move(read_queue_.front());
   read_queue_.pop_front();
   job.work();
-  if (job.done) post(Lane::read, post_us, std::move(job.done));
+  if (job.done) complete(Lane::read, std::move(job.done));
   if (!read_queue_.empty()) begin_read();
 }
 
@@ -364,6 +393,14 @@ void ModelStore::import_finish(std::function<void(Status)> done) {
 }
 
 void ModelStore::import_drop() { import_.reset(); }
+
+void ModelStore::condemn(std::string, std::function<void(Status)> done) {
+  queue_read(
+      [this] {
+        if (effect()) disk_.condemn();
+      },
+      [done = std::move(done)] { done(Unit{}); });
+}
 
 store::DiskUse ModelStore::disk_use() const {
   const std::uint64_t used = disk_.used_bytes();

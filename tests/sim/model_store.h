@@ -39,11 +39,14 @@ class ModelStore : public store::Store {
   // --- Without a Schedule.
   // The next step of `lane`: a job, or the completion of one. False: nothing waits there.
   bool run(Lane lane);
+  // Is that step a completion, which production runs on the loop?
+  [[nodiscard]] bool completes_next(Lane lane) const;
   // Until nothing waits in any lane.
   void settle();
 
   // --- store::Store
-  [[nodiscard]] const store::Recovery& recovered() const override { return recovery_; }
+  [[nodiscard]] const store::Recovery& recovered() const override;
+  [[nodiscard]] store::Recovery take_recovered() override;
   void start(store::Events events) override;
   void adopt(raft::ClusterId cluster, std::function<void()> done) override;
   void write(raft::LogWrite write) override;
@@ -55,12 +58,18 @@ class ModelStore : public store::Store {
   [[nodiscard]] std::shared_ptr<const store::View> hold() override;
   void read_held(std::shared_ptr<const store::View> view,
                  std::function<void(const store::View&)> job, std::function<void()> done) override;
+  void hold_applied(std::function<void(std::shared_ptr<const store::View>)> done) override;
+  void read_bulk(std::shared_ptr<const store::View> view,
+                 std::function<void(const store::View&)> job, std::function<void()> done) override {
+    read_held(std::move(view), std::move(job), std::move(done));
+  }
   void trim(raft::SnapshotMetadata floor, std::function<void()> done) override;
   [[nodiscard]] std::unique_ptr<store::Export> pin() override;
   void import_begin(raft::SnapshotMetadata mark) override;
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
+  void condemn(std::string why, std::function<void(Status)> done) override;
   void check_disk() override {}  // disk_use() is always up to date
   [[nodiscard]] store::DiskUse disk_use() const override;
 
@@ -72,6 +81,7 @@ class ModelStore : public store::Store {
     std::function<void(store::Batch&)> job;           // of apply and maintain
     std::function<void()> done;                       // after the job
     std::optional<raft::SnapshotMetadata> sync_then;  // of trim: sync, then drop the log up to here
+    std::function<void(std::shared_ptr<const store::View>)> held = nullptr;  // of hold_applied
   };
   struct ReadJob {
     std::function<void()> work;
@@ -84,7 +94,8 @@ class ModelStore : public store::Store {
   };
 
   // Runs `fn` later on `lane`'s behalf, unless this store is gone by then.
-  void post(Lane lane, std::uint64_t delay_us, std::function<void()> fn);
+  void post(Lane lane, std::uint64_t delay_us, std::function<void()> fn, bool completion = false);
+  void complete(Lane lane, std::function<void()> fn);  // of a job that is done
   std::uint64_t duration(std::uint64_t min_us, std::uint64_t max_us);
   [[nodiscard]] bool effect() const { return !gate_ || gate_(); }
   [[nodiscard]] bool refused(std::uint64_t added_bytes);
@@ -102,7 +113,8 @@ class ModelStore : public store::Store {
   ModelDisk& disk_;
   Schedule schedule_;
   std::function<bool()> gate_;
-  store::Recovery recovery_;
+  std::optional<store::Recovery> recovery_;  // none: taken
+  bool adopted_ = false;
   store::Events events_;
   bool started_ = false;
   bool failed_ = false;
@@ -119,7 +131,11 @@ class ModelStore : public store::Store {
 
   std::shared_ptr<Import> import_;  // shared with the steps under way of it
   std::unique_ptr<CachedView> cached_;
-  std::array<std::deque<std::function<void()>>, 3> steps_;  // without a Schedule
+  struct Step {
+    bool completion = false;
+    std::function<void()> fn;
+  };
+  std::array<std::deque<Step>, 3> steps_;  // without a Schedule
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -254,6 +254,23 @@ TEST_CASE("a refused write is told once and nothing succeeds after it (hazards 9
   REQUIRE(open.applied == 0);
 }
 
+TEST_CASE("hold_applied sees the jobs before it and none after it, though they share a batch") {
+  ModelDisk disk({1}, 1);
+  Open open(disk);
+  std::shared_ptr<const store::View> held;
+  open.put(1, 1, "k", "before");
+  open.store.hold_applied([&](std::shared_ptr<const store::View> view) { held = std::move(view); });
+  open.put(1, 2, "k", "after");
+  REQUIRE(held == nullptr);
+  open.store.settle();
+  REQUIRE(held != nullptr);
+  std::string value;
+  REQUIRE(held->applied() == Index{1});
+  REQUIRE(held->get(Table::values, "k", value) == store::Found::yes);
+  REQUIRE(value == "before");
+  REQUIRE(open.get("k") == "after");
+}
+
 TEST_CASE("a held view stays as it was; a batch sees its own writes") {
   ModelDisk disk({1}, 1);
   Open open(disk);

@@ -28,7 +28,7 @@ bool is_standing(Fault fault) {
 }
 
 // Faults that the operators do (operators.h).
-bool is_membership(Fault fault) { return fault >= Fault::old_folder; }
+bool is_membership(Fault fault) { return fault >= Fault::old_folder && fault <= Fault::address; }
 
 }  // namespace
 
@@ -233,6 +233,9 @@ void Nemesis::break_process(Fault fault) {
   }
   count(fault);
   switch (fault) {
+    case Fault::upgrade:
+      replace_build(*host);
+      return;
     case Fault::crash:
     case Fault::crash_leader:
       crash(*host);
@@ -252,6 +255,14 @@ void Nemesis::break_process(Fault fault) {
     default:
       stall_process(host);
   }
+}
+
+// Mostly to the newest build. An older one may be put back at any time: before the level is raised
+// it works, after that it must say that it cannot.
+void Nemesis::replace_build(Host& host) {
+  crash(host);
+  const bool back = random_.below(4) == 0;
+  host.install(back ? raft::Level{random_.below(newest_level.value)} : newest_level);
 }
 
 void Nemesis::crash_many(std::size_t count) {
@@ -348,6 +359,10 @@ void Nemesis::reset_host(Host& host) const {
   profile.log_sync_us_max = world_.options.sync_us;
   profile.log_sync_us_min = profile.log_sync_us_max / 2;
   host.set_tick_rate(1000);
+  if (host.build() < world_.options.last_level()) {
+    if (host.runs()) crash(host);
+    host.install(world_.options.last_level());
+  }
   const bool ended = host.state() == Host::State::off || host.state() == Host::State::failed;
   if (ended && host.life() > 0) host.start();
 }

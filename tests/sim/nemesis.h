@@ -62,6 +62,7 @@ class Nemesis {
   void swizzle();
   void set_clock(Host& host);
   void break_process(Fault fault);
+  void replace_build(Host& host);
   void crash_many(std::size_t count);
   void stall_process(Host* host);
   void break_disk(Fault fault);

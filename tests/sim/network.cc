@@ -72,7 +72,7 @@ std::uint64_t Network::arrival_us(Link& on, std::size_t bytes, bool ordered) {
 
 Network::Envelope Network::envelope_of(const Host& from, raft::NodeId to, const Link& on) {
   Envelope envelope;
-  envelope.from = {from.id(), from.disk().log().cluster, from.address()};
+  envelope.from = from.identity();
   envelope.from_life = from.life();
   envelope.to = to;
   envelope.connection = on.connection;
@@ -173,7 +173,7 @@ void Network::probe(Host& from, const std::string& address,
                          (target == &from || (reaches(from.number(), target->number()) &&
                                               reaches(target->number(), from.number())));
     if (answers) {
-      PeerIdentity who{target->id(), target->disk().log().cluster, target->address()};
+      const PeerIdentity who = target->identity();
       from.enter_life(life, [done, who] { done(who); });
       return;
     }
@@ -257,6 +257,14 @@ void SimTransport::probe(const std::string& address,
                          std::function<void(Result<PeerIdentity>)> done) {
   if (!host_.effect()) return;
   host_.world().network.probe(host_, address, std::move(done));
+}
+
+std::optional<raft::Level> SimTransport::level_of(raft::NodeId to) const {
+  const std::string* address = address_of(to);
+  const Host* target = address == nullptr ? nullptr : host_.world().host_at(*address);
+  const bool stands =
+      target != nullptr && target->id() == to && target->has_admitted(host_.id(), host_.life());
+  return stands ? std::optional(target->build()) : std::nullopt;
 }
 
 std::size_t SimTransport::queued_bytes(raft::NodeId to) const {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -33,6 +34,10 @@ class Network {
   // True: nothing blocks this link, so that also a client or a dial gets through.
   [[nodiscard]] bool reaches(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::size_t queued_bytes(std::size_t from, std::size_t to) const;
+  // How many there were so far.
+  [[nodiscard]] std::uint64_t connections(std::size_t from, std::size_t to) const {
+    return link(from, to).connection;
+  }
 
   // --- Faults. Counted: a link works again once each fault that blocked it is undone.
   void block(std::size_t from, std::size_t to) { ++link(from, to).blocked; }
@@ -84,6 +89,7 @@ class SimTransport : public Transport {
   void set_peers(const std::vector<raft::Member>& peers) override;
   void send(raft::NodeId to, PeerBody body) override;
   void probe(const std::string& address, std::function<void(Result<PeerIdentity>)> done) override;
+  [[nodiscard]] std::optional<raft::Level> level_of(raft::NodeId to) const override;
   [[nodiscard]] std::size_t queued_bytes(raft::NodeId to) const override;
   [[nodiscard]] bool knows(raft::NodeId id) const { return address_of(id) != nullptr; }
   // Connects to every peer that has not let this life in yet.

@@ -46,7 +46,7 @@ void NodeJudge::started() {
   term_ = {};
   leading_ = {};
   commit_ = {};
-  applied_ = host_.store().recovered().raft.applied;
+  applied_ = host_.node().applied();
   data_ = nullptr;
   const raft::CoreStatus status = core.status();
   const raft::Index floor{status.first.value - 1};
@@ -65,6 +65,7 @@ void NodeJudge::check() {
   if (members_moved_) check_members();
   check_leader();
   check_commit();
+  check_level();
   ++unchecked_;
   const bool often = world_.options.check_everything && tail_.size() <= full_check_entries_max;
   const bool due =
@@ -82,7 +83,7 @@ void NodeJudge::check_disk() {
   }
   if (disk.data_version().get() != data_) {
     data_ = disk.data_version().get();
-    world_.ghost.check_data(*data_, who());
+    if (!host_.planted()) world_.ghost.check_data(*data_, who());
   }
 }
 
@@ -163,6 +164,11 @@ void NodeJudge::append(const raft::EntryPtr& entry) {
   world_.ghost.prefix(entry->id, chain);
   tail_.push_back({entry, chain});
   if (const auto* members = std::get_if<raft::Members>(&entry->payload)) {
+    const raft::Core& core = host_.node().core();
+    const raft::Members& before =
+        configurations_.empty() ? base_members_ : configurations_.back().second;
+    const bool own = core.role() == raft::Role::leader && entry->id.term == core.term();
+    if (own && members->level > before.level) check_raised(*members);
     configurations_.emplace_back(entry->id.index, *members);
     members_moved_ = true;
   }
@@ -188,6 +194,29 @@ void NodeJudge::check_members() {
   const std::optional<raft::EntryId> committed = id_at(before);
   VERIFY(!committed || committed->term == core.term(), "CF",
          who() + " changed the members before it had committed an entry of its term");
+}
+
+// --- Feature levels.
+
+void NodeJudge::check_level() const {
+  if (host_.ends()) return;
+  const Node& node = host_.node();
+  const raft::Level level = node.cluster_level();
+  VERIFY(level <= host_.build(), "FL",
+         who() + " goes on at level " + std::to_string(level.value) + ", beyond its build");
+  VERIFY(level == world_.ghost.members_at(node.applied()).level, "FL",
+         who() + " says that the level at " + std::to_string(node.applied().value) + " is " +
+             std::to_string(level.value));
+}
+
+// A member may be replaced by an older build after it said its level, but not before.
+void NodeJudge::check_raised(const raft::Members& members) const {
+  for (const raft::Member& member : raft::all_members(members)) {
+    const Host* host = world_.host_of(member.id);
+    VERIFY(host != nullptr && host->runs() && host->build() >= members.level, "FL",
+           who() + " raises the level to " + std::to_string(members.level.value) + ", which node " +
+               to_text(member.id) + " has not said that it knows");
+  }
 }
 
 // --- Elections.
@@ -280,9 +309,12 @@ void NodeJudge::applied(const raft::EntryPtr& entry, const Outcome& outcome) {
     VERIFY(!std::holds_alternative<raft::Command>(ghost.at(between).entry->payload), "SMS",
            who() + " skips the command at " + std::to_string(between.value));
   }
+  VERIFY(understands(*entry, host_.build()).has_value(), "FL",
+         who() + " applies " + to_text(entry->id) + ", which its build does not know");
   const Committed& committed = ghost.at(index);
   VERIFY(*entry == *committed.entry, "SMS", who() + " applies another " + to_text(entry->id));
-  VERIFY(outcome == committed.outcome, "SMS", who() + ": another outcome at " + to_text(entry->id));
+  VERIFY(outcome == committed.outcome || host_.planted(), "SMS",
+         who() + ": another outcome at " + to_text(entry->id));
   applied_ = index;
 }
 
@@ -319,6 +351,14 @@ void NodeJudge::check_send(raft::NodeId to, const PeerBody& body) const {
     check_raft_message(*message);
   } else if (const auto* chunk = std::get_if<SnapshotChunk>(&body)) {
     if (chunk->offset == 0) world_.ghost.check_mark(chunk->mark, who() + " sends");
+  } else if (const auto* reply = std::get_if<StateHashReply>(&body)) {
+    ++world_.stats.hashes;
+    if (!reply->passed && !host_.planted()) world_.ghost.check_hash(reply->hash, who());
+  } else if (const auto* verdict = std::get_if<StateVerdict>(&body)) {
+    ++world_.stats.verdicts;
+    const Host* other = world_.host_of(to);
+    VERIFY(verdict->result == StateVerdict::Result::equal || other == nullptr || other->planted(),
+           "OD", who() + " finds node " + to_text(to) + " odd, and it is not");
   }
 }
 

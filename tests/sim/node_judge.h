@@ -54,6 +54,8 @@ class NodeJudge {
   void forget_back();
   void append(const raft::EntryPtr& entry);
   void check_members();
+  void check_level() const;
+  void check_raised(const raft::Members& members) const;
   void check_leader();
   void check_commit();
   void check_quorum(raft::Index index) const;

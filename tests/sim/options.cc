@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, fault_count> fault_names = {
     "old-folder",     "stray-folder",
     "join",           "remove",
     "remove-leader",  "transfer",
-    "address"};
+    "address",        "upgrade"};
 
 constexpr std::uint64_t ms = 1000;  // in microseconds
 constexpr std::uint64_t second = 1000 * ms;
@@ -40,7 +40,16 @@ void draw_faults(Random& random, SimOptions& options) {
   const std::uint64_t kind = random.below(20);
   if (kind == 0) return;  // a run without faults
   const std::uint64_t chance = kind == 1 ? 1'000'000 : random.between(50'000, 600'000);
-  for (std::size_t i = 0; i < fault_count; ++i) options.faults[i] = random.chance(chance);
+  // Fault::upgrade came later, and is drawn apart.
+  constexpr auto drawn = static_cast<std::size_t>(Fault::upgrade);
+  for (std::size_t i = 0; i < drawn; ++i) options.faults[i] = random.chance(chance);
+}
+
+// From a random stream of its own, as draw_feeds().
+void draw_levels(Random random, SimOptions& options) {
+  const bool upgrades = random.below(3) == 0;
+  options.faults[static_cast<std::size_t>(Fault::upgrade)] = upgrades;
+  if (upgrades && random.below(2) == 0) options.first_level = {};
 }
 
 void draw_cluster(Random& random, SimOptions& options) {
@@ -132,6 +141,15 @@ void draw_feeds(Random random, SimOptions& options) {
   listeners.purge_records = random.between(1, 20);
 }
 
+// Each seed runs the check; one in four has something to find. From a random stream of its own.
+void draw_state_checks(Random random, SimOptions& options) {
+  NodeOptions& node = options.node;
+  node.state_check_interval_ms = random.between(100, 1'000) << random.below(4);
+  node.state_check_piece_bytes = random.between(64, 512) << random.below(8);
+  node.state_check_bytes_per_second = random.between(20'000, 60'000) << random.below(8);
+  if (random.below(4) == 0) options.planted = static_cast<Planted>(random.between(1, 4));
+}
+
 }  // namespace
 
 std::string_view name_of(Fault fault) { return fault_names.at(static_cast<std::size_t>(fault)); }
@@ -147,6 +165,8 @@ SimOptions draw_options(std::uint64_t seed) {
   draw_limits(random, options);
   draw_load(random, options);
   draw_feeds(Random(seed, 7), options);
+  draw_levels(Random(seed, 8), options);
+  draw_state_checks(Random(seed, 9), options);
   return options;
 }
 
@@ -173,7 +193,9 @@ std::string describe(const SimOptions& options) {
       "+" + std::to_string(options.jitter_us) + " us, sync " + std::to_string(options.sync_us) +
       " us, log entries " + std::to_string(node.log_entries_max) + ", clients " +
       std::to_string(options.clients) + ", subscribers " + std::to_string(options.subscribers) +
-      ", wire " + (options.wire ? "bytes" : "values") + ", safety phase " +
+      ", state check " + std::to_string(node.state_check_interval_ms) + " ms" +
+      (options.planted == Planted::none ? "" : " with an odd one") + ", wire " +
+      (options.wire ? "bytes" : "values") + ", safety phase " +
       std::to_string(options.safety_us / second) + " s, faults:";
   for (std::size_t i = 0; i < fault_count; ++i) {
     if (!options.faults[i]) continue;

@@ -52,11 +52,25 @@ enum class Fault : std::uint8_t {
   remove_leader,  // the leader is removed
   transfer,       // leadership is handed over
   address,        // a host moves to another address
+  upgrade,        // a host starts again with another build, mostly of a higher feature level
   count
 };
 inline constexpr std::size_t fault_count = static_cast<std::size_t>(Fault::count);
 
+// The build to which hosts are upgraded: its level has a version of commands that no build before
+// it knows (src/machine/command.h).
+inline constexpr raft::Level newest_level{feature_level.value + 1};
+
 [[nodiscard]] std::string_view name_of(Fault fault);
+
+// A difference in one member's data (odd_one.h).
+enum class Planted : std::uint8_t {
+  none,
+  changed_value,
+  dropped_value,
+  extra_value,
+  changed_session,
+};
 
 struct SimOptions {
   std::uint64_t seed = 0;
@@ -66,6 +80,7 @@ struct SimOptions {
   std::uint32_t voters = 3;     // at the beginning
   std::uint32_t spares = 0;     // hosts that may join
   bool bootstrap_alone = true;  // one node begins and the others join; else all begin as voters
+  raft::Level first_level = feature_level;  // of the builds at the beginning
   NodeOptions node;
 
   // --- The world. Times in microseconds, chances in a million.
@@ -93,6 +108,8 @@ struct SimOptions {
   std::uint64_t calls_max = 0;  // 0: no limit
   std::uint64_t call_ms = 0;    // deadline
 
+  Planted planted = Planted::none;
+
   // --- Listen streams.
   std::uint64_t subscribers = 0;  // 0: none, and nodes serve none
   ListenersOptions listeners;
@@ -102,6 +119,10 @@ struct SimOptions {
   std::uint64_t subscriber_think_us = 0;  // mean pause between two things a subscriber does
   std::uint64_t read_us = 0;  // of a slow client for the updates in transit to it, at most
 
+  // Of the builds in the end, to which the cluster is raised.
+  [[nodiscard]] raft::Level last_level() const {
+    return has(Fault::upgrade) ? newest_level : first_level;
+  }
   [[nodiscard]] bool has(Fault fault) const { return faults[static_cast<std::size_t>(fault)]; }
 };
 

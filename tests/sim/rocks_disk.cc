@@ -18,7 +18,11 @@ namespace fs = std::filesystem;
 
 // Small limits, so that RocksDB writes tables, too.
 constexpr std::size_t memtable_bytes = 256u << 10;
-constexpr std::size_t block_cache_bytes = 1u << 20;
+// So large that nothing is ever dropped: what a cache drops depends on a random number of the
+// process and on its heap, and a run would not replay.
+constexpr std::size_t block_cache_bytes = 256u << 20;
+// Of one lane's job, which is over before a memtable is flushed.
+constexpr int memtables_max = 1'000;
 
 std::string new_folder() {
   static std::uint64_t made = 0;
@@ -89,12 +93,13 @@ RocksDisk::RocksDisk(ModelDisk& model, SharedDigests& digests, std::uint64_t see
       digests_(digests),
       path_(new_folder()),
       files_(std::make_shared<RocksFiles>(seed)),
-      env_(rocksdb::NewCompositeEnv(files_)) {
+      env_(files_) {
+  RocksEnv::same_chances();
   open();
 }
 
 RocksDisk::~RocksDisk() {
-  store_.reset();
+  close(std::move(store_));
   std::error_code ignored;
   fs::remove_all(path_, ignored);
 }
@@ -106,12 +111,11 @@ void RocksDisk::open() {
   store::RocksOptions options;
   options.path = path_;
   options.first_self = model_.self();
-  options.env = env_.get();
+  options.env = &env_;
   options.log_memtable_bytes = options.data_memtable_bytes = memtable_bytes;
+  options.memtables_max = memtables_max;
   options.block_cache_bytes = block_cache_bytes;
-  options.on_step = [this](std::string_view step) {
-    if (step == "data flipped") flipped();
-  };
+  options.on_step = [this](std::string_view step) { on_step(step); };
   options.post = [this](std::function<void()> job) { hooks_.post(std::move(job)); };
   options.run_lane = [this](store::LaneName lane, std::function<void()> work) {
     hooks_.run_lane(lane, std::move(work));
@@ -120,6 +124,36 @@ void RocksDisk::open() {
   VERIFY(opened, "RP",
          "node " + to_text(model_.self()) + " does not start: " + opened.error().text);
   store_ = std::move(*opened);
+  env_.settle();
+}
+
+void RocksDisk::on_step(std::string_view step) {
+  if (step == "data flipped") {
+    flipped();
+    env_.settle();
+    beside_.emplace(env_);  // the store waits for a flush
+  } else if (step == "data flushed") {
+    beside_.reset();
+  }
+}
+
+void RocksDisk::lane_ended() {
+  beside_.reset();  // the install failed on its way
+  env_.settle();
+}
+
+Error RocksDisk::without_path(Error error) const {
+  std::size_t at = 0;
+  while ((at = error.text.find(path_)) != std::string::npos) {
+    error.text.replace(at, path_.size(), "FOLDER");
+  }
+  return error;
+}
+
+void RocksDisk::close(std::unique_ptr<store::Store> taken) {
+  env_.settle();
+  const RocksEnv::BesideThreads beside(env_);
+  taken.reset();
 }
 
 void RocksDisk::preload(raft::ClusterId cluster, const raft::EntryPtr& first) {
@@ -132,7 +166,7 @@ void RocksDisk::preload(raft::ClusterId cluster, const raft::EntryPtr& first) {
   store_->write({{1}, raft::HardState{first->id.term, {}}, std::nullopt, {first}});
   for (; !due.empty(); due.pop_front()) due.front()();
   CHECK(done);
-  store_.reset();
+  close(std::move(store_));
   hooks_ = {};
   model_.preload(cluster, first);
   open();
@@ -147,7 +181,7 @@ std::unique_ptr<store::Store> RocksDisk::take(Hooks hooks) {
 
 void RocksDisk::crash(std::unique_ptr<store::Store> taken, bool keep_unsynced) {
   files_->die();
-  taken.reset();
+  close(std::move(taken));
   hooks_ = {};
   files_->power_on(keep_unsynced);
   open();

@@ -1,9 +1,9 @@
 // RocksDisk: a node's folder under the production store, and the proof that the store keeps its
 // promises. The ModelDisk beside it knows which writes were acknowledged (all of them must survive
 // any crash) and the order of the others (a prefix of them may survive).
-// One thread, but for RocksDB's own. Owns the files and, between two lives of a process, the store
-// that was opened on them. The host owns the model, which all checks read.
-// A life: take() the store; report each of its jobs here; crash().
+// One thread, but where RocksDB waits for its own (rocks_env.h). Owns the files and, between two
+// lives of a process, the store that was opened on them. The host owns the model, which all checks
+// read. A life: take() the store; report each of its jobs here; crash().
 #pragma once
 
 #include <array>
@@ -12,12 +12,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/rocks.h"
 #include "store/store.h"
 #include "tests/sim/model_disk.h"
+#include "tests/sim/rocks_env.h"
 #include "tests/sim/rocks_files.h"
 
 namespace iris::sim {
@@ -40,6 +43,7 @@ class RocksDisk {
   RocksDisk& operator=(const RocksDisk&) = delete;
 
   [[nodiscard]] const ModelDisk& model() const { return model_; }
+  void condemn() { model_.condemn(); }
   [[nodiscard]] SharedDigests& digests() { return digests_; }
   [[nodiscard]] RocksFiles& files() { return *files_; }
   // As if this configuration had been its first entry. REQUIRES: never used.
@@ -47,6 +51,12 @@ class RocksDisk {
 
   // The store, which from now on uses these. REQUIRES: it was not taken since the last crash.
   [[nodiscard]] std::unique_ptr<store::Store> take(Hooks hooks);
+  // A lane has done what it had to do.
+  void lane_ended();
+  // As it would be in another process too.
+  [[nodiscard]] Error without_path(Error error) const;
+  // The end of the simulation, without a crash.
+  void close(std::unique_ptr<store::Store> taken);
   // A power cut, which destroys `taken`. Judges the surviving content, which becomes the model's.
   void crash(std::unique_ptr<store::Store> taken, bool keep_unsynced);
 
@@ -68,6 +78,7 @@ class RocksDisk {
   };
   void open();
   void settle();
+  void on_step(std::string_view step);
   void flipped();
   [[nodiscard]] std::vector<Candidate> candidates() const;
   [[nodiscard]] bool fits(const Candidate& candidate, const store::Recovery& found) const;
@@ -77,7 +88,8 @@ class RocksDisk {
   SharedDigests& digests_;
   const std::string path_;
   const std::shared_ptr<RocksFiles> files_;
-  const std::unique_ptr<rocksdb::Env> env_;
+  RocksEnv env_;
+  std::optional<RocksEnv::BesideThreads> beside_;  // amid an install
   Hooks hooks_;
   std::unique_ptr<store::Store> store_;
   std::uint64_t first_pending_ = 1;           // the number of the model's first pending job

@@ -9,6 +9,7 @@
 #include "raft/members.h"
 #include "tests/sim/calls.h"
 #include "tests/sim/nemesis.h"
+#include "tests/sim/odd_one.h"
 #include "tests/sim/operators.h"
 #include "tests/sim/report.h"
 #include "tests/sim/subscriber.h"
@@ -31,6 +32,7 @@ class Run {
         nemesis_(world_),
         operators_(world_, calls_, nemesis_),
         workload_(world_, calls_),
+        odd_one_(world_, calls_, [this](std::uint64_t us) { advance(us); }),
         random_(world_.random(RandomStream::phases)) {
     world_.on_process_end = [this](Host& host, std::uint64_t life) {
       calls_.process_ended(host, life);
@@ -50,6 +52,11 @@ class Run {
     liveness();
     converge("after healing");
     sweep();
+    if (odd_one_.run([this](const Host& host) { return nemesis_.may_lose(host.id()); },
+                     patience_us() + snapshots_us())) {
+      converge("after the odd one");
+      sweep();
+    }
     restart_all();
     converge("after a restart of all");
     sweep();
@@ -309,6 +316,10 @@ class Run {
   // All members have applied the same; no removed node still runs; no change is half done.
   bool agree(std::string& why) {
     const raft::Members& members = world_.ghost.members();
+    if (members.level < world_.options.last_level() && all_are_there(members)) {
+      why = "the feature level is not raised";
+      return false;
+    }
     if (!members.outgoing.empty()) {
       why = "the configuration is still joint";
       return false;
@@ -337,6 +348,15 @@ class Run {
       return false;
     }
     return true;
+  }
+
+  // A member whose folder is lost, or that nobody finds, holds the feature level back for ever.
+  [[nodiscard]] bool all_are_there(const raft::Members& members) {
+    const std::vector<raft::Member> all = raft::all_members(members);
+    return std::all_of(all.begin(), all.end(), [&](const raft::Member& member) {
+      const Host* host = world_.host_of(member.id);
+      return host != nullptr && !is_lost(*host);
+    });
   }
 
   // Every member answers every read like the model.
@@ -393,6 +413,7 @@ class Run {
   Nemesis nemesis_;
   Operators operators_;
   Workload workload_;
+  OddOne odd_one_;
   std::vector<std::unique_ptr<Subscriber>> subscribers_;
   Random random_;
   std::uint64_t lives_ = 0;

@@ -32,6 +32,9 @@ struct Stats {
   std::uint64_t resyncs = 0;
   std::uint64_t takeovers = 0;
   std::uint64_t expired = 0;  // sessions
+  std::uint64_t hashes = 0;   // of a state, told to a leader
+  std::uint64_t verdicts = 0;
+  std::uint64_t odd_ones = 0;  // found
   std::array<std::uint64_t, fault_count> faults{};
 
   void add(const Stats& other) {

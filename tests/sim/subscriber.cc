@@ -1,6 +1,7 @@
 #include "tests/sim/subscriber.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "raft/members.h"
@@ -306,8 +307,10 @@ void Subscriber::heard(const FeedStream& from, const Update& update) {
 
 void Subscriber::heard_change(const Update& update) {
   const bool same = update.revision == revision_;
-  if (update.revision < revision_ || (same && (key_.empty() || update.key <= key_))) {
-    // A stream that was cut within a RemoveSource may repeat that from its beginning.
+  using Place = std::pair<std::string_view, std::string_view>;
+  const bool passed = key_.empty() || Place(update.source, update.key) <= Place(source_, key_);
+  if (update.revision < revision_ || (same && passed)) {
+    // A stream that was cut within a revision may repeat that from its beginning.
     VERIFY(same && !key_.empty(), "WU",
            name_ + " is told " + std::to_string(update.revision) + " again after " +
                std::to_string(revision_));
@@ -315,7 +318,9 @@ void Subscriber::heard_change(const Update& update) {
   }
   if (!same) check(update.revision - 1);
   revision_ = update.revision;
-  key_ = update.op == Update::Op::remove ? update.key : "";
+  const bool whole = update.op == Update::Op::put && !update.more;
+  source_ = whole ? "" : update.source;
+  key_ = whole ? "" : update.key;
   shadow_.take(update);
 }
 

@@ -84,10 +84,10 @@ class Subscriber final : public FeedReader {
   bool expired_ = false;       // a stream said so of its session
   std::uint64_t heard_us_ = 0;
 
-  // The place to resume at: everything up to this revision was heard, or, where that revision
-  // removed keys, everything up to this key of it.
+  // The place to resume at: everything up to this revision was heard, or, where it changed several
+  // keys, everything up to this source and key of it.
   std::uint64_t revision_ = 0;
-  std::string key_;
+  std::string source_, key_;
   bool in_state_ = false;
   Shadow shadow_;
 };

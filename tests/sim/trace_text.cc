@@ -44,6 +44,21 @@ struct RaftText {
   }
 };
 
+// Of ServedChanges or LeaseChanges.
+template <class Changes>
+std::string span_text(const Changes& changes) {
+  return number(changes.after) + ".." + number(changes.up_to) +
+         (changes.latest ? " (latest)" : "") + (changes.missed ? " (missed)" : "");
+}
+
+std::string silent_text(const std::vector<SilentSession>& sessions) {
+  std::string text;
+  for (const SilentSession& each : sessions) {
+    text += " -" + each.session + " " + number(each.silent_ms);
+  }
+  return text;
+}
+
 struct PeerText {
   std::string operator()(const raft::Message& body) const {
     return "t" + number(body.term.value) + " " + std::visit(RaftText{}, body.body);
@@ -67,7 +82,13 @@ struct PeerText {
     return body.ok ? "admin done" : "admin refused: " + body.text;
   }
   std::string operator()(const SessionsServed& body) const {
-    return "serves" + to_text(body.sessions);
+    std::string text = "serves" + to_text(body.sessions);
+    if (body.changes) {
+      text += " changes " + span_text(*body.changes) + silent_text(body.changes->ended);
+    }
+    if (!body.leases) return text;
+    return "leases " + span_text(*body.leases) + " served" + to_text(body.leases->served) +
+           silent_text(body.leases->silent);
   }
   std::string operator()(const SnapshotChunk& body) const {
     return "snapshot " + to_text(body.mark.last) + " from byte " + number(body.offset) + " +" +
@@ -76,6 +97,18 @@ struct PeerText {
   std::string operator()(const SnapshotAck& body) const {
     return "snapshot staged " + number(body.offset) + (body.done ? " done" : "") +
            (body.refused ? " refused: " + body.text : "");
+  }
+  std::string operator()(const StateHashRequest& body) const {
+    return "hash? at " + number(body.index.value) + " history after " + number(body.history_after);
+  }
+  std::string operator()(const StateHashReply& body) const {
+    if (body.passed) return "hash passed";
+    return "hash at " + number(body.hash.index.value) + " is " + hex_text(body.hash.data) +
+           (body.hash.history ? ", history " + hex_text(*body.hash.history) : "");
+  }
+  std::string operator()(const StateVerdict& body) const {
+    return "hash at " + number(body.index.value) + " judged " +
+           number(static_cast<unsigned>(body.result));
   }
 };
 

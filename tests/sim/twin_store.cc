@@ -135,6 +135,7 @@ void TwinStore::run_lane(store::LaneName lane, const std::function<void()>& work
   const bool writes = lane == store::LaneName::log || lane == store::LaneName::data;
   if (writes && disk_.model().profile.fail_writes) disk_.files().refuse_once();
   work();
+  disk_.lane_ended();
   if (disk_.files().dead()) hooks_.power_off();
 }
 
@@ -151,7 +152,7 @@ void TwinStore::start(store::Events events) {
     events_.durable(ticket);
   };
   heard.failed = [this](const Error& error) {
-    if (!disk_.files().dead()) events_.failed(error);
+    if (!disk_.files().dead()) events_.failed(disk_.without_path(error));
   };
   real_->start(std::move(heard));
 }
@@ -253,7 +254,9 @@ void TwinStore::import_begin(raft::SnapshotMetadata mark) {
 void TwinStore::import_chunk(std::string bytes, std::function<void(Status)> done) {
   CHECK(import_ != nullptr);
   import_->bytes += bytes;
-  real_->import_chunk(std::move(bytes), std::move(done));
+  real_->import_chunk(std::move(bytes), [this, done = std::move(done)](const Status& taken) {
+    done(taken ? taken : unexpected(disk_.without_path(taken.error())));
+  });
 }
 
 void TwinStore::import_finish(std::function<void(Status)> done) {
@@ -262,13 +265,21 @@ void TwinStore::import_finish(std::function<void(Status)> done) {
     Result<DataPtr> parsed = parse(*import);
     VERIFY(parsed.has_value() || !finished, "SN", "a damaged stream was staged");
     if (finished) import->staged = std::move(*parsed);
-    done(finished);
+    done(finished ? finished : unexpected(disk_.without_path(finished.error())));
   });
 }
 
 void TwinStore::import_drop() {
   import_.reset();
   real_->import_drop();
+}
+
+// In the model alone: after the end of the process the real folder is opened once more, to be
+// judged.
+void TwinStore::condemn(std::string, std::function<void(Status)> done) {
+  if (!hooks_.gate()) return;
+  disk_.condemn();
+  later(post_us, [done = std::move(done)] { done(Unit{}); });
 }
 
 Result<DataPtr> TwinStore::parse(const Import& import) const {

@@ -35,6 +35,7 @@ class TwinStore final : public store::Store {
 
   // --- store::Store
   [[nodiscard]] const store::Recovery& recovered() const override { return real_->recovered(); }
+  [[nodiscard]] store::Recovery take_recovered() override { return real_->take_recovered(); }
   void start(store::Events events) override;
   void adopt(raft::ClusterId cluster, std::function<void()> done) override;
   void write(raft::LogWrite write) override;
@@ -50,12 +51,20 @@ class TwinStore final : public store::Store {
                  std::function<void(const store::View&)> job, std::function<void()> done) override {
     real_->read_held(std::move(view), std::move(job), std::move(done));
   }
+  void hold_applied(std::function<void(std::shared_ptr<const store::View>)> done) override {
+    real_->hold_applied(std::move(done));
+  }
+  void read_bulk(std::shared_ptr<const store::View> view,
+                 std::function<void(const store::View&)> job, std::function<void()> done) override {
+    real_->read_bulk(std::move(view), std::move(job), std::move(done));
+  }
   void trim(raft::SnapshotMetadata floor, std::function<void()> done) override;
   [[nodiscard]] std::unique_ptr<store::Export> pin() override;
   void import_begin(raft::SnapshotMetadata mark) override;
   void import_chunk(std::string bytes, std::function<void(Status)> done) override;
   void import_finish(std::function<void(Status)> done) override;
   void import_drop() override;
+  void condemn(std::string why, std::function<void(Status)> done) override;
   void check_disk() override {}  // disk_use() is always up to date
   [[nodiscard]] store::DiskUse disk_use() const override;
 

@@ -26,7 +26,10 @@ enum class RandomStream : std::uint64_t {
   workload = 4,
   members = 5,
   phases = 6,
-  feeds = 7,    // what is drawn of the options
+  feeds = 7,   // what is drawn of the options
+  levels = 8,  // likewise
+  checks = 9,  // likewise
+  odd_one = 10,
   hosts = 100,  // + number of the host
   subscribers = 1'000'000'000,
   streams = 2'000'000'000,

@@ -45,6 +45,32 @@ TEST_CASE("a backup names its mark; any flipped bit and any cut is noticed (haza
           "cannot open " + none + ": No such file or directory");
 }
 
+TEST_CASE("a backup keeps the level of its cluster, and one of a newer level is refused (118)") {
+  const Original original(raft::Level{3});
+  const std::string path = original.folder.path() + "/new";
+  const std::string sentence =
+      original.file() +
+      ": the backup is of a cluster at feature level 3, and this build knows feature levels up to "
+      "2: run the newer version of Iris";
+  CHECK(verify_backup(original.file(), {2}).error().text == sentence);
+  const auto refused = restore_backup(original.file(), path, new_address, now_us, {2});
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == Errc::unimplemented);
+  CHECK(refused.error().text == sentence);
+  CHECK_FALSE(fs::exists(path));
+  CHECK(verify_backup(original.file(), {3})->mark.members.level == raft::Level{3});
+  REQUIRE(restore_backup(original.file(), path, new_address, now_us, {3}).has_value());
+  {
+    Opened node(path);
+    CHECK(node.raft().floor.members.level == raft::Level{3});
+    CHECK(back_up(node, path + ".again").members.level == raft::Level{3});
+  }
+  Loop loop;
+  RocksOptions older = options_for(path, loop);
+  older.level_max = {2};
+  CHECK(open_rocks(std::move(older)).error().code == Errc::unimplemented);
+}
+
 TEST_CASE("a restored folder is a node of a new cluster that holds every row and leads alone") {
   const Original original;
   const std::string path = original.folder.path() + "/new";

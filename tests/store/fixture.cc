@@ -46,9 +46,14 @@ bool Loop::run_until(const std::function<bool()>& done, std::chrono::millisecond
   const auto end = std::chrono::steady_clock::now() + deadline;
   while (std::chrono::steady_clock::now() < end) {
     std::deque<std::function<void()>> now;
+    bool idle = false;
+    {
+      const std::lock_guard lock(mutex_);
+      idle = queue_.empty();
+    }
+    if (idle && done()) return true;  // may come back here
     {
       std::unique_lock lock(mutex_);
-      if (queue_.empty() && done()) return true;
       wake_.wait_for(lock, look_again, [this] { return !queue_.empty(); });
       now.swap(queue_);
     }
@@ -181,8 +186,16 @@ std::vector<std::pair<std::string, std::string>> Opened::scan(Table table,
   return rows;
 }
 
+void Opened::await_reads() {
+  bool done = false;
+  store_->read([](const View&) {}, [&done] { done = true; });
+  require_done([&] { return done; });
+}
+
 std::uint64_t Opened::available_bytes() {
+  await_reads();  // a check that was asked for earlier may have measured already
   store_->check_disk();
+  await_reads();
   return store_->disk_use().free_bytes;
 }
 
@@ -284,6 +297,23 @@ std::vector<std::string> files_in(const std::string& folder, std::string_view en
   }
   std::sort(found.begin(), found.end());
   return found;
+}
+
+std::string read_all(Opened& node, Export& from, std::size_t piece_bytes) {
+  std::string stream;
+  bool end = false;
+  while (!end) {
+    bool answered = false;
+    from.read(piece_bytes, [&](Result<std::string> bytes) {
+      REQUIRE(bytes.has_value());
+      REQUIRE(bytes->size() <= piece_bytes);
+      end = bytes->empty();
+      stream += *bytes;
+      answered = true;
+    });
+    REQUIRE(node.loop().run_until([&] { return answered; }));
+  }
+  return stream;
 }
 
 std::uint64_t free_bytes(const std::string& path) {

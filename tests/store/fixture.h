@@ -85,6 +85,7 @@ class Opened {
   void await_applied(std::uint64_t index);
   void await_trim(raft::SnapshotMetadata floor);
   void await_failure();
+  void await_reads();  // all jobs of the read lane so far
   // Through the read lane. nullopt: the row is absent.
   std::optional<std::string> read(Table table, const std::string& key);
   std::vector<std::pair<std::string, std::string>> scan(Table table, const std::string& prefix = "",
@@ -107,6 +108,9 @@ class Opened {
   std::uint64_t ticket_ = 0;
   std::unique_ptr<Store> store_;
 };
+
+// The whole stream of an export, read in pieces.
+[[nodiscard]] std::string read_all(Opened& node, Export& from, std::size_t piece_bytes);
 
 // A process that runs one hidden test case of this program. The program is started anew, as threads
 // do not survive a fork. Killed with its owner.

@@ -5,10 +5,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "src/base/read_file.h"
 #include "store/folder.h"
+#include "store/snapshot.h"
 #include "tests/store/fixture.h"
 
 #include "tests/catch.h"  // last: its CHECK must not stand in for raft/check.h's
@@ -28,8 +31,22 @@ unsigned mode_of(const std::string& path) {
   return found.st_mode & 0777;
 }
 
+void condemn(Opened& node, std::string why) {
+  std::optional<Status> condemned;
+  node->condemn(std::move(why), [&](Status status) { condemned = std::move(status); });
+  REQUIRE_FALSE(condemned.has_value());  // not from inside the call
+  REQUIRE(node.loop().run_until([&] { return condemned.has_value(); }));
+  REQUIRE(condemned->has_value());
+}
+
 bool says(const Error& error, const std::string& part) {
   return error.text.find(part) != std::string::npos;
+}
+
+raft::Members at_level(std::uint64_t level) {
+  raft::Members members = members_of({1});
+  members.level = {level};
+  return members;
 }
 
 }  // namespace
@@ -130,13 +147,99 @@ TEST_CASE("a folder of a newer version is refused with both numbers (hazard 105)
   { const Opened node(folder.raft()); }
   const std::string identity = folder.raft() + "/identity";
   std::string text = read_file(identity).value();
-  const std::string line = "format " + std::to_string(folder_format);
+  const std::string line = "format 1";
   text.replace(text.find(line), line.size(), "format 7");
   write_file_at(identity, text);
   const Error error = open_error(folder.raft());
-  REQUIRE(error.code == Errc::refused);
+  REQUIRE(error.code == Errc::unimplemented);
   REQUIRE(says(error, "format 7"));
   REQUIRE(says(error, "knows " + std::to_string(folder_format)));
+}
+
+TEST_CASE("a condemned folder is never opened again, and says why and what to do") {
+  const TempFolder folder;
+  {
+    Opened node(folder.raft());
+    node.fill(1, 1, 3);
+    condemn(node, "its data differs at index 3");
+  }
+  const Error error = open_error(folder.raft());
+  REQUIRE(error.code == Errc::refused);
+  REQUIRE(says(error, "(its data differs at index 3)"));
+  REQUIRE(says(error, folder.raft() + " is not used any more"));
+  REQUIRE(says(error, "start this node with -join"));
+  REQUIRE(mode_of(folder.raft() + "/condemned") == 0600);
+  // A reason longer than such a file is cut, and a file that says nothing counts as well.
+  write_file_at(folder.raft() + "/condemned", "");
+  REQUIRE(open_error(folder.raft()).code == Errc::refused);
+  fs::remove(folder.raft() + "/condemned");
+  {
+    Opened node(folder.raft());
+    REQUIRE(node.raft().applied == raft::Index{3});
+    condemn(node, std::string(10'000, 'x'));
+  }
+  REQUIRE(says(open_error(folder.raft()), "(xxx"));
+}
+
+// Its format is the first one at level 0: builds from before levels can open it again.
+TEST_CASE("a folder says its level before the first record of it is written (105, 118)") {
+  const TempFolder folder;
+  const std::string identity = folder.raft() + "/identity";
+  {
+    Opened node(folder.raft());
+    node.await_durable(node.write({entry(1, 1, at_level(0))}, raft::HardState{{1}, {}}));
+    CHECK(read_file(identity).value().find("format 1\n") != std::string::npos);
+    node.await_durable(node.write({entry(1, 2, at_level(3)), entry(1, 3)}));
+    CHECK(read_file(identity).value().find("format 2\n") != std::string::npos);
+    CHECK(read_file(identity).value().find("level 3\n") != std::string::npos);
+    node.apply(1, 1);
+    node.apply(1, 2, nullptr, at_level(3));
+    node.await_applied(2);
+    node.await_trim({{{1}, {2}}, at_level(3), {2}});
+  }
+  {
+    const Opened again(folder.raft(), [](RocksOptions& options) { options.level_max = {3}; });
+    CHECK(again.raft().floor.members == at_level(3));
+  }
+  Loop loop;
+  RocksOptions older = options_for(folder.raft(), loop);
+  older.level_max = {2};
+  const auto refused = open_rocks(std::move(older));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == Errc::unimplemented);
+  CHECK(refused.error().text ==
+        "raft folder " + folder.raft() +
+            " is of a cluster at feature level 3, and this build knows feature levels up to 2: run "
+            "the newer version of Iris here");
+  for (std::size_t at = 0; at < read_file(identity).value().size(); ++at) {
+    INFO(at);
+    flip_bit(identity, at);
+    const Error error = open_error(folder.raft());
+    CHECK((error.code == Errc::corrupt || error.code == Errc::unimplemented));
+    flip_bit(identity, at);
+  }
+}
+
+TEST_CASE("an installed snapshot of a higher level raises the folder's (118)") {
+  const TempFolder folder;
+  const raft::SnapshotMetadata of{{{1}, {9}}, at_level(4), {5}};
+  SnapshotWriter writer(of);
+  writer.row(Table::values, "k", "v");
+  writer.finish();
+  const std::string stream = writer.take(1u << 20);
+  CHECK(stream.substr(8, 2) == std::string("\0\2", 2));
+  {
+    Opened node(folder.raft());
+    bool finished = false;
+    node->import_begin(of);
+    node->import_chunk(stream, [](const Status& status) { REQUIRE(status.has_value()); });
+    node->import_finish([&](const Status& status) { finished = status.has_value(); });
+    REQUIRE(node.loop().run_until([&] { return finished; }));
+    node.await_durable(node.install(of, {}, raft::HardState{{1}, {}}));
+  }
+  CHECK(read_file(folder.raft() + "/identity").value().find("level 4\n") != std::string::npos);
+  const Opened again(folder.raft());
+  CHECK(again.raft().floor == of);
 }
 
 TEST_CASE("any damage to the identity stops the start (hazards 98, 101)") {
@@ -149,12 +252,28 @@ TEST_CASE("any damage to the identity stops the start (hazards 98, 101)") {
     flip_bit(identity, at);
     const Error error = open_error(folder.raft());
     REQUIRE((error.code == Errc::corrupt ||
-             error.code == Errc::refused));  // refused: the bit made the format a later one
+             error.code == Errc::unimplemented));  // the bit made the format a later one
     flip_bit(identity, at);
   }
   write_file_at(identity, "");
   REQUIRE(open_error(folder.raft()).code == Errc::corrupt);
   write_file_at(identity, sound);
+  const Opened node(folder.raft());
+}
+
+TEST_CASE("a folder of an Iris of 2017 is refused, not taken for an empty one") {
+  const TempFolder folder;
+  fs::create_directories(folder.raft());
+  const std::string file = GENERATE("raft.db", "peers.json");
+  write_file_at(folder.raft() + "/" + file, "old");
+  const Error error = open_error(folder.raft());
+  INFO(error.text);
+  CHECK(error.code == Errc::refused);
+  CHECK(says(error, file + " is of an Iris of 2017"));
+  fs::remove(folder.raft() + "/" + file);
+  { const Opened node(folder.raft()); }
+  // A node that has long been at home beside old files stays.
+  write_file_at(folder.raft() + "/" + file, "old");
   const Opened node(folder.raft());
 }
 

@@ -2,7 +2,10 @@
 #include <sys/mount.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
@@ -38,6 +41,14 @@ class SmallDisk {
 
   [[nodiscard]] std::string raft() const { return folder_.raft(); }
   [[nodiscard]] std::uint64_t free_bytes() const { return test::free_bytes(folder_.path()); }
+  // Another program's file, which leaves so much free.
+  void fill_up(std::uint64_t left) const {
+    std::ofstream file(ballast(), std::ios::binary);
+    const std::string block(64u << 10, 'b');
+    while (free_bytes() > left && file.write(block.data(), std::ssize(block)).flush()) {
+    }
+  }
+  void clear_up() const { REQUIRE(std::filesystem::remove(ballast())); }
   void grow(std::uint64_t megabytes) const {
     REQUIRE(::mount("tmpfs", folder_.path().c_str(), "tmpfs", MS_REMOUNT,
                     size_option(megabytes).c_str()) == 0);
@@ -48,6 +59,7 @@ class SmallDisk {
   static std::string size_option(std::uint64_t megabytes) {
     return "size=" + std::to_string(megabytes) + "m";
   }
+  [[nodiscard]] std::string ballast() const { return folder_.path() + "/ballast"; }
   TempFolder folder_;
   bool mounted_ = false;
 };
@@ -68,10 +80,11 @@ constexpr std::uint64_t log_kept = 4 * values_per_turn;
 // Does what a node does with its store: trims, writes entries to the log, applies them.
 class Writer {
  public:
-  explicit Writer(Opened& node) : node_(node) {}
+  explicit Writer(Opened& node, std::uint64_t kept = log_kept)
+      : node_(node), kept_(kept), last_(node.applied) {}
 
   void turn(const std::function<void(Batch&, std::uint64_t index)>& job, std::size_t entry_bytes) {
-    if (last_ > log_kept) node_.await_trim(mark(1, last_ - log_kept));
+    if (last_ > kept_) node_.await_trim(mark(1, last_ - kept_));
     const std::uint64_t first = last_ + 1;
     last_ += values_per_turn;
     std::vector<raft::EntryPtr> entries;
@@ -109,8 +122,9 @@ class Writer {
     return text;
   }
   Opened& node_;
+  const std::uint64_t kept_;
   std::mt19937_64 random_{7};
-  std::uint64_t last_ = 0;
+  std::uint64_t last_;
 };
 
 std::size_t tables(const SmallDisk& disk) { return files_in(disk.raft() + "/data", ".sst").size(); }
@@ -156,6 +170,69 @@ TEST_CASE("a compaction that was put off runs by itself once there is space (haz
     return tables(*disk) < put_off;
   }));
   REQUIRE(node.failures.empty());
+}
+
+TEST_CASE("a start on a full disk is a sentence, and succeeds once there is room (hazard 96)") {
+  const std::unique_ptr<SmallDisk> disk = SmallDisk::make(96);
+  if (disk == nullptr) return;
+  const bool is_new = GENERATE(false, true);
+  const auto settings = [](RocksOptions& options) {
+    fit_to_reserve(options, disk_reserve_bytes_min);
+  };
+  if (!is_new) {
+    Opened node(disk->raft(), settings);
+    Writer writer(node);
+    for (int turn = 0; turn < 3; ++turn) writer.put();
+  }
+  // RocksDB ends the process where the disk refuses it something at the start: with some room left
+  // the node starts, and with less it says why not.
+  bool refused = false;
+  for (const std::uint64_t left : {0u, 64u << 10, 1u << 20, 2u << 20, 4u << 20, 9u << 20}) {
+    INFO("left " << left);
+    disk->fill_up(left);
+    Loop loop;
+    RocksOptions options = options_for(disk->raft(), loop);
+    settings(options);
+    const Result<std::unique_ptr<Store>> store = open_rocks(std::move(options));
+    if (!store) {
+      INFO(store.error().text);
+      REQUIRE(store.error().code == Errc::io);
+      refused = refused || store.error().text.find("too full to start") != std::string::npos;
+    }
+    disk->clear_up();
+  }
+  REQUIRE(refused);
+  Opened node(disk->raft(), settings);
+  REQUIRE(node.raft().entries.empty() == is_new);
+}
+
+TEST_CASE("what is removed comes back on the smallest disk and reserve, after a restart too (96)") {
+  const std::unique_ptr<SmallDisk> disk = SmallDisk::make(160);
+  if (disk == nullptr) return;
+  constexpr std::uint64_t reserve = disk_reserve_bytes_min;
+  const auto settings = [](RocksOptions& options) { fit_to_reserve(options, reserve); };
+  const auto taken = [](Opened& node) { return node.available_bytes() >= reserve / 8 * 9; };
+  std::uint64_t last = 0;
+  for (int time = 0; time < 2; ++time) {
+    INFO(time);
+    {
+      Opened node(disk->raft(), settings);
+      Writer writer(node, UINT64_MAX / 2);  // the log is below its limit, and never trimmed
+      do {
+        writer.put();
+      } while (node.available_bytes() >= reserve);
+      // Then the disk is nearly full, and the node trims its log as far as it may.
+      last = writer.last() + 1;
+      node.await_durable(node.write({entry(1, last)}));
+      node.apply(1, last, [](Batch& batch) { batch.remove_prefix(Table::values, ""); });
+      node.await_applied(last);
+      REQUIRE(node.failures.empty());
+    }
+    Opened node(disk->raft(), settings);
+    node.await_trim(mark(1, last));
+    REQUIRE(node.loop().run_until([&] { return taken(node); }));
+    REQUIRE(node.failures.empty());
+  }
 }
 
 }  // namespace iris::store::test

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Stands for Machine::apply, with the same rows as Original.
-void apply_value(const raft::Entry& entry, Batch& batch) {
+void apply_value(const raft::Entry& entry, raft::Level /*level*/, Batch& batch) {
   REQUIRE(batch.applied().value + 1 == entry.id.index.value);  // entries come in order, each once
   const std::string key = std::to_string(entry.id.index.value);
   batch.put(Table::values, key, "value " + key);
@@ -103,13 +103,37 @@ TEST_CASE("a node that lost its cluster becomes a cluster of its own, with its w
   }
   const std::vector<raft::EntryPtr> led = Opened(original.folder.raft()).raft().entries;
   REQUIRE(led.size() == 1);
-  how.apply = [](const raft::Entry&, Batch&) {};
+  how.apply = [](const raft::Entry&, raft::Level, Batch&) {};
   how.now_us = 0;
   const Result<NewCluster> again = force_new_cluster(original.folder.raft(), how);
   REQUIRE(recorded == new_address);
   REQUIRE(again.has_value());  // works a second time too
   REQUIRE(again->cluster != made->cluster);
   REQUIRE(again->last.index.value == led[0]->id.index.value + history_gap);
+}
+
+TEST_CASE("a recovered node keeps the level of its cluster, or is refused untouched (118)") {
+  const Original original(raft::Level{3});
+  Recover how = recover_at(now_us);
+  how.level_max = {2};
+  CHECK(force_new_cluster(original.folder.raft(), how).error().code == Errc::unimplemented);
+  how.level_max = {3};
+  how.understands = [](const raft::Entry& entry) {
+    return entry.id.index.value < 65 ? Status(Unit{}) : fail(Errc::unimplemented, "unknown");
+  };
+  const auto refused = force_new_cluster(original.folder.raft(), how);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == Errc::unimplemented);
+  CHECK(refused.error().text == original.folder.raft() + ": unknown");
+  how.understands = nullptr;
+  how.apply = [](const raft::Entry& entry, raft::Level level, Batch& batch) {
+    REQUIRE(level == raft::Level{3});
+    apply_value(entry, level, batch);
+  };
+  REQUIRE(force_new_cluster(original.folder.raft(), how).has_value());
+  Opened node(original.folder.raft());
+  CHECK(node.raft().floor.members.level == raft::Level{3});
+  CHECK(node.scan(Table::values) == all_rows(original));
 }
 
 TEST_CASE("a crash while a node is made a cluster leaves the old one or the new (hazard 60)") {

@@ -12,31 +12,24 @@ namespace iris::store::test {
 
 raft::SnapshotMetadata back_up(Opened& node, const std::string& file) {
   const std::unique_ptr<Export> pinned = node->pin();
-  std::ofstream out(file, std::ios::binary);
-  for (bool end = false; !end;) {
-    bool answered = false;
-    pinned->read(1000, [&](const Result<std::string>& bytes) {
-      out << *bytes;
-      end = bytes->empty();
-      answered = true;
-    });
-    REQUIRE(node.loop().run_until([&] { return answered; }));
-  }
+  std::ofstream(file, std::ios::binary) << read_all(node, *pinned, 1000);
   return pinned->mark();
 }
 
-Original::Original() {
+Original::Original(raft::Level level) {
+  raft::Members members = members_of({1, 2, 3});
+  members.level = level;
   Opened node(folder.raft());
   bool adopted = false;
   node->adopt({99}, [&] { adopted = true; });
-  std::vector<raft::EntryPtr> entries{entry(4, 1, members_of({1, 2, 3}))};
+  std::vector<raft::EntryPtr> entries{entry(4, 1, members)};
   for (std::uint64_t i = 2; i <= 70; ++i) entries.push_back(entry(4, i));
   node.await_durable(node.write(entries, raft::HardState{{4}, {2}}));
   for (std::uint64_t i = 1; i <= 60; ++i) {
     const std::string key = std::to_string(i);
     node.apply(
         4, i, [key](Batch& batch) { batch.put(Table::values, key, "value " + key); },
-        i == 1 ? std::optional(members_of({1, 2, 3})) : std::nullopt);
+        i == 1 ? std::optional(members) : std::nullopt);
   }
   node.await_applied(60);
   self = node.raft().self;

@@ -20,7 +20,7 @@ raft::SnapshotMetadata back_up(Opened& node, const std::string& file);
 
 // A member of three at (term 4, index 60), with 60 values and a log of 70 entries.
 struct Original {
-  Original();
+  explicit Original(raft::Level level = {});  // of its cluster
   [[nodiscard]] std::string file() const { return folder.path() + "/backup"; }
   TempFolder folder;
   raft::NodeId self;

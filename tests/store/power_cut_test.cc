@@ -113,8 +113,9 @@ TEST_CASE("the data has no gap after a power cut (hazards 70, 100)") {
 }
 
 TEST_CASE("a power cut at any step of an installation leaves the old state or the new (60)") {
-  const std::vector<std::string> steps{"install noted", "family made",      "files moved",
-                                       "data flipped",  "old data dropped", "log restarted"};
+  const std::vector<std::string> steps{"install noted", "family made",  "files moved",
+                                       "data flipped",  "data flushed", "old data dropped",
+                                       "log restarted"};
   std::mt19937 random(5);
   const TempFolder folder;
   const TestDisk disk;

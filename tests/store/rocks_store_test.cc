@@ -233,6 +233,53 @@ TEST_CASE("a held view stays as it was while the data goes on") {
   REQUIRE(rows == 3);
 }
 
+TEST_CASE("hold_applied sees all jobs before it and none after it, though they share a batch") {
+  const TempFolder folder;
+  Opened node(folder.raft());
+  node.fill(1, 1, 3);
+  std::vector<std::shared_ptr<const View>> held;
+  const auto hold = [&] {
+    node->hold_applied([&](std::shared_ptr<const View> view) { held.push_back(std::move(view)); });
+  };
+  const auto put = [](const char* value) {
+    return [value](Batch& batch) { batch.put(Table::values, "k", value); };
+  };
+  node.apply(1, 4, put("four"));
+  hold();
+  node.apply(1, 5, put("five"));
+  node->maintain(put("maintained"), [] {});
+  hold();
+  node.apply(1, 6, put("six"));
+  node.await_applied(6);
+  REQUIRE(node.loop().run_until([&] { return held.size() == 2; }));
+  std::string value;
+  REQUIRE(held[0]->applied() == raft::Index{4});
+  REQUIRE(held[0]->get(Table::values, "k", value) == Found::yes);
+  REQUIRE(value == "four");
+  REQUIRE(held[1]->applied() == raft::Index{5});
+  REQUIRE(held[1]->get(Table::values, "k", value) == Found::yes);
+  REQUIRE(value == "maintained");
+}
+
+TEST_CASE("a bulk read sees its held view, and brings nothing into the cache") {
+  const TempFolder folder;
+  { Opened(folder.raft()).fill(1, 1, 1000); }
+  Opened node(folder.raft());  // all is in files now, nothing in memory
+  std::size_t rows = 0;
+  bool done = false;
+  std::string value;
+  node->read_bulk(
+      node->hold(),
+      [&](const View& view) {
+        for (auto at = view.scan(Table::values, "", ""); at->valid(); at->next()) ++rows;
+      },
+      [&] { done = true; });
+  REQUIRE_FALSE(done);
+  REQUIRE(node.loop().run_until([&] { return done; }));
+  REQUIRE(rows == 1000);
+  REQUIRE(node->cached().get(Table::values, "7", value) == Found::incomplete);
+}
+
 TEST_CASE("memory answers at once, the disk only through the read lane") {
   const TempFolder folder;
   std::string value;

@@ -16,24 +16,6 @@
 namespace iris::store::test {
 namespace {
 
-// The whole stream of an export, read in pieces.
-std::string read_all(Opened& node, Export& from, std::size_t piece_bytes) {
-  std::string stream;
-  bool end = false;
-  while (!end) {
-    bool answered = false;
-    from.read(piece_bytes, [&](Result<std::string> bytes) {
-      REQUIRE(bytes.has_value());
-      REQUIRE(bytes->size() <= piece_bytes);
-      end = bytes->empty();
-      stream += *bytes;
-      answered = true;
-    });
-    REQUIRE(node.loop().run_until([&] { return answered; }));
-  }
-  return stream;
-}
-
 Status take_in(Opened& node, const raft::SnapshotMetadata& of, const std::string& stream,
                std::size_t piece_bytes) {
   node->import_begin(of);
@@ -231,9 +213,11 @@ TEST_CASE("a stream of a newer format and one of absurd lengths are refused in a
     return status.error();
   };
   std::string newer = source.stream;
-  newer[9] = 2;
+  newer[9] = 3;
   REQUIRE(refusal(newer).code == Errc::refused);
-  REQUIRE(refusal(newer).text.find("format 2") != std::string::npos);
+  REQUIRE(refusal(newer).text.find("format 3") != std::string::npos);
+  newer[9] = 2;  // of a cluster above level 0, and its mark says level 0
+  REQUIRE(refusal(newer).text.find("header cannot be read") != std::string::npos);
   std::string long_header = source.stream;
   long_header[10] = '\x7f';
   REQUIRE(refusal(long_header).text.find("longer than it can be") != std::string::npos);
@@ -351,8 +335,9 @@ TEST_CASE("a crash at any step of an installation leaves the old state or the ne
   const Source source;
   const bool suffix_held = GENERATE(false, true);
   const std::vector<std::pair<std::string, bool>> steps{
-      {"install noted", false}, {"family made", false},     {"files moved", false},
-      {"data flipped", true},   {"old data dropped", true}, {"log restarted", true}};
+      {"install noted", false}, {"family made", false}, {"files moved", false},
+      {"data flipped", true},   {"data flushed", true}, {"old data dropped", true},
+      {"log restarted", true}};
   for (const auto& [step, is_new] : steps) {
     INFO(step << ", suffix held: " << suffix_held);
     const TempFolder folder;
