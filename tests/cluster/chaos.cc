@@ -73,7 +73,12 @@ bool parse_number(const char* text, auto& number, std::uint64_t least, std::uint
 bool parse(int argc, char** argv, Arguments& arguments) {
   if (argc < 2) return false;
   arguments.kind = argv[1];
-  for (int i = 2; i < argc; ++i) {
+  int first = 2;
+  if (arguments.kind == "check") {
+    if (argc < 3) return false;
+    arguments.history = argv[first++];
+  }
+  for (int i = first; i < argc; ++i) {
     const std::string_view flag = argv[i];
     if (flag == "--tls") {
       arguments.tls = true;
@@ -81,7 +86,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
     }
     if (i + 1 == argc) return false;
     const char* value = argv[++i];
-    bool good = false;
+    bool good = flag == "--history";
+    if (good) arguments.history = value;
     if (flag == "--rounds") good = parse_number(value, arguments.rounds, 1, 1'000'000);
     if (flag == "--seed") good = parse_number(value, arguments.seed, 0, UINT64_MAX);
     if (flag == "--megabytes") good = parse_number(value, arguments.megabytes, 1, 1'000'000);
@@ -104,6 +110,9 @@ constexpr char usage[] =
     "  disk, or a third of it: disk-full, disk-error, disk-damage\n"
     "  audit                     a hundred listeners through every fault [--seconds 600]\n"
     "                            [--rate 2000] [--nodes 3]\n"
+    "  mixed                     random calls through every fault, judged by two checkers of\n"
+    "                            linearizability [--seconds 600] [--nodes 3] [--history FILE]\n"
+    "  check FILE                the same of a history (tests/history/README.md)\n"
     "  listener-failover         a listener's node killed\n"
     "  remove-source             a great source removed at once [--keys 1000000]\n"
     "  slow-reader               a listener that never reads among a thousand [--seconds 600]\n"
@@ -135,6 +144,8 @@ int run(int argc, char** argv) {
       {"disk-error", disk_rounds},
       {"disk-damage", disk_rounds},
       {"audit", audit_rounds},
+      {"mixed", mixed_rounds},
+      {"check", check_file},
       {"listener-failover", listener_failover_rounds},
       {"remove-source", remove_source_rounds},
       {"slow-reader", slow_reader_rounds},

@@ -17,12 +17,13 @@ struct Arguments {
   std::uint64_t seed = std::random_device{}();
   bool tls = false;
   std::size_t megabytes = 32;      // of catchup and backup: data written
-  std::size_t nodes = 3;           // audit
+  std::size_t nodes = 3;           // audit, mixed
   std::uint64_t seconds = 600;     // audit; slow-reader, sessions: of each of the two runs
   std::uint32_t rate = 2'000;      // audit: writes a second
   std::uint64_t keys = 1'000'000;  // remove-source
   std::uint64_t sessions = 10'000;
   std::uint64_t sources = 1'000;  // sessions
+  std::string history;            // check: the file; mixed: where it is kept; empty: nowhere
 };
 
 struct Tally {
@@ -58,6 +59,11 @@ bool expect(bool holds, const std::string& otherwise);
 
 // chaos_audit.cc: a hundred listeners through every fault.
 Tally audit_rounds(const Arguments& arguments);
+
+// chaos_mixed.cc: random calls through every fault, judged by two checkers; a file of such a
+// history.
+Tally mixed_rounds(const Arguments& arguments);
+Tally check_file(const Arguments& arguments);
 
 // chaos_listener_failover.cc: death of a listener's node.
 Tally listener_failover_rounds(const Arguments& arguments);
